@@ -1,0 +1,27 @@
+"""People and cameras on disk -> batches. Knows no network and no loss.
+
+`DATASETS` is the whole plug-in system: a new data set is one reader and one line here.
+"""
+
+from collections.abc import Callable
+
+from flags.config import Data, World
+from pipelines.folder import read_folder
+from pipelines.records import DatasetSplits
+from pipelines.regdb import read_regdb
+from pipelines.sysu import read_sysu
+
+
+def _synthetic(data: Data, world: World) -> DatasetSplits:
+    # Imported here because drawing needs OpenCV, which reading does not.
+    from pipelines.synthetic import read_synthetic
+
+    return read_synthetic(data, world)
+
+
+DATASETS: dict[str, Callable[[Data, World], DatasetSplits]] = {
+    "sysu": lambda data, world: read_sysu(data.data_dir, data.pretrain_ids),
+    "regdb": lambda data, world: read_regdb(data.data_dir, data.trial, data.pretrain_ids),
+    "folder": lambda data, world: read_folder(data.data_dir, data.pretrain_ids),
+    "synthetic": _synthetic,
+}

