@@ -1,0 +1,119 @@
+"""One absl flag per setting of `flags.config`, the help page, and the way from a command line to a Config."""
+
+import sys
+import textwrap
+
+from absl import flags
+
+from flags.config import GROUPS, from_flat, settings, validate
+from flags.presets import PRESETS
+
+FLAGS = flags.FLAGS
+
+USAGE = """\
+MMGL: self-supervised pre-training for visible-infrared person re-identification.
+
+What to type:
+  python main.py --mode=pretrain --dataset=synthetic --preset=demo     pre-train on drawn people (minutes on a CPU)
+  python main.py --mode=pretrain --dataset=sysu --data_dir=DIR         the paper's run on SYSU-MM01
+  python main.py --mode=check_data --dataset=sysu --data_dir=DIR       counts and problems of a data set
+  python main.py --mode=synthesize --workdir=DIR                       write a drawn data set
+
+All flags: python main.py --helpshort
+"""
+
+
+def define_flags():
+    """Register one absl flag per setting; call once, before parsing."""
+    for _, entry in settings():
+        default, about = entry.default, describe(entry)
+        if entry.metadata["choices"]:
+            # An enum would refuse the empty default that stands for "not chosen yet".
+            choices = list(entry.metadata["choices"]) + ([""] if default == "" else [])
+            flags.DEFINE_enum(entry.name, default, choices, about)
+        elif isinstance(default, bool):
+            flags.DEFINE_bool(entry.name, default, about)
+        elif isinstance(default, int):
+            flags.DEFINE_integer(entry.name, default, about)
+        elif isinstance(default, float):
+            flags.DEFINE_float(entry.name, default, about)
+        else:
+            flags.DEFINE_string(entry.name, default, about)
+
+
+def parse_command_line(argv):
+    """Parse, or print help; absl's `app.run` calls this.
+
+    Args:
+        argv: the command line, program name first.
+
+    Returns:
+        The positional arguments left over, program name first.
+    """
+    if any(word.lstrip("-") in ("help", "helpshort", "h", "helpfull") for word in argv[1:]):
+        print(help_page())
+        sys.exit(0)
+    if len(argv) == 1:
+        print(USAGE)
+        sys.exit(2)
+    try:
+        rest = FLAGS(argv)
+        if len(rest) > 1:
+            raise flags.Error(f"unexpected {' '.join(rest[1:])!r}; every setting is written as --name=value")
+    except flags.Error as error:
+        print(f"error: {error}\n(all flags: python main.py --helpshort)", file=sys.stderr)
+        sys.exit(2)
+    return rest
+
+
+def read_config():
+    """Parsed flags -> Config: defaults, overridden by the preset, overridden by what was typed.
+
+    Raises:
+        ValueError: a setting is out of range or two do not fit together.
+    """
+    chosen = PRESETS[FLAGS.preset] | {
+        entry.name: FLAGS[entry.name].value for _, entry in settings() if FLAGS[entry.name].present
+    }
+    chosen.setdefault("preset", FLAGS.preset)
+    mode, dataset = chosen.get("mode", ""), chosen.get("dataset", FLAGS.dataset)
+    if not chosen.get("workdir"):
+        chosen["workdir"] = f"runs/{mode}-{dataset}-{FLAGS.preset}"
+    config = from_flat(chosen)
+    validate(config)
+    return config
+
+
+def describe(entry):
+    """One line for a setting: what it is, allowed values, unit, the paper's value."""
+    about = entry.metadata
+    parts = []
+    if about["choices"]:
+        parts.append("|".join(about["choices"]))
+    elif isinstance(entry.default, bool):
+        parts.append("true|false")
+    elif about["low"] is not None or about["high"] is not None:
+        low = "" if about["low"] is None else about["low"]
+        high = "" if about["high"] is None else about["high"]
+        parts.append(f"{low}..{high}")
+    if about["unit"]:
+        parts.append(about["unit"])
+    if about["paper"]:
+        parts.append(f"paper: {about['paper']}")
+    return about["help"] + (f" [{'; '.join(parts)}]" if parts else "")
+
+
+def help_page():
+    """All flags, grouped, each with default, meaning, range, unit and the paper's value."""
+    lines = [USAGE.rstrip(), "", "Presets (an explicit flag wins):"]
+    for name, overrides in PRESETS.items():
+        text = ", ".join(f"{key}={value}" for key, value in overrides.items()) or "the defaults below"
+        lines.append(textwrap.fill(f"  {name:6} {text}", 118, subsequent_indent=" " * 9))
+    for group, kind in GROUPS.items():
+        lines += ["", kind.__doc__.splitlines()[0].rstrip(".")]
+        for name, entry in settings():
+            if name == group:
+                default = str(entry.default).lower() if isinstance(entry.default, bool) else entry.default
+                head = f"  --{entry.name}={default}"
+                lines.append(textwrap.fill(f"{head:34} {describe(entry)}", 118, subsequent_indent=" " * 35))
+    return "\n".join(lines)

@@ -1,0 +1,32 @@
+"""The command line: flags -> Config -> mode."""
+
+import os
+import sys
+
+# Level 1 hides TensorFlow's start-up notes on CPU features and absent GPUs; warnings and errors still show.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
+
+from absl import app
+
+from flags.definitions import USAGE, define_flags, parse_command_line, read_config
+from modes import MODES
+
+
+def main(_):
+    """Run the chosen mode; a mistake of the user's is one readable message, not a traceback."""
+    try:
+        config = read_config()
+        if not config.run.mode:
+            print(USAGE)
+            return 2
+        return MODES[config.run.mode](config)
+    except (ValueError, OSError) as error:
+        if os.environ.get("MMGL_TRACEBACK"):
+            raise
+        print(f"\nerror: {error}\n(set MMGL_TRACEBACK=1 to see where it came from)", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    define_flags()
+    app.run(main, flags_parser=parse_command_line)

@@ -1,0 +1,158 @@
+"""MMGL: permutation recovery, part-aware cycle contrast and part classification on one encoder (paper section III)."""
+
+import keras
+import tensorflow as tf
+
+from mmgl_tf.layers.gumbel_sinkhorn import GumbelSinkhorn, row_error
+from mmgl_tf.layers.permutation_head import PermutationHead
+from mmgl_tf.layers.stripe_head import StripeHead
+from mmgl_tf.layers.stripe_pooling import StripePooling
+from mmgl_tf.losses.cycle_contrast import cycle_contrast_loss, l2_normalise
+from mmgl_tf.losses.part_classification import part_accuracy, part_loss
+from mmgl_tf.losses.permutation import permutation_loss
+from mmgl_tf.pretraining.base import PretrainingModel
+from mmgl_tf.pretraining.permutation_recovery import permutation_accuracy
+
+MODALITIES = ("visible", "infrared")
+
+
+class Mmgl(PretrainingModel):
+    """The pre-training model of the paper.
+
+    Args:
+        encoder: `mmgl_tf.backbones.Encoder`.
+        options: `flags.config.Mmgl`.
+        seed: seed of the Gumbel noise.
+        pcc_start_step: first step at which the cycle contrast counts.
+    """
+
+    def __init__(self, encoder, options, seed, pcc_start_step=0):
+        weights = {}
+        measures = []
+        if options.permutation:
+            weights["permutation"] = 1.0
+            measures += ["accuracy/permutation_whole", "accuracy/permutation_stripe", "sinkhorn/row_error"]
+        if options.part:
+            weights["part"] = options.part_weight
+            measures += ["accuracy/part"]
+        if options.pcc:
+            weights["cycle_contrast"] = options.pcc_weight
+        figures = [name for name in measures if name.startswith("accuracy/")]
+        super().__init__(
+            encoder,
+            seed,
+            term_weights=weights,
+            measure_names=measures,
+            validation_names=[f"{figure}_{modality}" for figure in figures for modality in MODALITIES],
+            name="mmgl",
+        )
+        self.options = options
+        self.pcc_start_step = pcc_start_step
+        self.permutation_head = PermutationHead(
+            options.num_stripes, options.perm_init_stddev, name="permutation_head"
+        )
+        self.gumbel_sinkhorn = GumbelSinkhorn(
+            options.sinkhorn_iters,
+            options.sinkhorn_tau,
+            options.gumbel_samples,
+            options.gumbel_scale,
+            name="gumbel_sinkhorn",
+        )
+        self.stripe_pooling = StripePooling(options.num_stripes, name="stripe_pooling")
+        self.stripe_head = StripeHead(
+            options.num_stripes,
+            options.part_embedding_size,
+            shared=options.pcb_shared,
+            batch_norm=options.pcb_bn,
+            relu=options.pcb_relu,
+            name="stripe_head",
+        )
+        self.part_classifier = keras.layers.Dense(options.num_stripes, dtype="float32", name="part_classifier")
+
+    def call(self, images, training=False):
+        """All heads on shuffled images.
+
+        Args:
+            images: dict of `visible` and/or `infrared`, float32 [B, H, W, 3].
+            training: batch norm uses batch statistics.
+
+        Returns:
+            dict, visible images first (n = 2B): `permutation_logits` float32 [n, N, N], rows = shuffled
+            slots, columns = original positions; `parts` float32 [n, N, D], unit length; `part_logits`
+            float32 [n, N, N]; `features` float32 [n, C], the pooled feature map.
+        """
+        feature_map = self.encoder(images, training=training)
+        embeddings = self.stripe_head(self.stripe_pooling(feature_map), training=training)
+        parts = l2_normalise(embeddings)
+        classified = embeddings if self.options.part_ce_input == "pre" else parts
+        return {
+            "permutation_logits": self.permutation_head(feature_map),
+            "parts": parts,
+            "part_logits": self.part_classifier(classified),
+            "features": tf.reduce_mean(tf.cast(feature_map, tf.float32), axis=[1, 2]),
+        }
+
+    def loss_terms(self, batch, seed):
+        """The three terms of Eq. 7; a switched-off term is left out."""
+        options, permutation = self.options, batch["permutation"]
+        heads = self({name: batch[name] for name in MODALITIES}, training=True)
+        terms, measures = {}, {}
+        if options.permutation:
+            logits = heads["permutation_logits"]
+            soft = self.gumbel_sinkhorn(logits, training=True, seed=seed)
+            terms["permutation"] = permutation_loss(
+                soft,
+                permutation,
+                kind=options.perm_loss,
+                reduction=options.perm_reduction,
+                sample_reduce=options.perm_sample_reduce,
+                rank_scale=options.rank_scale,
+            )
+            accuracy = permutation_accuracy(logits, permutation)
+            measures["accuracy/permutation_whole"] = tf.reduce_mean(accuracy["whole"])
+            measures["accuracy/permutation_stripe"] = tf.reduce_mean(accuracy["stripe"])
+            measures["sinkhorn/row_error"] = row_error(soft)
+        if options.part:
+            terms["part"] = part_loss(heads["part_logits"], permutation)
+            measures["accuracy/part"] = tf.reduce_mean(part_accuracy(heads["part_logits"], permutation))
+        if options.pcc:
+            visible, infrared = tf.split(heads["parts"], 2, axis=0)
+            terms["cycle_contrast"] = cycle_contrast_loss(
+                visible,
+                infrared,
+                temperature=options.nce_tau,
+                neighbour_temperature=options.snn_tau or options.nce_tau,
+                renormalise=options.snn_renorm,
+                negatives=options.pcc_negatives,
+                backward=options.pcc_backward,
+                exclude_self=options.pcc_exclude_self,
+                universe=options.pcc_universe,
+                symmetric=options.pcc_symmetric,
+                stop_gradient=options.pcc_stopgrad,
+            )
+        return terms, measures
+
+    def term_weight(self, term, step):
+        """Eq. 7's weights; the cycle contrast counts from `pcc_start_step` on."""
+        weight = self.term_weights[term]
+        if term == "cycle_contrast" and self.pcc_start_step:
+            return tf.where(tf.cast(step, tf.int64) >= self.pcc_start_step, weight, 0.0)
+        return weight
+
+    def validation_figures(self, batch):
+        """Noise-free accuracies of held-out images, each modality apart (spec: whole, stripe, part)."""
+        heads = self({name: batch[name] for name in MODALITIES}, training=False)
+        values = {}
+        if self.options.permutation:
+            accuracy = permutation_accuracy(heads["permutation_logits"], batch["permutation"])
+            values["accuracy/permutation_whole"] = accuracy["whole"]
+            values["accuracy/permutation_stripe"] = accuracy["stripe"]
+        if self.options.part:
+            values["accuracy/part"] = part_accuracy(heads["part_logits"], batch["permutation"])
+        count = tf.shape(batch["visible"])[0]
+        halves = {"visible": slice(None, count), "infrared": slice(count, None)}
+        return {
+            f"{name}_{modality}": (value[half], batch["weight"][half])
+            for name, value in values.items()
+            for modality, half in halves.items()
+        }

@@ -1,0 +1,1 @@
+"""Running a training: optimiser, schedule, run directory, checkpoints, callbacks and `fit`."""

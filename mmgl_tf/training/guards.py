@@ -1,0 +1,76 @@
+"""Callbacks that end a run early for a reason: a non-finite loss, or somebody's wish to stop."""
+
+import math
+import signal
+
+import keras
+
+
+class NonFiniteLoss(ValueError):
+    """A loss term or the gradient stopped being a number."""
+
+
+class Interrupted(Exception):
+    """SIGINT or SIGTERM arrived; the step was finished and saved.
+
+    Args:
+        signum: the signal.
+        step: finished steps in the checkpoint.
+    """
+
+    def __init__(self, signum, step):
+        super().__init__(f"stopped by {signal.Signals(signum).name} after step {step}")
+        self.signum = signum
+        self.step = step
+
+
+class NonFiniteGuard(keras.callbacks.Callback):
+    """Stops at the first step whose loss or gradient is not finite, before anything of it is saved.
+
+    Args:
+        position: `Position` of the run, for the step number.
+        advice: where the last good state is, for the message.
+    """
+
+    def __init__(self, position, advice):
+        super().__init__()
+        self.position = position
+        self.advice = advice
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Check the step that just ended."""
+        values = {name: float(value) for name, value in logs.items()}
+        if math.isfinite(values["loss/total"]) and math.isfinite(values["gradient/norm"]):
+            return
+        bad = [name for name, value in values.items() if not math.isfinite(value) and name != "loss/total"]
+        raise NonFiniteLoss(
+            f"{' and '.join(bad) or 'loss/total'} stopped being finite at step {self.position.step} "
+            f"(epoch {self.position.epoch}). {self.advice} Try a smaller --learning_rate, --clip_norm=10, "
+            "or --precision=float32."
+        )
+
+
+class StopRequest:
+    """Remembers SIGINT or SIGTERM until the running step is finished; a second signal acts at once.
+
+    Use as a context manager around training; the earlier handlers come back at its end.
+    """
+
+    def __init__(self):
+        self.signum = None
+        self._earlier = {}
+
+    def __enter__(self):
+        for signum in (signal.SIGINT, signal.SIGTERM):
+            self._earlier[signum] = signal.signal(signum, self._remember)
+        return self
+
+    def __exit__(self, *_):
+        for signum, handler in self._earlier.items():
+            signal.signal(signum, handler)
+
+    def _remember(self, signum, frame):
+        if self.signum is not None:
+            raise KeyboardInterrupt
+        self.signum = signum
+        print(f"\n{signal.Signals(signum).name}: finishing this step, then saving (again to stop at once)", flush=True)

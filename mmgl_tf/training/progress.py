@@ -1,0 +1,82 @@
+"""Callback that tells a person at the terminal how far the run is."""
+
+import sys
+import time
+
+import keras
+
+
+def duration(seconds):
+    """Seconds as h:mm:ss or m:ss."""
+    seconds = round(seconds)
+    hours, rest = divmod(seconds, 3600)
+    minutes, seconds = divmod(rest, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
+
+
+class Progress(keras.callbacks.Callback):
+    """A bar on a terminal, a line every few steps elsewhere: rate, remaining time, losses.
+
+    Args:
+        position: `Position`.
+        epochs: length of the run.
+        images_per_step: images of both modalities.
+        every_steps: steps between lines where output is not a terminal.
+        stream: where to write.
+    """
+
+    def __init__(self, position, epochs, images_per_step, every_steps, stream=None):
+        super().__init__()
+        self.position = position
+        self.epochs = epochs
+        self.images_per_step = images_per_step
+        self.every_steps = every_steps
+        self.stream = stream or sys.stdout
+        self.terminal = self.stream.isatty()
+        self.seconds = 0.0
+        self.began = None
+        self.timed_steps = 0
+
+    def on_train_batch_begin(self, batch, logs=None):
+        """Start the clock of a step."""
+        self.began = time.perf_counter()
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Show the bar or, now and then, a line."""
+        done = self.position.step - self.position.start
+        if done > 1:  # The first step includes tracing; it would spoil the estimate.
+            self.seconds += time.perf_counter() - self.began
+            self.timed_steps += 1
+        within = (self.position.step - 1) % self.position.steps_per_epoch + 1
+        due = within % self.every_steps == 0 or self.position.at_epoch_end
+        if not (self.terminal or due) or not self.timed_steps:
+            return
+        rate = self.timed_steps / self.seconds
+        left = (self.position.total_steps - self.position.step) / rate
+        filled = round(20 * within / self.position.steps_per_epoch)
+        figures = "  ".join(
+            f"{name.split('/')[1]} {float(value):.3f}"
+            for name, value in logs.items()
+            if name.startswith("loss/") or name == "accuracy/permutation_stripe"
+        )
+        width = len(str(self.position.steps_per_epoch))
+        line = (
+            f"epoch {self.position.epoch}/{self.epochs} [{'=' * filled}{'.' * (20 - filled)}] "
+            f"{within:{width}d}/{self.position.steps_per_epoch}  {rate * self.images_per_step:.0f} images/s  "
+            f"left {duration(left)}  {figures}"
+        )
+        if self.terminal:
+            self.stream.write("\r\x1b[2K" + line + ("\n" if self.position.at_epoch_end else ""))
+        else:
+            self.stream.write(line + "\n")
+        self.stream.flush()
+
+    def on_epoch_end(self, epoch, logs=None):
+        """One line with the accuracies on held-out identities."""
+        held_out = {name[4:]: float(value) for name, value in logs.items() if name.startswith("val_")}
+        if held_out:
+            figures = "  ".join(
+                f"{name.split('/')[1].replace('permutation_', '')} {value:.1%}" for name, value in held_out.items()
+            )
+            self.stream.write(f"  held-out identities: {figures}\n")
+            self.stream.flush()

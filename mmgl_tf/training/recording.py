@@ -1,0 +1,116 @@
+"""Callback that writes down what a run did: metrics.jsonl, TensorBoard scalars, HParams."""
+
+import time
+
+import keras
+import tensorflow as tf
+from tensorboard.plugins.hparams import api as hparams
+
+
+class Recording(keras.callbacks.Callback):
+    """One row per finished epoch in metrics.jsonl; the same figures, and windows of steps, in TensorBoard.
+
+    Row 0 holds the losses of the very first step, the start that later rows are compared with.
+    Names are slash-grouped and stable: loss/*, accuracy/*, validation/*, embedding/*, matching/*,
+    sinkhorn/*, throughput/*, learning_rate.
+
+    Args:
+        run: `RunDirectory`.
+        position: `Position`.
+        images_per_step: images of both modalities.
+        every_steps: length of a TensorBoard window.
+        wait: object with `requested()` and `seconds`, the time spent waiting for batches.
+        settings: flat configuration, for HParams.
+        probe: callable () -> {name: figure}, or None where nothing is held out; called after each epoch.
+    """
+
+    def __init__(self, run, position, images_per_step, every_steps, wait, settings, probe):
+        super().__init__()
+        self.run = run
+        self.position = position
+        self.images_per_step = images_per_step
+        self.every_steps = every_steps
+        self.wait = wait
+        self.probe = probe
+        self.rows = [row for row in run.read_metrics() if row["step"] <= position.step]
+        if position.step == 0:
+            self.rows = []
+        self.writer = tf.summary.create_file_writer(str(run.tensorboard))
+        with self.writer.as_default():
+            hparams.hparams({name: value for name, value in settings.items() if name != "workdir"})
+
+    @property
+    def seconds(self):
+        """Training time of the whole run so far, over all its processes."""
+        return self.rows[-1]["time/seconds"] if self.rows else 0.0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Start the clocks of an epoch."""
+        self.began = time.perf_counter()
+        self.steps = 0
+        self.waited = self.wait.seconds
+        self.window = self._totals()
+
+    def on_train_batch_begin(self, batch, logs=None):
+        """Note when a batch was asked for."""
+        self.wait.requested()
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Write the first row and the TensorBoard windows."""
+        self.steps += 1
+        if self.position.step == 1:
+            figures = {name: float(value) for name, value in logs.items()}
+            self._write_row({"epoch": 0, "step": 1, **figures, "time/seconds": 0.0})
+        if self.position.step % self.every_steps == 0 or self.position.at_epoch_end:
+            now = self._totals()
+            for name, (total, count) in now.items():
+                earlier_total, earlier_count = self.window[name]
+                if count > earlier_count:
+                    self._scalar(name, (total - earlier_total) / (count - earlier_count))
+            self._scalar("learning_rate", self._learning_rate())
+            self.window = now
+        if self.position.at_epoch_end:
+            # Validation comes next and must not count as training time.
+            self.train_seconds = time.perf_counter() - self.began
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Write the row of the epoch."""
+        figures = {name.replace("val_", "validation/", 1): float(value) for name, value in logs.items()}
+        for name, value in figures.items():
+            if name.startswith("validation/"):
+                self._scalar(name, value)
+        extra = {
+            "learning_rate": self._learning_rate(),
+            "throughput/images_per_second": self.steps * self.images_per_step / self.train_seconds,
+            "throughput/data_wait_share": min(1.0, (self.wait.seconds - self.waited) / self.train_seconds),
+        }
+        if self.probe:
+            extra |= self.probe()
+        for name, value in extra.items():
+            self._scalar(name, value)
+        self.writer.flush()
+        seconds = self.seconds + time.perf_counter() - self.began
+        self._write_row(
+            {"epoch": epoch + 1, "step": self.position.step, **figures, **extra, "time/seconds": seconds}
+        )
+
+    def image(self, name, picture):
+        """Show a picture, uint8 [H, W, 3], in TensorBoard at the present step."""
+        with self.writer.as_default(step=self.position.step):
+            tf.summary.image(name, picture[None])
+
+    def _write_row(self, row):
+        self.rows.append(row)
+        self.run.write_metrics(self.rows)
+
+    def _scalar(self, name, value):
+        with self.writer.as_default(step=self.position.step):
+            tf.summary.scalar(name, float(value))
+
+    def _totals(self):
+        return {
+            name: (float(mean.total), float(mean.count)) for name, mean in self.model.train_means.items()
+        }
+
+    def _learning_rate(self):
+        return float(self.model.optimizer.learning_rate)

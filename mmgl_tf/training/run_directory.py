@@ -1,0 +1,111 @@
+"""One run is one directory: its layout, its configuration file and atomic writing into it."""
+
+import contextlib
+import json
+import os
+import tempfile
+from pathlib import Path
+
+from flags.config import differences, to_flat
+
+
+@contextlib.contextmanager
+def atomic_file(path, mode="wb"):
+    """Open a temporary file beside `path` and move it there when the block ends without an error.
+
+    A reader, a kill or a full disk therefore meets the old file or the new one, never half of one.
+
+    Args:
+        path: final path.
+        mode: "wb" or "w".
+
+    Yields:
+        The open file.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    try:
+        with os.fdopen(handle, mode) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+
+
+class RunDirectory:
+    """Paths of a run and the check that a resumed run is the same run.
+
+    Layout: config.json, metrics.jsonl, checkpoints/, tensorboard/, pictures/, encoder_best.weights.h5,
+    encoder_last.weights.h5.
+
+    Args:
+        root: the run directory; made if missing.
+
+    Raises:
+        ValueError: root exists and holds something that is not a run.
+    """
+
+    def __init__(self, root):
+        self.root = Path(root)
+        if self.root.exists() and not self.root.is_dir():
+            raise ValueError(f"--workdir={root} is a file; expected a directory (a new one is made)")
+        self.config_path = self.root / "config.json"
+        if self.root.is_dir() and any(self.root.iterdir()) and not self.config_path.exists():
+            raise ValueError(
+                f"--workdir={root} holds files but no config.json, so it is not a run of this program; "
+                "choose a new directory or an earlier run's"
+            )
+        self.metrics_path = self.root / "metrics.jsonl"
+        self.checkpoints = self.root / "checkpoints"
+        self.tensorboard = self.root / "tensorboard"
+        self.pictures = self.root / "pictures"
+        self.encoder_best = self.root / "encoder_best.weights.h5"
+        self.encoder_last = self.root / "encoder_last.weights.h5"
+
+    def claim(self, config):
+        """Write the resolved configuration, or compare it with the one already there.
+
+        Args:
+            config: `flags.config.Config`.
+
+        Raises:
+            ValueError: the directory holds a run with other decisive settings and --force is not given.
+        """
+        new = to_flat(config)
+        if self.config_path.exists():
+            try:
+                old = json.loads(self.config_path.read_text())
+            except json.JSONDecodeError as error:
+                raise ValueError(
+                    f"{self.config_path} is not readable JSON ({error}); mend it or choose another --workdir"
+                ) from error
+            changed = differences(old, new)
+            if changed and not config.run.force:
+                listing = "\n".join(f"  --{name}: was {was!r}, now {now!r}" for name, was, now in changed)
+                raise ValueError(
+                    f"{self.root} holds a run with other settings:\n{listing}\n"
+                    "Give the old settings to go on with it, another --workdir to start anew, "
+                    "or --force to go on with the new settings."
+                )
+        with atomic_file(self.config_path, "w") as file:
+            json.dump(new, file, indent=2)
+
+    def read_metrics(self):
+        """Rows of metrics.jsonl, one dict per finished epoch; a half-written last line is left out."""
+        if not self.metrics_path.exists():
+            return []
+        rows = []
+        for line in self.metrics_path.read_text().splitlines():
+            with contextlib.suppress(json.JSONDecodeError):
+                rows.append(json.loads(line))
+        return rows
+
+    def write_metrics(self, rows):
+        """Replace metrics.jsonl."""
+        with atomic_file(self.metrics_path, "w") as file:
+            file.writelines(json.dumps(row) + "\n" for row in rows)

@@ -1,0 +1,86 @@
+"""Callback that saves: resumable checkpoints, the last and the best encoder; and obeys a wish to stop."""
+
+import os
+
+import keras
+
+from mmgl_tf.training.checkpoints import collect
+from mmgl_tf.training.guards import Interrupted
+
+
+class Saving(keras.callbacks.Callback):
+    """Saves at the end of each epoch, at every n-th step, and when asked to stop.
+
+    Args:
+        run: `RunDirectory`.
+        checkpoints: `Checkpoints`.
+        position: `Position`.
+        stop: `StopRequest`.
+        every_steps: save within epochs this often; 0 = never.
+        select: function logs -> score of the encoder (larger is better), or None where nothing is held out.
+        note: note of the checkpoint resumed from, or {}.
+        epoch_means: arrays of the running means to put back when the first epoch goes on in its middle.
+    """
+
+    def __init__(self, run, checkpoints, position, stop, every_steps, select, note, epoch_means):
+        super().__init__()
+        self.run = run
+        self.checkpoints = checkpoints
+        self.position = position
+        self.stop = stop
+        self.every_steps = every_steps
+        self.select = select
+        self.best_score = note.get("best_score")
+        self.best_epoch = note.get("best_epoch")
+        self.epoch_means = epoch_means
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Restore the running means of an epoch that was interrupted; `fit` has just reset them."""
+        for metric in self.model.metrics:
+            for variable in metric.variables:
+                if self.epoch_means:
+                    variable.assign(self.epoch_means[f"metric/{variable.path}"])
+        self.epoch_means = None
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Save inside an epoch; the end of an epoch waits for its validation."""
+        if self.position.at_epoch_end:
+            return
+        due = self.every_steps and self.position.step % self.every_steps == 0
+        if due or self.stop.signum:
+            self._save()
+        self._obey()
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Save encoder and checkpoint; ties in the score go to the later epoch, which has trained longer."""
+        save_encoder(self.model.encoder, self.run.encoder_last)
+        score = self.select(logs) if self.select else None
+        if score is not None and (self.best_score is None or score >= self.best_score):
+            self.best_score, self.best_epoch = score, epoch + 1
+            save_encoder(self.model.encoder, self.run.encoder_best)
+        self._save()
+        self._obey()
+
+    def _save(self):
+        note = {"best_score": self.best_score, "best_epoch": self.best_epoch}
+        self.checkpoints.save(self.position.step, collect(self.model), note)
+
+    def _obey(self):
+        if self.stop.signum:
+            raise Interrupted(self.stop.signum, self.position.step)
+
+
+def save_encoder(encoder, path):
+    """Write the encoder's weights (what fine-tuning and export start from) atomically.
+
+    Args:
+        encoder: built `mmgl_tf.backbones.Encoder`.
+        path: ends in `.weights.h5`.
+    """
+    temporary = path.with_name(f".writing.{path.name}")
+    try:
+        encoder.save_weights(temporary)
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise OSError(f"could not save the encoder {path}: {error}; make room and give the same command again") from error

@@ -1,0 +1,26 @@
+"""One file per --mode: reads the data, builds the model, runs. The only place where pipelines and mmgl_tf meet.
+
+A mode is a function Config -> exit status. Modes import what they need when they run, so that
+checking data does not wait for TensorFlow's training parts.
+"""
+
+
+def _pretrain(config):
+    from modes.pretrain import pretrain
+
+    return pretrain(config)
+
+
+def _synthesize(config):
+    from modes.synthesize import synthesize
+
+    return synthesize(config)
+
+
+def _check_data(config):
+    from modes.check_data import check_data
+
+    return check_data(config)
+
+
+MODES = {"pretrain": _pretrain, "synthesize": _synthesize, "check_data": _check_data}
