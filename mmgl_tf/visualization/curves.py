@@ -1,0 +1,171 @@
+"""Training curves: the rows of metrics.jsonl as small multiples, one run in detail or several together."""
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+# (title, how the y axis starts, keys). Every key also stands for its "validation/" and "_visible"/"_infrared"
+# relatives where the rows have them.
+PANELS = (
+    ("Total loss", "free", ("loss/total",)),
+    ("Permutation loss", "zero", ("loss/permutation",)),
+    ("Part cross-entropy", "zero", ("loss/part",)),
+    ("Cycle contrast", "zero", ("loss/cycle_contrast",)),
+    ("Whole permutation right", "share", ("accuracy/permutation_whole",)),
+    ("Stripe in its place", "share", ("accuracy/permutation_stripe",)),
+    ("Part named right", "share", ("accuracy/part",)),
+    ("Soft neighbours: mass on the same ...", "share", ("matching/part_mass", "matching/slot_mass")),
+    ("Soft neighbours: identity lift", "free", ("matching/identity_lift",)),
+    ("Embedding: standard deviation", "zero", ("embedding/std",)),
+    ("Embedding: effective rank", "zero", ("embedding/effective_rank",)),
+    ("Embedding: modality gap", "zero", ("embedding/modality_gap",)),
+    ("Sinkhorn: worst row error", "zero", ("sinkhorn/row_error",)),
+    ("Learning rate", "zero", ("learning_rate",)),
+    ("Images per second", "zero", ("throughput/images_per_second",)),
+    ("Share of time waiting for data", "share", ("throughput/data_wait_share",)),
+)
+LABELS = {"matching/part_mass": "part", "matching/slot_mass": "slot"}
+# Colour-blind safe (Okabe and Ito), the light yellow left out.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+VARIANTS = (
+    ("", "", "training"),
+    ("validation/", "", "validation"),
+    ("validation/", "_visible", "validation, visible"),
+    ("validation/", "_infrared", "validation, infrared"),
+)
+
+
+def series(rows, key):
+    """One metric over the epochs.
+
+    A run that was killed and resumed may have written an epoch twice; the later row counts.
+
+    Args:
+        rows: dicts of one run, each with "epoch".
+        key: name of the metric. A row without it, or with null, is passed over; NaN and infinity are kept.
+
+    Returns:
+        (epochs, values): two float arrays of equal length, sorted by epoch; empty if no row has the key.
+    """
+    points = {float(row["epoch"]): float(row[key]) for row in rows if row.get(key) is not None}
+    epochs = sorted(points)
+    return np.array(epochs, float), np.array([points[epoch] for epoch in epochs], float)
+
+
+def _lines(runs, keys):
+    """The lines of one panel as (label, colour, linestyle, epochs, values); several runs get fewer each."""
+    single = len(runs) == 1
+    lines = []
+    for number, (name, rows) in enumerate(runs.items()):
+        for position, key in enumerate(keys):
+            for variant, (prefix, suffix, role) in enumerate(VARIANTS if single else VARIANTS[:2]):
+                epochs, values = series(rows, prefix + key + suffix)
+                if not len(epochs):
+                    continue
+                short = LABELS.get(key, "")
+                if not key.startswith(("loss/", "accuracy/")) and not short and not variant:
+                    role = "measured"
+                if single:
+                    label = ", ".join(filter(None, (short, role if not short or variant else "")))
+                    colour = COLOURS[(position + variant) % len(COLOURS)]
+                    style = "-" if not suffix else "--"
+                else:
+                    label = ", ".join(filter(None, (name, short, role if variant else "")))
+                    colour = COLOURS[number % len(COLOURS)]
+                    style = ("-", "--")[variant] if len(keys) == 1 else ("-", ":")[position]
+                lines.append((label, colour, style, epochs, values))
+    return lines
+
+
+def training_curves(runs, chance=None):
+    """Draw every metric that the rows hold, one panel each; panels without data are left out.
+
+    Args:
+        runs: rows of metrics.jsonl (a list of dicts, one per epoch, each with "epoch"), or a dict from the
+            name of a run to its rows. One run shows both modalities; several the totals.
+        chance: dict from a metric's name (its training name, e.g. "loss/part") to the value that guessing
+            gives, drawn as a dotted line. None draws none.
+
+    Returns:
+        uint8 [H', W', 3], at most 1600 pixels wide.
+
+    Raises:
+        ValueError: no run, or no row holds any metric known here.
+    """
+    runs = dict(runs) if isinstance(runs, Mapping) else {"run": list(runs)}
+    chance = chance or {}
+    panels = [(title, start, keys, _lines(runs, keys)) for title, start, keys in PANELS]
+    panels = [panel for panel in panels if panel[3]]
+    if not panels:
+        rows = sum(len(rows) for rows in runs.values())
+        raise ValueError(
+            f"Got {len(runs)} runs with {rows} rows and none of the metrics known here; expected rows of "
+            'metrics.jsonl with "epoch" and, for example, "loss/total". Has the first epoch ended yet?'
+        )
+    columns = min(4, len(panels))
+    height = math.ceil(len(panels) / columns)
+    figure = Figure(
+        figsize=(4 * columns, 3 * height + (0.4 if len(runs) > 1 else 0)), dpi=100, layout="constrained"
+    )
+    canvas = FigureCanvasAgg(figure)
+    grid = figure.subplots(height, columns, squeeze=False).ravel()
+    for axes, (title, start, keys, lines) in zip(grid, panels, strict=False):
+        _draw(axes, title, start, lines, [chance[key] for key in keys if key in chance], len(runs) == 1)
+    for axes in grid[len(panels) :]:
+        axes.set_axis_off()
+    if len(runs) > 1:
+        _name_runs(figure, runs)
+    canvas.draw()
+    return np.array(canvas.buffer_rgba())[..., :3].copy()
+
+
+def _draw(axes, title, start, lines, chances, legend):
+    """Fill one panel: lines, chance, axis limits and, where something is not a number, a note."""
+    axes.set_title(title, fontsize=12)
+    for label, colour, style, epochs, values in lines:
+        finite = np.where(np.isfinite(values), values, np.nan)
+        marker = "o" if len(epochs) <= 10 else None
+        axes.plot(
+            epochs,
+            finite,
+            color=colour,
+            linestyle=style,
+            marker=marker,
+            markersize=3.5,
+            linewidth=1.6,
+            label=label,
+        )
+    for value in sorted(set(chances)):
+        axes.axhline(value, color="#888888", linestyle=":", linewidth=1.4, label=f"chance {value:.3g}")
+    if start == "share":
+        axes.set_ylim(-0.03, 1.03)
+    elif start == "zero":
+        axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
+    bad = sum(int((~np.isfinite(values)).sum()) for *_, values in lines)
+    note = f" ({bad} value{'s' if bad > 1 else ''} not finite)" if bad else ""
+    axes.set_xlabel(f"epoch{note}", fontsize=10, color="#d73027" if bad else "black")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+    axes.tick_params(labelsize=10)
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    handles, labels = axes.get_legend_handles_labels()
+    if legend and len(handles) > 1:
+        axes.legend(handles, labels, fontsize=8.5, loc="best", framealpha=0.8)
+
+
+def _name_runs(figure, runs):
+    """One legend for the whole figure when runs are compared: colour is the run, style is the split."""
+    handles = [
+        figure.axes[0].plot([], [], color=COLOURS[i % len(COLOURS)], linewidth=2)[0] for i in range(len(runs))
+    ]
+    handles += [
+        figure.axes[0].plot([], [], color="#555555", linestyle=style)[0] for style in ("-", "--", ":")
+    ]
+    labels = [*runs, "training (or part)", "validation", "slot, chance"]
+    figure.legend(
+        handles, labels, loc="outside upper center", ncols=min(len(labels), 8), fontsize=10, frameon=False
+    )
