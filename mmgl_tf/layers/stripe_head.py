@@ -8,6 +8,8 @@ import math
 import keras
 import tensorflow as tf
 
+from mmgl_tf.layers.batch_norm import FusedBatchNorm
+
 
 @keras.saving.register_keras_serializable("mmgl")
 class StripeHead(keras.layers.Layer):
@@ -39,9 +41,7 @@ class StripeHead(keras.layers.Layer):
         self.relu = relu
         self.normalise = None
         if batch_norm:
-            self.normalise = keras.layers.BatchNormalization(
-                momentum=0.9, epsilon=1e-5, name="batch_norm", dtype="float32"
-            )
+            self.normalise = FusedBatchNorm(epsilon=1e-5, momentum=0.9, name="batch_norm", dtype="float32")
 
     def build(self, input_shape):
         """Makes the weights for [B, N, C]."""
