@@ -148,6 +148,9 @@ def _draw(axes, title, start, lines, chances, legend):
     bad = sum(int((~np.isfinite(values)).sum()) for *_, values in lines)
     note = f" ({bad} value{'s' if bad > 1 else ''} not finite)" if bad else ""
     axes.set_xlabel(f"epoch{note}", fontsize=10, color="#d73027" if bad else "black")
+    first, last = min(line[3][0] for line in lines), max(line[3][-1] for line in lines)
+    if last - first < 1:  # one epoch: no fractions of it on the axis
+        axes.set_xlim(first - 1, last + 1)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
     axes.tick_params(labelsize=10)
     axes.grid(alpha=0.25)

@@ -55,6 +55,7 @@ def matching_matrix(part_matrix, slot_matrix, *, part_mass, slot_mass, identity_
     figure = Figure(figsize=(14, 6.6), dpi=100)
     canvas = FigureCanvasAgg(figure)
     grid = figure.add_gridspec(1, 2, left=0.085, right=0.885, top=0.80, bottom=0.13, wspace=0.3)
+    small = size <= 8  # room for names and two decimals in a cell
     slots = [f"slot {index}" for index in range(size)]
     lift = "unknown" if not np.isfinite(identity_lift) else f"{identity_lift:.2f} times chance"
     entries = (
@@ -66,10 +67,13 @@ def matching_matrix(part_matrix, slot_matrix, *, part_mass, slot_mass, identity_
         picture = axes.imshow(matrix, cmap="Blues", vmin=0.0, vmax=top)
         axes.set_title(title, fontsize=14, pad=10)
         axes.set_xticks(
-            range(size), names, rotation=30 if size <= 8 else 90, ha="right" if size <= 8 else "center"
+            range(size),
+            names if small else range(size),
+            rotation=30 if small else 0,
+            ha="right" if small else "center",
         )
         axes.set_yticks(range(size), names)
-        axes.tick_params(length=0, labelsize=12 if size <= 8 else 9)
+        axes.tick_params(length=0, labelsize=12 if small else 9)
         axes.set_xlabel(f"{kind} of the neighbour (other modality)", fontsize=12)
         axes.set_ylabel(f"{kind} of the query", fontsize=12)
         for row in range(size):
@@ -79,9 +83,9 @@ def matching_matrix(part_matrix, slot_matrix, *, part_mass, slot_mass, identity_
             for column in range(size):
                 value = matrix[row, column]
                 ink = "white" if value > 0.6 * top else "#222222"
-                label = f"{value:.2f}" if size <= 9 else f"{100 * value:.0f}"
+                label = f"{value:.2f}" if small else f"{100 * value:.0f}"
                 axes.text(
-                    column, row, label, ha="center", va="center", color=ink, fontsize=12 if size <= 8 else 7
+                    column, row, label, ha="center", va="center", color=ink, fontsize=12 if small else 7
                 )
     bar = figure.colorbar(picture, cax=figure.add_axes((0.91, 0.13, 0.016, 0.67)))
     bar.ax.axhline(chance, color="#d73027", linewidth=2.5)
@@ -91,7 +95,7 @@ def matching_matrix(part_matrix, slot_matrix, *, part_mass, slot_mass, identity_
         0.02,
         0.895,
         f"Same part {part_mass:.2f}, same slot {slot_mass:.2f}, chance {chance:.2f} for both. Same person, "
-        f"given the right part: {lift}.",
+        f"given the right part: {lift}.{'' if small else ' Cells in percent.'}",
         fontsize=12.5,
         color="#555555",
     )

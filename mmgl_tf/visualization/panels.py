@@ -73,9 +73,7 @@ def augmented_batch(visible, infrared, permutation=None, *, mean, std, max_pairs
     pair_height = 2 * (IMAGE_PIXELS + caption) + GAP
     notes = [f"The first {shown} of {batch} pairs; a pair is two draws, not one person."]
     if permutation is not None:
-        notes.append(
-            "Shown with the stripes put back; the network sees them in the order written below, 0 the top."
-        )
+        notes.append("Stripes put back; the network sees them in the order written below each image.")
     sheet = Sheet(
         max(640, 2 * Sheet.margin + label + per_row * (width + 8) - 8),
         rows * pair_height - GAP,

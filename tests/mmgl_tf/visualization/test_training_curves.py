@@ -1,0 +1,96 @@
+import warnings
+
+import numpy as np
+import pytest
+
+from mmgl_tf.visualization import curves
+
+
+def draw(runs, chance=None):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        return curves.training_curves(runs, chance)
+
+
+def rows(epochs, keys=("loss/total", "loss/part", "accuracy/part")):
+    return [{"epoch": e, "step": 10 * e} | dict.fromkeys(keys, 1.0 / (e + 1)) for e in range(epochs)]
+
+
+ALL = [key for _, _, keys in curves.PANELS for key in keys]
+
+
+def test_every_metric_has_a_panel_and_the_page_is_no_wider_than_1600():
+    picture = draw(rows(3, ALL))
+    assert picture.dtype == np.uint8
+    assert picture.shape == (1200, 1600, 3)
+
+
+def test_panels_without_data_are_left_out():
+    assert draw(rows(3, ["loss/total"])).shape == (300, 400, 3)
+    assert draw(rows(3, ["loss/total", "time/seconds", "unknown/key"])).shape == (300, 400, 3)
+    assert draw(rows(3, ALL[:5])).shape == (600, 1600, 3)
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 40])
+def test_any_number_of_epochs(epochs):
+    assert draw(rows(epochs)).shape == (300, 1200, 3)
+
+
+def test_nan_infinity_and_null_are_drawn_without_warning_and_seen():
+    good, bad, missing = rows(6), rows(6), rows(6)
+    bad[2]["loss/total"] = float("nan")
+    bad[3]["loss/total"] = float("inf")
+    missing[2]["loss/total"] = None
+    red = np.array([215, 48, 39])
+    assert (draw(bad) == red).all(-1).any()
+    assert not (draw(good) == red).all(-1).any()
+    assert not (draw(missing) == red).all(-1).any()
+    draw([{"epoch": 0, "loss/total": float("nan")}])
+
+
+def test_chance_is_drawn_only_where_it_belongs(monkeypatch):
+    seen = {}
+    real = curves._draw
+
+    def spy(axes, title, start, lines, chances, legend):
+        real(axes, title, start, lines, chances, legend)
+        seen[title] = [line.get_ydata()[0] for line in axes.get_lines() if line.get_linestyle() == ":"]
+
+    monkeypatch.setattr(curves, "_draw", spy)
+    draw(rows(4), {"loss/part": 1.79, "loss/permutation": 5.0})
+    assert seen == {"Total loss": [], "Part cross-entropy": [1.79], "Part named right": []}
+
+
+def test_modalities_and_validation_join_their_panel():
+    one = rows(4, ["accuracy/part"])
+    more = [
+        row
+        | {
+            f"validation/accuracy/part{suffix}": 0.1 * k
+            for k, suffix in enumerate(("", "_visible", "_infrared"))
+        }
+        for row in one
+    ]
+    assert draw(more).shape == draw(one).shape
+    names = [line[0] for line in curves._lines({"run": more}, ("accuracy/part",))]
+    assert names == ["training", "validation", "validation, visible", "validation, infrared"]
+
+
+def test_several_runs_share_the_panels_and_are_told_apart():
+    picture = draw({"a": rows(4), "b": rows(2, ["loss/total"])}, {"loss/part": 1.79})
+    assert picture.shape == (340, 1200, 3)
+    lines = curves._lines({"a": rows(4), "b": rows(2)}, ("loss/total",))
+    assert [line[0] for line in lines] == ["a", "b"]
+    assert lines[0][1] != lines[1][1]
+
+
+def test_the_later_row_of_a_repeated_epoch_counts():
+    epochs, values = curves.series([{"epoch": 1, "x": 5}, {"epoch": 0, "x": 1}, {"epoch": 1, "x": 7}], "x")
+    assert epochs.tolist() == [0, 1]
+    assert values.tolist() == [1, 7]
+
+
+@pytest.mark.parametrize("runs", [[], {}, {"a": []}, [{"epoch": 0}]])
+def test_nothing_to_draw_is_an_error_that_helps(runs):
+    with pytest.raises(ValueError, match="Has the first epoch ended"):
+        draw(runs)
