@@ -1,12 +1,14 @@
 """One absl flag per setting of `flags.config`, the help page, and the way from a command line to a Config."""
 
+import signal
 import sys
 import textwrap
 
 from absl import flags
 
-from flags.config import GROUPS, from_flat, settings, validate
+from flags.config import GROUPS, from_flat, settings
 from flags.presets import PRESETS
+from flags.validation import validate
 
 FLAGS = flags.FLAGS
 
@@ -14,10 +16,10 @@ USAGE = """\
 MMGL: self-supervised pre-training for visible-infrared person re-identification.
 
 What to type:
-  python main.py --mode=pretrain --dataset=synthetic --preset=demo     pre-train on drawn people (minutes on a CPU)
-  python main.py --mode=pretrain --dataset=sysu --data_dir=DIR         the paper's run on SYSU-MM01
-  python main.py --mode=check_data --dataset=sysu --data_dir=DIR       counts and problems of a data set
-  python main.py --mode=synthesize --workdir=DIR                       write a drawn data set
+  python main.py --mode=pretrain --dataset=synthetic --preset=demo   pre-train on drawn people
+  python main.py --mode=pretrain --dataset=sysu --data_dir=DIR       the paper's run on SYSU-MM01
+  python main.py --mode=check_data --dataset=sysu --data_dir=DIR     counts and problems of a data set
+  python main.py --mode=synthesize --workdir=DIR                     write a drawn data set
 
 All flags: python main.py --helpshort
 """
@@ -51,6 +53,8 @@ def parse_command_line(argv):
         The positional arguments left over, program name first.
     """
     if any(word.lstrip("-") in ("help", "helpshort", "h", "helpfull") for word in argv[1:]):
+        if hasattr(signal, "SIGPIPE"):  # `--helpshort | head` may close the pipe early.
+            signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         print(help_page())
         sys.exit(0)
     if len(argv) == 1:

@@ -1,4 +1,4 @@
-"""One file per --mode: reads the data, builds the model, runs. The only place where pipelines and mmgl_tf meet.
+"""One file per --mode: reads the data, builds the model, runs. Only here do pipelines and mmgl_tf meet.
 
 A mode is a function Config -> exit status. Modes import what they need when they run, so that
 checking data does not wait for TensorFlow's training parts.

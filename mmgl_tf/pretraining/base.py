@@ -26,7 +26,12 @@ class PretrainingModel(keras.Model):
         self.encoder = encoder
         self.seed = seed
         self.term_weights = dict(term_weights)
-        train_names = ["loss/total", *(f"loss/{term}" for term in term_weights), *measure_names, "gradient/norm"]
+        train_names = [
+            "loss/total",
+            *(f"loss/{term}" for term in term_weights),
+            *measure_names,
+            "gradient/norm",
+        ]
         # Keras refuses slashes in the names of variables, TensorBoard wants them in the names of scalars.
         self.train_means = {name: keras.metrics.Mean(name=name.replace("/", "_")) for name in train_names}
         self.validation_means = {

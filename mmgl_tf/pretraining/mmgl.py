@@ -1,4 +1,4 @@
-"""MMGL: permutation recovery, part-aware cycle contrast and part classification on one encoder (paper section III)."""
+"""MMGL: permutation recovery, cycle contrast and part classification on one encoder (paper section III)."""
 
 import keras
 import tensorflow as tf
@@ -67,7 +67,23 @@ class Mmgl(PretrainingModel):
             relu=options.pcb_relu,
             name="stripe_head",
         )
-        self.part_classifier = keras.layers.Dense(options.num_stripes, dtype="float32", name="part_classifier")
+        self.part_classifier = keras.layers.Dense(
+            options.num_stripes, dtype="float32", name="part_classifier"
+        )
+
+    def build_from(self, height, width):
+        """Make every weight, for images of a size in pixels.
+
+        Raises:
+            ValueError: the network's stride does not divide the size, or the stripes not the feature map.
+        """
+        rows, columns = self.encoder.build_from(height, width)
+        feature_map = (None, rows, columns, self.encoder.num_features)
+        self.stripe_pooling.build(feature_map)
+        self.permutation_head.build(feature_map)
+        self.stripe_head.build((None, self.options.num_stripes, self.encoder.num_features))
+        self.part_classifier.build((None, self.options.num_stripes, self.options.part_embedding_size))
+        self.built = True
 
     def call(self, images, training=False):
         """All heads on shuffled images.

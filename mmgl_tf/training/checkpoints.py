@@ -66,7 +66,7 @@ class Checkpoints:
         """The newest readable checkpoint.
 
         Returns:
-            (arrays, note), or None when there is none. A damaged file is reported and the one before is tried.
+            (arrays, note), or None when there is none. A damaged file is reported and the one before tried.
         """
         for path in reversed(self.paths()):
             try:

@@ -34,7 +34,9 @@ class Training:
             restore(model, arrays)
             self.first_step = self.note["step"]
             if self.first_step % steps_per_epoch:
-                self.epoch_means = {name: value for name, value in arrays.items() if name.startswith("metric/")}
+                self.epoch_means = {
+                    name: value for name, value in arrays.items() if name.startswith("metric/")
+                }
 
     def fit(self, datasets, validation, wait, select, flat_settings, probe=None, watch=None):
         """Train to the end.
@@ -59,8 +61,6 @@ class Training:
         images_per_step = 2 * optimization.batch_size
         every = self.settings.validation.log_every_steps
         position = Position(self.first_step, self.steps_per_epoch, self.total_steps)
-        good = self.checkpoints.paths()
-        advice = f"The last good checkpoint is {good[-1]}." if good else "No checkpoint was saved yet."
         recording = Recording(self.run, position, images_per_step, every, wait, flat_settings, probe)
         with StopRequest() as stop:
             saving = Saving(
@@ -75,7 +75,7 @@ class Training:
             )
             callbacks = [
                 position,
-                NonFiniteGuard(position, advice),
+                NonFiniteGuard(position, self.checkpoints),
                 recording,
                 Progress(position, optimization.epochs, images_per_step, every),
                 saving,
@@ -90,6 +90,7 @@ class Training:
                     steps_per_epoch=steps,
                     validation_data=validation,
                     callbacks=callbacks,
+                    shuffle=False,
                     verbose=0,
                 )
         return recording.rows, saving

@@ -29,13 +29,13 @@ class NonFiniteGuard(keras.callbacks.Callback):
 
     Args:
         position: `Position` of the run, for the step number.
-        advice: where the last good state is, for the message.
+        checkpoints: `Checkpoints`, to say where the last good state is.
     """
 
-    def __init__(self, position, advice):
+    def __init__(self, position, checkpoints):
         super().__init__()
         self.position = position
-        self.advice = advice
+        self.checkpoints = checkpoints
 
     def on_train_batch_end(self, batch, logs=None):
         """Check the step that just ended."""
@@ -43,10 +43,11 @@ class NonFiniteGuard(keras.callbacks.Callback):
         if math.isfinite(values["loss/total"]) and math.isfinite(values["gradient/norm"]):
             return
         bad = [name for name, value in values.items() if not math.isfinite(value) and name != "loss/total"]
+        good = self.checkpoints.paths()
+        kept = f"The last good checkpoint is {good[-1]}." if good else "No checkpoint had been saved yet."
         raise NonFiniteLoss(
             f"{' and '.join(bad) or 'loss/total'} stopped being finite at step {self.position.step} "
-            f"(epoch {self.position.epoch}). {self.advice} Try a smaller --learning_rate, --clip_norm=10, "
-            "or --precision=float32."
+            f"(epoch {self.position.epoch}). {kept} Try a smaller --learning_rate or --clip_norm=10."
         )
 
 
@@ -73,4 +74,7 @@ class StopRequest:
         if self.signum is not None:
             raise KeyboardInterrupt
         self.signum = signum
-        print(f"\n{signal.Signals(signum).name}: finishing this step, then saving (again to stop at once)", flush=True)
+        print(
+            f"\n{signal.Signals(signum).name}: finishing this step, then saving (again to stop at once)",
+            flush=True,
+        )

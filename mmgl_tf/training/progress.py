@@ -6,6 +6,16 @@ import time
 import keras
 
 
+# What the bar has room for: scalar name -> short label.
+SHOWN = {
+    "loss/total": "loss",
+    "loss/permutation": "perm",
+    "loss/part": "part",
+    "loss/cycle_contrast": "pcc",
+    "accuracy/permutation_stripe": "stripe accuracy",
+}
+
+
 def duration(seconds):
     """Seconds as h:mm:ss or m:ss."""
     seconds = round(seconds)
@@ -55,9 +65,7 @@ class Progress(keras.callbacks.Callback):
         left = (self.position.total_steps - self.position.step) / rate
         filled = round(20 * within / self.position.steps_per_epoch)
         figures = "  ".join(
-            f"{name.split('/')[1]} {float(value):.3f}"
-            for name, value in logs.items()
-            if name.startswith("loss/") or name == "accuracy/permutation_stripe"
+            f"{label} {float(logs[name]):.3f}" for name, label in SHOWN.items() if name in logs
         )
         width = len(str(self.position.steps_per_epoch))
         line = (
@@ -76,7 +84,8 @@ class Progress(keras.callbacks.Callback):
         held_out = {name[4:]: float(value) for name, value in logs.items() if name.startswith("val_")}
         if held_out:
             figures = "  ".join(
-                f"{name.split('/')[1].replace('permutation_', '')} {value:.1%}" for name, value in held_out.items()
+                f"{name.split('/')[1].replace('permutation_', '')} {value:.1%}"
+                for name, value in held_out.items()
             )
             self.stream.write(f"  held-out identities: {figures}\n")
             self.stream.flush()

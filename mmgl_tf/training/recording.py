@@ -22,6 +22,9 @@ class Recording(keras.callbacks.Callback):
         wait: object with `requested()` and `seconds`, the time spent waiting for batches.
         settings: flat configuration, for HParams.
         probe: callable () -> {name: figure}, or None where nothing is held out; called after each epoch.
+
+    Attributes:
+        after_epoch: function () -> None that draws pictures after the probe's look, or None.
     """
 
     def __init__(self, run, position, images_per_step, every_steps, wait, settings, probe):
@@ -32,6 +35,7 @@ class Recording(keras.callbacks.Callback):
         self.every_steps = every_steps
         self.wait = wait
         self.probe = probe
+        self.after_epoch = None
         self.rows = [row for row in run.read_metrics() if row["step"] <= position.step]
         if position.step == 0:
             self.rows = []
@@ -88,6 +92,8 @@ class Recording(keras.callbacks.Callback):
             extra |= self.probe()
         for name, value in extra.items():
             self._scalar(name, value)
+        if self.after_epoch:
+            self.after_epoch()
         self.writer.flush()
         seconds = self.seconds + time.perf_counter() - self.began
         self._write_row(
@@ -108,9 +114,7 @@ class Recording(keras.callbacks.Callback):
             tf.summary.scalar(name, float(value))
 
     def _totals(self):
-        return {
-            name: (float(mean.total), float(mean.count)) for name, mean in self.model.train_means.items()
-        }
+        return {name: (float(mean.total), float(mean.count)) for name, mean in self.model.train_means.items()}
 
     def _learning_rate(self):
         return float(self.model.optimizer.learning_rate)

@@ -83,4 +83,6 @@ def save_encoder(encoder, path):
         os.replace(temporary, path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise OSError(f"could not save the encoder {path}: {error}; make room and give the same command again") from error
+        raise OSError(
+            f"could not save the encoder {path}: {error}; make room and give the same command again"
+        ) from error

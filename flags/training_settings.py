@@ -1,0 +1,86 @@
+"""Settings of a run: what to do, for how long, watched how."""
+
+from dataclasses import dataclass
+
+from flags.setting import setting
+
+
+@dataclass(frozen=True)
+class Run:
+    """Run: what to do and where."""
+
+    mode: str = setting("", "what to do", choices=("pretrain", "synthesize", "check_data"))
+    preset: str = setting(
+        "paper",
+        "named set of overrides; an explicit flag wins",
+        choices=("paper", "demo", "smoke"),
+        resumable=True,
+    )
+    workdir: str = setting(
+        "",
+        "run directory; everything a run makes goes there (default runs/MODE-DATASET-PRESET)",
+        resumable=True,
+    )
+    seed: int = setting(0, "seed of every random draw", low=0)
+    deterministic: bool = setting(
+        True, "bit-identical weights for the same seed, at some cost in speed on GPUs"
+    )
+    force: bool = setting(False, "resume although the configuration changed", resumable=True)
+    checkpoint_every_steps: int = setting(
+        0,
+        "save a resumable checkpoint this often within an epoch too; 0 = at epoch ends only",
+        unit="steps",
+        low=0,
+        resumable=True,
+    )
+
+
+@dataclass(frozen=True)
+class Optimization:
+    """Optimisation: batches, learning rate and length."""
+
+    batch_size: int = setting(48, "images per modality in a batch", unit="images", low=1, paper="48")
+    epochs: int = setting(100, "length of the run", unit="epochs", low=1, paper="100")
+    steps_per_epoch: int = setting(0, "length of an epoch; 0 = one pass (see epoch_by)", unit="steps", low=0)
+    epoch_by: str = setting(
+        "max",
+        "one pass over the larger or the smaller modality",
+        choices=("max", "min"),
+        paper="max (inferred)",
+    )
+    learning_rate: float = setting(0.1, "peak learning rate", low=0.0, paper="0.1")
+    lr_schedule: str = setting(
+        "authors",
+        "authors = per epoch, cosine from epoch 0; offset = per step, cosine after the warm-up",
+        choices=("authors", "offset"),
+        paper="authors' log",
+    )
+    warmup_epochs: float = setting(10.0, "linear warm-up", unit="epochs", low=0.0, paper="10 (inferred)")
+    momentum: float = setting(0.9, "SGD momentum", low=0.0, high=1.0, paper="0.9")
+    weight_decay: float = setting(5e-4, "coupled weight decay, as in PyTorch", low=0.0, paper="0.0005")
+    wd_on_bn: bool = setting(True, "decay batch norm and biases too, as PyTorch does", paper="silent")
+    clip_norm: float = setting(0.0, "clip the global gradient norm; 0 = never", low=0.0, paper="silent")
+    precision: str = setting(
+        "float32",
+        "arithmetic of the trunk; heads and losses are always float32",
+        choices=("float32", "bfloat16"),
+        paper="float32",
+    )
+    jit_compile: bool = setting(False, "compile the step with XLA")
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Validation and logging."""
+
+    validation_permutations: int = setting(4, "fixed stripe orders per held-out image", low=1)
+    validation_images: int = setting(0, "held-out images per modality; 0 = all", unit="images", low=0)
+    select_metric: str = setting(
+        "whole", "accuracy that picks the best encoder", choices=("whole", "stripe"), paper="silent"
+    )
+    probe_images: int = setting(
+        80, "held-out images per modality for panels and embedding statistics", unit="images", low=2
+    )
+    log_every_steps: int = setting(
+        20, "TensorBoard step scalars and progress lines", unit="steps", low=1, resumable=True
+    )

@@ -1,0 +1,70 @@
+"""Which settings, and which combinations of them, can work."""
+
+import math
+
+from flags.config import settings, to_flat
+
+
+def validate(config):
+    """Check every range and every combination that would only fail later.
+
+    Raises:
+        ValueError: names each wrong setting, what it was and what is allowed, one per line.
+    """
+    problems = []
+    for name, value in to_flat(config).items():
+        problems += _range_problems(name, value)
+    if not problems:
+        problems = _combination_problems(config)
+    if problems:
+        raise ValueError("these settings cannot work:\n  " + "\n  ".join(problems))
+
+
+def _range_problems(name, value):
+    entry = {entry.name: entry for _, entry in settings()}[name]
+    allowed = entry.metadata
+    if allowed["choices"] and value not in allowed["choices"]:
+        if name == "mode" and value == "":
+            return []
+        return [f"--{name}={value}: expected one of {', '.join(allowed['choices'])}"]
+    if isinstance(value, float) and not math.isfinite(value):
+        return [f"--{name}={value}: expected a finite number"]
+    if allowed["low"] is not None and value < allowed["low"]:
+        return [
+            f"--{name}={value}: the smallest allowed value is {allowed['low']} {allowed['unit']}".rstrip()
+        ]
+    if allowed["high"] is not None and value > allowed["high"]:
+        return [
+            f"--{name}={value}: the largest allowed value is {allowed['high']} {allowed['unit']}".rstrip()
+        ]
+    return []
+
+
+def _combination_problems(config):
+    problems = []
+    stripes, height, width = config.mmgl.num_stripes, config.data.image_height, config.data.image_width
+    if height % 16 or width % 16:
+        problems.append(
+            f"--image_height={height} --image_width={width}: "
+            "both must be multiples of 16, the stride of the network"
+        )
+    elif (height // 16) % stripes:
+        rows = height // 16
+        fitting = [n for n in range(2, rows + 1) if rows % n == 0]
+        problems.append(
+            f"--num_stripes={stripes} does not divide the {rows} rows of the feature map of a {height}-pixel "
+            f"image; use one of {', '.join(map(str, fitting))}, or another --image_height"
+        )
+    if config.augmentation.erase_min_area > config.augmentation.erase_max_area:
+        problems.append(
+            f"--erase_min_area={config.augmentation.erase_min_area} is larger than "
+            f"--erase_max_area={config.augmentation.erase_max_area}"
+        )
+    if not (config.mmgl.permutation or config.mmgl.part or config.mmgl.pcc):
+        problems.append("--nopermutation --nopart --nopcc leave no loss to train; keep at least one")
+    if config.optimization.warmup_epochs >= config.optimization.epochs:
+        problems.append(
+            f"--warmup_epochs={config.optimization.warmup_epochs} is not shorter than "
+            f"--epochs={config.optimization.epochs}"
+        )
+    return problems

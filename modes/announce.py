@@ -1,0 +1,79 @@
+"""The first lines of a run: what it will do, on what, with what, and where its output goes."""
+
+import tensorflow as tf
+
+from pipelines.records import INFRARED, MODALITIES, VISIBLE
+
+
+def announce(config, splits, stores, model, training):
+    """Print them.
+
+    Args:
+        config: `flags.config.Config`.
+        splits: `pipelines.records.DatasetSplits`.
+        stores: {(split name, modality): ImageStore}.
+        model: built model.
+        training: `mmgl_tf.training.fit.Training`.
+    """
+    optimization, data = config.optimization, config.data
+    lines = [("run", f"{config.run.mode} MMGL, seed {config.run.seed}, preset {config.run.preset}")]
+    lines.append(("data", f"{splits.name} in {splits.root}, --pretrain_ids={data.pretrain_ids}"))
+    for split in splits.splits():
+        if len(split):
+            cameras = {VISIBLE: [], INFRARED: []}
+            totals = {VISIBLE: 0, INFRARED: 0}
+            for (modality, camera), count in split.counts().items():
+                totals[modality] += count
+                cameras[modality].append(f"camera {camera}: {count}" if camera is not None else f"{count}")
+            halves = [
+                f"{totals[modality]} {MODALITIES[modality]} ({', '.join(cameras[modality])})"
+                for modality in (VISIBLE, INFRARED)
+                if totals[modality]
+            ]
+            unused = "" if split.name in ("train", "validation") else "; not read in this mode"
+            lines.append((split.name, f"{len(split.identities())} identities, {', '.join(halves)}{unused}"))
+    skipped = [pair for store in stores.values() for pair in store.skipped]
+    if skipped:
+        lines.append(("skipped", f"{len(skipped)} unreadable images (--on_bad_image=skip):"))
+        lines += [("", f"{path}: {reason}") for path, reason in skipped[:20]]
+        if len(skipped) > 20:
+            lines.append(("", f"and {len(skipped) - 20} more"))
+    for problem in splits.problems[:10]:
+        lines.append(("problem", problem))
+    if len(splits.problems) > 10:
+        lines.append(("problem", f"{len(splits.problems) - 10} more; see --mode=check_data"))
+    parameters = sum(int(tf.size(weight)) for weight in model.encoder.trainable_variables)
+    lines.append(
+        (
+            "network",
+            f"{config.network.backbone}, {config.network.stream}-stream, {parameters:,} encoder parameters, "
+            f"{data.image_height}x{data.image_width} pixels, {config.mmgl.num_stripes} stripes",
+        )
+    )
+    lines.append(
+        (
+            "steps",
+            f"{optimization.epochs} epochs x {training.steps_per_epoch} steps of "
+            f"{optimization.batch_size} visible + {optimization.batch_size} infrared images "
+            f"(global batch {2 * optimization.batch_size})",
+        )
+    )
+    devices = [device.device_type for device in tf.config.list_logical_devices("GPU")]
+    cores = tf.config.threading.get_intra_op_parallelism_threads() or "all"
+    where = f"{len(devices)} GPU" if devices else f"CPU ({cores} cores)"
+    lines.append(
+        (
+            "compute",
+            f"{optimization.precision}, one replica, {where}, "
+            f"{'deterministic' if config.run.deterministic else 'not deterministic'}, "
+            f"XLA {'on' if optimization.jit_compile else 'off'}",
+        )
+    )
+    first = training.first_step
+    lines.append(
+        ("resume", f"from step {first} of {training.total_steps}" if first else "no, from the start")
+    )
+    lines.append(("output", f"{config.run.workdir}  (tensorboard --logdir {config.run.workdir})"))
+    for name, text in lines:
+        print(f"{name:11}{text}")
+    print(flush=True)

@@ -1,0 +1,62 @@
+"""What a finished pre-training run prints: did it learn, how fast, and where everything is."""
+
+import json
+
+from mmgl_tf.training.progress import duration
+from mmgl_tf.training.run_directory import atomic_file
+from modes.chance import chance_values
+
+TITLES = {
+    "permutation_whole": "whole permutation right",
+    "permutation_stripe": "stripes put right",
+    "part": "stripes classified right",
+}
+TERMS = {
+    "permutation": "permutation recovery",
+    "part": "part cross-entropy",
+    "cycle_contrast": "cycle contrast",
+}
+
+
+def summarise(config, run, rows, saving):
+    """Print the tables and write the same figures to summary.json.
+
+    Args:
+        config: `flags.config.Config`.
+        run: `RunDirectory`.
+        rows: rows of metrics.jsonl; row 0 is the first step.
+        saving: `mmgl_tf.training.saving.Saving`, for the best epoch.
+    """
+    chance, first, last = chance_values(config), rows[0], rows[-1]
+    lines = [""]
+    held_out = [name for name in TITLES if f"validation/accuracy/{name}_visible" in last]
+    if held_out:
+        lines.append(f"{'identities never seen, last epoch':34}{'visible':>10}{'infrared':>10}{'chance':>10}")
+        for name in held_out:
+            values = [last[f"validation/accuracy/{name}_{modality}"] for modality in ("visible", "infrared")]
+            cells = "".join(f"{value:>10.1%}" for value in values)
+            lines.append(f"{TITLES[name]:34}{cells}{chance[f'accuracy/{name}']:>10.2%}")
+    else:
+        lines.append(
+            "no identities were held out (--pretrain_ids=train does), so there is no accuracy on unseen ones"
+        )
+    lines += ["", f"{'loss':34}{'first step':>10}{'last epoch':>12}{'chance':>10}"]
+    for name in (name for name in TERMS if f"loss/{name}" in last):
+        key = f"loss/{name}"
+        lines.append(f"{TERMS[name]:34}{first[key]:>10.3f}{last[key]:>12.3f}{chance[key]:>10.3f}")
+    seconds = last["time/seconds"]
+    rate = last["throughput/images_per_second"]
+    best = f"epoch {saving.best_epoch}" if saving.best_epoch else "not chosen: nothing held out"
+    lines += [
+        "",
+        f"time       {duration(seconds)} for {last['step']} steps; last epoch {rate:.0f} images/s, "
+        f"{last['throughput/data_wait_share']:.0%} of it waiting for data",
+        f"encoder    {run.encoder_last} (best: {best})",
+        f"pictures   {run.pictures}",
+        f"curves     tensorboard --logdir {run.root}",
+    ]
+    print("\n".join(lines), flush=True)
+    with atomic_file(run.root / "summary.json", "w") as file:
+        json.dump(
+            {"first": first, "last": last, "chance": chance, "best_epoch": saving.best_epoch}, file, indent=2
+        )
