@@ -26,11 +26,12 @@ def decode_pixels(encoded: tf.Tensor) -> tf.Tensor:
     integer DCT, which equals libjpeg's default (hence Pillow and OpenCV) bit for bit; TensorFlow's own
     default agrees for a third of the values only.
 
-    Choice: transparency is dropped, not composited, as Pillow's `convert("RGB")` does. 16-bit PNG keeps
-    the high byte, animations their first frame, CMYK JPEG becomes RGB, EXIF orientation is ignored.
+    Choice: what Pillow's `convert("RGB")` does. Transparency is dropped, not composited; CMYK and grey
+    become RGB; of an animation the first frame is taken; EXIF orientation is ignored. 16-bit PNG keeps
+    the high byte.
 
     Args:
-        encoded: string scalar, the bytes of a JPEG, PNG, BMP (8, 24 or 32 bits per pixel) or GIF file.
+        encoded: string scalar, the bytes of a JPEG, PNG, BMP (8, 24 or 32 bits per pixel), GIF or WebP file.
 
     Returns:
         uint8 [H, W, 3], red first.
@@ -38,16 +39,43 @@ def decode_pixels(encoded: tf.Tensor) -> tf.Tensor:
     Raises:
         tf.errors.InvalidArgumentError: the bytes are empty, truncated or no such image.
     """
-    image = tf.cond(
-        tf.image.is_jpeg(encoded),
-        lambda: tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE"),
-        lambda: _decode_other(encoded),
+    encoded = tf.convert_to_tensor(encoded)
+    # tf.io.decode_image cannot be told which DCT to use, nor does it know the palette of a BMP file.
+    pixels = tf.case(
+        [
+            (
+                tf.image.is_jpeg(encoded),
+                lambda: tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE"),
+            ),
+            (_is_palette_bitmap(encoded), lambda: _decode_palette_bitmap(encoded)),
+        ],
+        default=lambda: tf.io.decode_image(encoded, channels=3, expand_animations=False),
+        exclusive=True,
     )
-    return tf.ensure_shape(image, (None, None, 3))
+    return tf.ensure_shape(pixels, (None, None, 3))
 
 
-def _decode_other(encoded):
-    return tf.io.decode_image(encoded, channels=3, expand_animations=False)
+def _is_palette_bitmap(encoded):
+    """Whether a BMP file has 8 bits per pixel (bytes 28 and 29 of its header)."""
+    is_bitmap = tf.equal(tf.strings.substr(encoded, 0, 2), b"BM")
+    long_enough = tf.strings.length(encoded) >= 54
+    # substr beyond the end is an error, hence the clamp; too short a file is left to decode_image.
+    position = tf.where(long_enough, 28, 0)
+    length = tf.where(long_enough, 2, 0)
+    return is_bitmap & tf.equal(tf.strings.substr(encoded, position, length), b"\x08\x00")
+
+
+def _decode_palette_bitmap(encoded):
+    """BMP with a colour table: TensorFlow returns the table's indices as if they were grey levels."""
+
+    def word(position):
+        return tf.io.decode_raw(tf.strings.substr(encoded, position, 4), tf.int32)[0]
+
+    first_pixel, table = word(10), 14 + word(14)
+    colours = tf.io.decode_raw(tf.strings.substr(encoded, table, first_pixel - table), tf.uint8)
+    colours = tf.reshape(colours, (-1, 4))[:, 2::-1]  # stored blue, green, red, reserved
+    indices = tf.io.decode_bmp(encoded, channels=0)[..., 0]
+    return tf.gather(colours, tf.cast(indices, tf.int32))
 
 
 def decode_image(encoded: tf.Tensor, height: int, width: int) -> tf.Tensor:
