@@ -31,11 +31,14 @@ PANELS = (
 LABELS = {"matching/part_mass": "part", "matching/slot_mass": "slot"}
 # Colour-blind safe (Okabe and Ito), the light yellow left out.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+# What a key's relatives are called and drawn in; dashed is one modality alone.
 VARIANTS = (
-    ("", "", "training"),
-    ("validation/", "", "validation"),
-    ("validation/", "_visible", "validation, visible"),
-    ("validation/", "_infrared", "validation, infrared"),
+    ("", "", "training", COLOURS[0]),
+    ("validation/", "", "validation", COLOURS[1]),
+    ("", "_visible", "visible", COLOURS[2]),
+    ("", "_infrared", "infrared", COLOURS[3]),
+    ("validation/", "_visible", "validation, visible", COLOURS[2]),
+    ("validation/", "_infrared", "validation, infrared", COLOURS[3]),
 )
 
 
@@ -56,29 +59,54 @@ def series(rows, key):
     return np.array(epochs, float), np.array([points[epoch] for epoch in epochs], float)
 
 
-def _lines(runs, keys):
-    """The lines of one panel as (label, colour, linestyle, epochs, values); several runs get fewer each."""
-    single = len(runs) == 1
-    lines = []
+def validation_series(rows, key):
+    """A metric on held-out images: as logged, or else the mean of the two modalities where both are logged.
+
+    Args:
+        rows: as in `series`.
+        key: the metric's training name, e.g. "accuracy/part".
+
+    Returns:
+        (epochs, values) as in `series`.
+    """
+    epochs, values = series(rows, f"validation/{key}")
+    if len(epochs):
+        return epochs, values
+    halves = [
+        dict(zip(*series(rows, f"validation/{key}_{name}"), strict=True)) for name in ("visible", "infrared")
+    ]
+    epochs = sorted(halves[0].keys() & halves[1].keys())
+    return np.array(epochs, float), np.array([(halves[0][e] + halves[1][e]) / 2 for e in epochs], float)
+
+
+def _one_run(rows, keys):
+    """The lines of one panel for one run: (label, colour, linestyle, epochs, values) each."""
+    for position, key in enumerate(keys):
+        for prefix, suffix, role, colour in VARIANTS:
+            epochs, values = series(rows, prefix + key + suffix)
+            if not prefix + suffix and not key.startswith(("loss/", "accuracy/")):
+                role = "measured"
+            if len(keys) > 1:
+                colour = COLOURS[position]
+                role = LABELS[key] if not prefix + suffix else f"{LABELS[key]}, {role}"
+            if len(epochs):
+                yield role, colour, "--" if suffix else "-", epochs, values
+
+
+def _several_runs(runs, keys):
+    """The same for runs side by side: colour is the run, dashed validation, dotted a second key."""
     for number, (name, rows) in enumerate(runs.items()):
         for position, key in enumerate(keys):
-            for variant, (prefix, suffix, role) in enumerate(VARIANTS if single else VARIANTS[:2]):
-                epochs, values = series(rows, prefix + key + suffix)
-                if not len(epochs):
-                    continue
-                short = LABELS.get(key, "")
-                if not key.startswith(("loss/", "accuracy/")) and not short and not variant:
-                    role = "measured"
-                if single:
-                    label = ", ".join(filter(None, (short, role if not short or variant else "")))
-                    colour = COLOURS[(position + variant) % len(COLOURS)]
-                    style = "-" if not suffix else "--"
-                else:
-                    label = ", ".join(filter(None, (name, short, role if variant else "")))
-                    colour = COLOURS[number % len(COLOURS)]
-                    style = ("-", "--")[variant] if len(keys) == 1 else ("-", ":")[position]
-                lines.append((label, colour, style, epochs, values))
-    return lines
+            for style, (epochs, values) in (
+                (("-", ":")[position], series(rows, key)),
+                ("--", validation_series(rows, key)),
+            ):
+                if len(epochs):
+                    yield name, COLOURS[number % len(COLOURS)], style, epochs, values
+
+
+def _lines(runs, keys):
+    return list(_one_run(*runs.values(), keys) if len(runs) == 1 else _several_runs(runs, keys))
 
 
 def training_curves(runs, chance=None):
@@ -127,11 +155,10 @@ def _draw(axes, title, start, lines, chances, legend):
     """Fill one panel: lines, chance, axis limits and, where something is not a number, a note."""
     axes.set_title(title, fontsize=12)
     for label, colour, style, epochs, values in lines:
-        finite = np.where(np.isfinite(values), values, np.nan)
         marker = "o" if len(epochs) <= 10 else None
         axes.plot(
             epochs,
-            finite,
+            values,
             color=colour,
             linestyle=style,
             marker=marker,

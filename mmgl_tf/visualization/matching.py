@@ -35,7 +35,7 @@ def matching_matrix(part_matrix, slot_matrix, *, part_mass, slot_mass, identity_
         slot_matrix: [N, N], the same by slot of the shuffled image.
         part_mass: share of the mass on the same part, 0..1.
         slot_mass: share of the mass on the same slot, 0..1.
-        identity_lift: mass on the same person given the right part, over chance; 1 is chance, NaN unknown.
+        identity_lift: mass on the same person given the right part, over chance; 1 is chance, None unknown.
         chance: share expected by luck; None is 1 / N.
 
     Returns:
@@ -57,7 +57,8 @@ def matching_matrix(part_matrix, slot_matrix, *, part_mass, slot_mass, identity_
     grid = figure.add_gridspec(1, 2, left=0.085, right=0.885, top=0.80, bottom=0.13, wspace=0.3)
     small = size <= 8  # room for names and two decimals in a cell
     slots = [f"slot {index}" for index in range(size)]
-    lift = "unknown" if not np.isfinite(identity_lift) else f"{identity_lift:.2f} times chance"
+    known = identity_lift is not None and np.isfinite(identity_lift)
+    lift = f"{identity_lift:.2f} times chance" if known else "unknown"
     entries = (
         (part_matrix, f"By body part: {part_mass:.2f} on the diagonal", stripe_names(size), "part"),
         (slot_matrix, f"By slot of the shuffled image: {slot_mass:.2f} on the diagonal", slots, "slot"),

@@ -84,6 +84,30 @@ def test_several_runs_share_the_panels_and_are_told_apart():
     assert lines[0][1] != lines[1][1]
 
 
+def test_several_runs_show_validation_even_where_only_the_modalities_are_logged():
+    one = [
+        {"epoch": 1, "validation/accuracy/part_visible": 0.2, "validation/accuracy/part_infrared": 0.6},
+        {"epoch": 2, "validation/accuracy/part_visible": 0.4},
+    ]
+    epochs, values = curves.validation_series(one, "accuracy/part")
+    assert epochs.tolist() == [1]
+    assert values.tolist() == pytest.approx([0.4])
+    both = [row | {"validation/accuracy/part": 0.9} for row in one]
+    assert curves.validation_series(both, "accuracy/part")[1].tolist() == [0.9, 0.9]
+    lines = curves._lines({"a": one, "b": one}, ("accuracy/part",))
+    assert [(line[0], line[2]) for line in lines] == [("a", "--"), ("b", "--")]
+
+
+def test_embedding_figures_of_each_modality_join_their_panel():
+    one = rows(3, ["embedding/std", "embedding/std_visible", "embedding/std_infrared"])
+    assert draw(one).shape == (300, 400, 3)
+    assert [line[0] for line in curves._lines({"run": one}, ("embedding/std",))] == [
+        "measured",
+        "visible",
+        "infrared",
+    ]
+
+
 def test_the_later_row_of_a_repeated_epoch_counts():
     epochs, values = curves.series([{"epoch": 1, "x": 5}, {"epoch": 0, "x": 1}, {"epoch": 1, "x": 7}], "x")
     assert epochs.tolist() == [0, 1]
