@@ -43,12 +43,12 @@ class PermutationHead(keras.layers.Layer):
         """Scores every pair of shuffled slot and original position.
 
         Args:
-            feature_map: [B, h, w, C], any float type.
+            feature_map: [B, h, w, C], any float type; Keras casts it to the layer's float32.
 
         Returns:
             float32 [B, N, N]; rows are shuffled slots, columns original positions.
         """
-        pooled = tf.reduce_mean(tf.cast(feature_map, tf.float32), axis=[1, 2])
+        pooled = tf.reduce_mean(feature_map, axis=[1, 2])
         return tf.reshape(self.affinity(pooled), [-1, self.num_stripes, self.num_stripes])
 
     def get_config(self):

@@ -44,16 +44,13 @@ class StripePooling(keras.layers.Layer):
         """Pools.
 
         Args:
-            feature_map: [B, h, w, C], any float type.
+            feature_map: [B, h, w, C], any float type; Keras casts it to the layer's float32.
 
         Returns:
             float32 [B, N, C], slot 0 is the top of the (shuffled) image.
         """
         rows, columns, channels = feature_map.shape[1:]
-        bands = tf.reshape(
-            tf.cast(feature_map, tf.float32),
-            [-1, self.num_stripes, rows // self.num_stripes * columns, channels],
-        )
+        bands = tf.reshape(feature_map, [-1, self.num_stripes, rows // self.num_stripes * columns, channels])
         return tf.reduce_mean(bands, axis=2)
 
     def get_config(self):
