@@ -1,0 +1,331 @@
+"""Torso, legs and arms in their clothes."""
+
+import math
+
+import numpy as np
+
+from .materials import tinted
+from .patterns import second_tone, wrap
+from .tubes import profile
+
+_FOLD = {"visible": 0.055, "infrared": 0.05, "thermal": 0.05}
+
+
+def mix(colour, other, share):
+    """Mixes `other` [C] into `colour` [C] or [h, w, C] by a share [h, w] in 0..1."""
+    return colour + share[..., None] * (other - colour)
+
+
+def band(value, low, high, sharpness):
+    """1 inside low .. high with soft edges, 0 outside."""
+    return np.clip(np.minimum(value - low, high - value) * sharpness + 0.5, 0.0, 1.0)
+
+
+def cloth(figure, garment, yaw, start=0.0, end=1.0, first=None):
+    """The paint of a garment over a stretch of it.
+
+    Args:
+        figure: the `Figure`.
+        garment: a `Garment`.
+        yaw: radians the part is turned by.
+        start, end: where on the garment the part begins and ends (0 = its top, 1 = its hem).
+        first: a tone that replaces the garment's first, e.g. for sleeves.
+
+    Returns:
+        A colour [C], or a function of (t, bearing) that returns one per pixel.
+    """
+    tone = figure.tone(garment.first if first is None else first)
+    other = figure.tone(garment.second)
+    pattern = garment.pattern
+    if pattern.kind == "plain":
+        return tone
+
+    def paint(t, bearing):
+        share = second_tone(pattern, bearing, start + (end - start) * t, yaw)
+        return tone if isinstance(share, float) else mix(tone, other, share)
+
+    return paint
+
+
+def _evaluate(paint, t, bearing):
+    return paint(t, bearing) if callable(paint) else paint
+
+
+def _torso_widths(figure):
+    """Half-widths of the clothed torso from the neck to the crotch."""
+    person = figure.person
+    loose = {"tee": 0.006, "long": 0.004, "jacket": 0.012, "coat": 0.013, "vest": 0.016}[person.upper.kind]
+    places = (0.0, 0.04, 0.10, 0.17, 0.30, 0.58, 0.80, 0.93, 1.0)
+    shoulder, chest, waist, hip = person.shoulder, person.chest, person.waist, person.hip
+    across = (
+        *(0.026, 0.05, 0.092 * shoulder, 0.112 * shoulder),
+        *(0.104 * (0.5 * shoulder + 0.5 * chest), 0.087 * waist, 0.098 * hip, 0.1 * hip, 0.085 * hip),
+    )
+    depth = (
+        0.03,
+        0.04,
+        0.05,
+        0.06,
+        0.07 * chest,
+        0.062 * waist + person.belly,
+        0.07 * hip,
+        0.07 * hip,
+        0.055,
+    )
+    return places, [
+        figure.girth(a + loose, d + loose) * (0.6 if i == 0 else 1)
+        for i, (a, d) in enumerate(zip(across, depth, strict=True))
+    ]
+
+
+def _upper_end(person):
+    """Where the upper garment's hem is, in torso lengths below the neck."""
+    low, high = {"tee": (0.8, 0.96), "long": (0.8, 0.98), "jacket": (0.76, 0.98), "vest": (0.76, 0.92)}.get(
+        person.upper.kind, (1.3, 1.72)
+    )
+    return low + (high - low) * person.upper_length
+
+
+def draw_torso(figure):
+    """Neck, and the upper garment with collar, opening, straps and hem."""
+    person, canvas, scale = figure.person, figure.canvas, figure.scale
+    neck, pelvis = figure.joints["neck"], figure.joints["pelvis"]
+    down = (pelvis[0] - neck[0], pelvis[1] + 0.02 * scale - neck[1])
+    chin = figure.joints["chin"]
+    canvas.limb(
+        (neck[0], neck[1] + 0.02 * scale),
+        (0.5 * chin[0] + 0.5 * neck[0], chin[1] - 0.02 * scale),
+        (0.031 * scale, 0.029 * scale),
+        figure.tone(tinted(person.skin, 0.88)),
+        halo=0.0,
+    )
+    places, widths = _torso_widths(figure)
+    end = _upper_end(person)
+    places = [place / end for place in places]
+    if end > 1:  # a coat goes on below the crotch and flares a little
+        places, widths = places[:-1], widths[:-1]
+        places.append(1.0)
+        widths.append(widths[-1] * (1.08 + 0.12 * person.upper_length))
+    start = (neck[0], neck[1] - 0.012 * scale)
+    bottom = (neck[0] + down[0] * end, neck[1] + down[1] * end)
+    paint = _upper_paint(figure, end)
+    canvas.tube(start, bottom, profile(places, widths), paint, fold=_FOLD[figure.look], halo=0.5)
+    if person.scarf is not None:
+        canvas.limb(
+            (neck[0] - 0.02 * scale, neck[1] + 0.012 * scale),
+            (neck[0] + 0.02 * scale, neck[1] + 0.012 * scale),
+            (0.034 * scale, 0.034 * scale),
+            figure.tone(person.scarf),
+            fold=0.1,
+        )
+        if figure.facing > 0.2:
+            canvas.limb(
+                (neck[0] + 0.02 * scale, neck[1] + 0.03 * scale),
+                (neck[0] + 0.032 * scale, neck[1] + 0.15 * scale),
+                (0.018 * scale, 0.021 * scale),
+                figure.tone(person.scarf),
+                fold=0.1,
+            )
+
+
+def _upper_paint(figure, end):
+    person, yaw = figure.person, figure.yaw
+    base = cloth(figure, person.upper, yaw)
+    seam = figure.tone(tinted(person.upper.first, 0.55))
+    inner, skin = figure.tone(person.inner), figure.tone(person.skin)
+    kind = person.upper.kind
+    front = wrap(yaw)
+    opening = person.jacket_opening if kind in ("jacket", "coat") else 0.0
+    sees_front = abs(front) < 1.9
+    strap = person.bag_kind in ("backpack", "shoulder")
+    bag = figure.tone(person.bag)
+
+    def paint(t, bearing):
+        colour = _evaluate(base, t, bearing)
+        offset = bearing - front
+        if sees_front:
+            if opening:
+                width = opening * (0.55 + 0.6 * t)
+                gap = np.clip((width - np.abs(offset)) * 9 + 0.5, 0.0, 1.0)
+                colour = mix(colour, inner, gap)
+                edge = np.clip(1 - np.abs(np.abs(offset) - width) * 9, 0.0, 1.0)
+                colour = mix(colour, seam, 0.8 * edge)
+            elif kind in ("jacket", "coat", "vest"):
+                line = np.clip(1 - np.abs(offset) * 11, 0.0, 1.0)
+                colour = mix(colour, seam, 0.8 * line)
+            depth = 0.1 if kind in ("tee", "long") else 0.16
+            collar = np.clip((depth * 0.75 / end - t - 0.16 * np.abs(offset) / end) * 28, 0.0, 1.0)
+            colour = mix(colour, skin if kind in ("tee", "long") else inner, collar)
+        if kind in ("coat", "jacket") and sees_front:
+            pocket = band(t * end, 0.7, 0.72, 40) * band(np.abs(offset), 0.35, 0.8, 12)
+            colour = mix(colour, seam, 0.7 * pocket)
+        hem = np.clip((t - 1 + 0.035 / end) * 40, 0.0, 1.0)
+        colour = mix(colour, seam, 0.45 * hem)
+        if strap:
+            colour = mix(colour, bag, _straps(person, t * end, bearing, yaw))
+        return colour
+
+    return paint
+
+
+def _straps(person, t, bearing, yaw):
+    """Share of the bag's straps on the torso: two over the shoulders, or one across the body."""
+    if person.bag_kind == "backpack":
+        if abs(wrap(yaw)) > 2.0:
+            return np.zeros_like(t)
+        left = np.abs(bearing - wrap(yaw - 0.62))
+        right = np.abs(bearing - wrap(yaw + 0.62))
+        return np.clip((0.15 - np.minimum(left, right)) * 12, 0.0, 1.0) * np.clip((0.62 - t) * 20, 0.0, 1.0)
+    # Position across the body rather than azimuth: one straight line seen from the front and from behind.
+    line = np.sin(bearing) * math.copysign(1.0, math.cos(yaw)) * person.bag_side - (1.9 * t - 0.85)
+    return np.clip((0.15 - np.abs(line)) * 9, 0.0, 1.0) * np.clip((t - 0.02) * 30, 0.0, 1.0)
+
+
+def draw_lower_body(figure):
+    """Pelvis with waistband and belt, and the skirt if there is one."""
+    person, canvas, scale = figure.person, figure.canvas, figure.scale
+    neck, pelvis = figure.joints["neck"], figure.joints["pelvis"]
+    places, widths = _torso_widths(figure)
+    hips = [np.interp(place, places, widths) for place in (0.66, 0.8, 0.93)]
+    start = figure.between("neck", "pelvis", 0.64)
+    skirt = person.lower.kind in ("skirt", "long_skirt")
+    if not skirt:
+        end = (pelvis[0], pelvis[1] + 0.045 * scale)
+        table = profile(
+            (0.0, 0.3, 0.65, 0.9, 1.0), (hips[0], hips[1], hips[2], 0.8 * hips[2], 0.45 * hips[2])
+        )
+        span = 0.3
+    else:
+        drop = (0.19 if person.lower.kind == "skirt" else 0.36) * person.legs
+        end = (pelvis[0], pelvis[1] + drop * scale)
+        flare = 1.12 + 0.3 * (person.hip - 0.85)
+        sway = max(
+            abs(figure.joints[f"ankle_{side}"][0] - pelvis[0]) for side in ("left", "right")
+        )  # a stride carries the hem with it
+        hem = max(
+            hips[2] * flare, 0.75 * sway * (0.7 if person.lower.kind == "skirt" else 1.0) + 0.04 * scale
+        )
+        table = profile((0.0, 0.18, 0.4, 1.0), (hips[0], hips[1], hips[2] * 1.02, hem))
+        span = 1.0
+    base = cloth(figure, person.lower, figure.yaw, 0.0, span)
+    length = max(1.0, math.hypot(end[0] - start[0], end[1] - start[1]))
+    belt = person.belt and figure.tone(person.belt)
+
+    def paint(t, bearing):
+        colour = _evaluate(base, t, bearing)
+        if belt is not None:
+            row = t * (length / scale)
+            colour = mix(colour, belt, band(row, 0.03, 0.062, 60))
+        return colour
+
+    canvas.tube(start, end, table, paint if belt is not None else base, fold=_FOLD[figure.look], halo=0.3)
+    del neck
+
+
+def _shoe(figure, side):
+    person, canvas, scale = figure.person, figure.canvas, figure.scale
+    joints = figure.joints
+    heel, toe, ankle = joints[f"heel_{side}"], joints[f"toe_{side}"], joints[f"ankle_{side}"]
+    wide = 0.026 * scale
+    tone = figure.tone(person.shoes)
+    sole = figure.tone(person.sole) if person.sole is not None else figure.tone(tinted(person.shoes, 0.6))
+    drop = 0.012 * scale
+    canvas.limb((heel[0], heel[1] + drop), (toe[0], toe[1] + drop), (0.8 * wide, 0.74 * wide), sole, halo=0.6)
+    canvas.limb(heel, toe, (0.92 * wide, wide, 0.72 * wide), tone, halo=0.3)
+    if person.shoe_height:
+        top = figure.between(f"ankle_{side}", f"knee_{side}", 0.16 * person.shoe_height)
+        canvas.limb((ankle[0], ankle[1] + 0.01 * scale), top, (0.029 * scale, 0.033 * scale), tone, halo=0.2)
+
+
+def draw_leg(figure, side):
+    """Thigh, shin and shoe of one leg, in trousers, shorts or bare under a skirt."""
+    person, canvas, scale = figure.person, figure.canvas, figure.scale
+    hip, knee, ankle = (figure.joints[f"{part}_{side}"] for part in ("hip", "knee", "ankle"))
+    kind = person.lower.kind
+    thick = scale * person.limbs
+    covered = kind in ("trousers", "slim", "wide")
+    skin = figure.tone(person.skin)
+    fold = _FOLD[figure.look]
+    boots_outside = person.shoe_height == 3 and kind in ("slim", "shorts", "skirt")
+    if not boots_outside:
+        _shoe(figure, side)
+    if covered:
+        thigh = {
+            "slim": (0.056, 0.049, 0.036),
+            "trousers": (0.06, 0.053, 0.043),
+            "wide": (0.062, 0.06, 0.056),
+        }[kind]
+        shin = {
+            "slim": (0.036, 0.034, 0.026),
+            "trousers": (0.043, 0.039, 0.034),
+            "wide": (0.056, 0.057, 0.06),
+        }[kind]
+        lower = cloth(figure, person.lower, figure.yaw, 0.56, 1.0)
+        upper = cloth(figure, person.lower, figure.yaw, 0.1, 0.6)
+        cuff = figure.between(f"ankle_{side}", f"knee_{side}", 0.04)
+        canvas.limb(knee, cuff, [w * thick for w in shin], lower, fold=1.4 * fold, halo=0.5)
+        canvas.limb(hip, knee, [w * thick for w in thigh], upper, fold=fold, halo=0.0)
+    else:
+        canvas.limb(knee, ankle, [w * thick for w in (0.033, 0.036, 0.023)], skin, halo=0.5)
+        canvas.limb(hip, knee, [w * thick for w in (0.05, 0.045, 0.033)], skin, halo=0.0)
+    if boots_outside:
+        _shoe(figure, side)
+    if kind == "shorts":
+        end = figure.between(f"hip_{side}", f"knee_{side}", 0.86)
+        table = profile((0.0, 0.4, 1.0), [w * thick for w in (0.058, 0.06, 0.06)])
+        canvas.tube(hip, end, table, cloth(figure, person.lower, figure.yaw, 0.1, 1.0), fold=fold, halo=0.4)
+
+
+def draw_arm(figure, side):
+    """Upper arm, forearm and hand of one arm, with its sleeve, and what the hand holds."""
+    person, canvas, scale = figure.person, figure.canvas, figure.scale
+    shoulder, elbow, wrist, fingers = (
+        figure.joints[f"{part}_{side}"] for part in ("shoulder", "elbow", "wrist", "fingers")
+    )
+    action = figure.stance.arms[0 if side == "left" else 1]
+    thick = scale * person.limbs
+    kind = person.upper.kind
+    skin = figure.tone(person.skin)
+    loose = {"tee": 1.0, "long": 1.05, "jacket": 1.22, "coat": 1.28, "vest": 1.05}[kind]
+    if kind == "vest":
+        sleeve = figure.tone(person.inner)
+    else:
+        sleeve = cloth(figure, person.upper, figure.yaw, 0.12, 0.6, first=person.sleeves)
+    fold = _FOLD[figure.look]
+    bare = kind == "tee"
+    hand_first = action == "phone"
+    upper_widths = [w * thick * loose for w in (0.036, 0.033, 0.028)]
+    fore_widths = [w * thick * loose for w in (0.028, 0.027, 0.022)]
+
+    def hand():
+        if action != "pocket":
+            canvas.limb(wrist, fingers, (0.018 * scale, 0.021 * scale, 0.014 * scale), skin, halo=0.8)
+        if hand_first:
+            tip = (fingers[0], fingers[1] - 0.035 * scale)
+            canvas.limb(fingers, tip, (0.014 * scale, 0.014 * scale), figure.tone(person.bag) * 0.4)
+
+    if bare:
+        canvas.limb(elbow, wrist, [w * thick for w in (0.027, 0.026, 0.018)], skin, halo=1.2)
+        canvas.limb(shoulder, elbow, [w * thick for w in (0.03, 0.029, 0.027)], skin, halo=1.2)
+        hand()
+        end = figure.between(f"shoulder_{side}", f"elbow_{side}", 0.72)
+        canvas.limb(shoulder, end, [w * thick for w in (0.038, 0.038, 0.037)], sleeve, fold=fold, halo=1.0)
+        return
+    if not hand_first:
+        hand()
+    canvas.limb(shoulder, elbow, upper_widths, sleeve, fold=1.5 * fold, halo=1.2)
+    lower = (
+        cloth(figure, person.upper, figure.yaw, 0.55, 0.95, first=person.sleeves)
+        if kind != "vest"
+        else sleeve
+    )
+    canvas.limb(
+        elbow,
+        figure.between(f"wrist_{side}", f"elbow_{side}", 0.04),
+        fore_widths,
+        lower,
+        fold=1.5 * fold,
+        halo=1.2,
+    )
+    if hand_first:
+        hand()
