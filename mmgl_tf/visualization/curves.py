@@ -85,7 +85,7 @@ def _one_run(rows, keys):
         for prefix, suffix, role, colour in VARIANTS:
             epochs, values = series(rows, prefix + key + suffix)
             if not prefix + suffix and not key.startswith(("loss/", "accuracy/")):
-                role = "measured"
+                role = "both" if key.startswith("embedding/") else "measured"
             if len(keys) > 1:
                 colour = COLOURS[position]
                 role = LABELS[key] if not prefix + suffix else f"{LABELS[key]}, {role}"

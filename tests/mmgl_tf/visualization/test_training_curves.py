@@ -102,7 +102,7 @@ def test_embedding_figures_of_each_modality_join_their_panel():
     one = rows(3, ["embedding/std", "embedding/std_visible", "embedding/std_infrared"])
     assert draw(one).shape == (300, 400, 3)
     assert [line[0] for line in curves._lines({"run": one}, ("embedding/std",))] == [
-        "measured",
+        "both",
         "visible",
         "infrared",
     ]
