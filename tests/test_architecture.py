@@ -193,6 +193,7 @@ def plant(root, path, text):
         ("mmgl_tf/training/fit.py", "from absl import flags"),
         ("mmgl_tf/training/fit.py", "from modes.pretrain import pretrain"),
         ("mmgl_tf/retrieval/metrics.py", "import tensorflow"),
+        ("mmgl_tf/retrieval/protocols.py", "from keras import ops"),
         ("mmgl_tf/serving/torch_checkpoints.py", "import torch"),
         ("benchmarks/train_step.py", "try:\n    import torch\nexcept ImportError:\n    torch = None"),
         ("modes/pretrain.py", "from absl import app"),
