@@ -1,0 +1,316 @@
+import zlib
+
+import h5py
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from mmgl_tf.backbones import BACKBONES, MODALITIES, Encoder
+
+
+def drawn_images(seed, batch=2, height=96, width=48):
+    """Normal images as the golden numbers have them: drawn channels first, [B, H, W, 3]."""
+    images = np.random.RandomState(seed).randn(batch, 3, height, width).astype("float32")
+    return np.ascontiguousarray(images.transpose(0, 2, 3, 1))
+
+
+def both(batch=2, other=2, height=96, width=48):
+    return {
+        "visible": drawn_images(11, batch, height, width),
+        "infrared": drawn_images(12, other, height, width),
+    }
+
+
+def reference_key(path):
+    """Name that the variable of a path has in the reference's state dict."""
+    first, *places, leaf = path.split("/")[1:]
+    owners = {"stem_visible": "visible_module.visible", "stem_infrared": "thermal_module.thermal"}
+    owner = owners.get(first, f"base_resnet.base.{first}")
+    places = [{"downsample_conv": "downsample.0", "downsample_bn": "downsample.1"}.get(p, p) for p in places]
+    leaves = {"beta": "bias", "moving_mean": "running_mean", "moving_variance": "running_var"}
+    return ".".join([owner, *places, leaves.get(leaf, "weight")])
+
+
+def recipe(key, shape):
+    """Values of a tensor of the reference, a function of its name alone."""
+    random = np.random.RandomState(zlib.crc32(key.encode()))
+    if key.endswith("running_var"):
+        return 1 + 0.1 * random.rand(*shape)
+    if key.endswith("running_mean"):
+        return 0.05 * random.randn(*shape)
+    if len(shape) == 1:
+        return 1 + 0.05 * random.randn(*shape) if key.endswith("weight") else 0.02 * random.randn(*shape)
+    return random.randn(*shape) * np.sqrt(1 / np.prod(shape[1:]))
+
+
+def by_recipe(encoder):
+    for variable in encoder.variables:
+        key, shape = reference_key(variable.path), tuple(variable.shape)
+        if len(shape) == 4:
+            rows, columns, inputs, outputs = shape
+            value = recipe(key, (outputs, inputs, rows, columns)).transpose(2, 3, 1, 0)
+        else:
+            value = recipe(key, shape)
+        variable.assign(value)
+    return encoder
+
+
+@pytest.fixture(scope="module")
+def reference_encoder():
+    encoder = Encoder("resnet50", "two")
+    encoder.build_from(96, 48)
+    return encoder
+
+
+@pytest.fixture(scope="module")
+def small_encoder():
+    encoder = Encoder("resnet10", "two")
+    encoder.build_from(96, 48)
+    return encoder
+
+
+def unit_pool(feature_map):
+    pooled = feature_map.numpy().astype("float64").mean(axis=(1, 2))
+    return pooled / np.linalg.norm(pooled, axis=1, keepdims=True)
+
+
+def test_inference_reproduces_the_reference_network(reference_encoder):
+    by_recipe(reference_encoder)
+    visible = unit_pool(reference_encoder({"visible": drawn_images(11)}))
+    assert visible.sum() == pytest.approx(62.863610, rel=1e-5)
+    np.testing.assert_allclose(visible[0, :4], [0.053436, 0.018656, 0.018375, 0.0], atol=1e-6)
+    infrared = unit_pool(reference_encoder({"infrared": drawn_images(12)}))
+    assert infrared.sum() == pytest.approx(62.906217, rel=1e-5)
+    together = unit_pool(reference_encoder(both()))
+    np.testing.assert_allclose(together, np.concatenate([visible, infrared]), atol=1e-6)
+
+
+def test_training_reproduces_the_reference_network(reference_encoder):
+    by_recipe(reference_encoder)
+    pooled = reference_encoder(both(), training=True).numpy().astype("float64").mean(axis=(1, 2))
+    assert pooled.sum() == pytest.approx(8484.354443, rel=1e-4)
+    assert np.linalg.norm(pooled) == pytest.approx(96.348266, rel=1e-4)
+    moving = {v.path: v.numpy() for v in reference_encoder.non_trainable_variables}
+    assert moving["encoder/layer1/0/bn1/moving_variance"].sum() == pytest.approx(63.307922, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("backbone", "stream", "parameters"),
+    [
+        ("resnet50", "one", 23_508_032),
+        ("resnet50", "two", 23_517_568),
+        ("resnet34", "one", 21_284_672),
+        ("resnet18", "one", 11_176_512),
+        ("resnet10", "two", 1_230_400),
+        # Counted by hand: a second stem has 7 x 7 x 3 x 64 + 2 x 64 parameters.
+        ("resnet34", "two", 21_284_672 + 9_536),
+        ("resnet18", "two", 11_176_512 + 9_536),
+    ],
+)
+def test_parameter_counts_are_the_references(backbone, stream, parameters):
+    encoder = Encoder(backbone, stream)
+    encoder.build_from(288, 144)
+    assert sum(int(np.prod(v.shape)) for v in encoder.trainable_variables) == parameters
+
+
+def test_shapes_of_the_paper_on_the_way_through():
+    """Spec table A1: 288x144 -> stem 72x36x64 -> 72x36x256, 36x18x512, 18x9x1024, 18x9x2048."""
+    encoder = Encoder("resnet50")
+    shape = encoder.stem_visible.compute_output_shape((48, 288, 144, 3))
+    assert shape == (48, 72, 36, 64)
+    found = []
+    for stage in encoder.stages:
+        shape = stage.compute_output_shape(shape)
+        found.append(shape)
+    assert found == [(48, 72, 36, 256), (48, 36, 18, 512), (48, 18, 9, 1024), (48, 18, 9, 2048)]
+    images = dict.fromkeys(MODALITIES, (48, 288, 144, 3))
+    assert encoder.compute_output_shape(images) == (96, 18, 9, 2048)
+    assert encoder.build_from(288, 144) == (18, 9)
+    assert (encoder.stride, encoder.num_features) == (16, 2048)
+
+
+@pytest.mark.parametrize("stream", ["one", "two"])
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_every_backbone_gives_the_shape_it_promises(backbone, stream):
+    encoder = Encoder(backbone, stream)
+    rows, columns = encoder.build_from(64, 32)
+    for inputs in (both(2, 1, 64, 32), {"visible": drawn_images(1, 3, 64, 32)}):
+        images = sum(len(x) for x in inputs.values())
+        found = encoder(inputs)
+        assert found.shape == (images, rows, columns, encoder.num_features)
+        assert found.shape == encoder.compute_output_shape({m: x.shape for m, x in inputs.items()})
+
+
+def test_bottlenecks_stride_in_the_3x3_convolution():
+    first = Encoder("resnet50").stages[1].blocks[0]
+    assert [first.conv1.strides, first.conv2.strides, first.conv3.strides] == [1, 2, 1]
+    assert first.downsample_conv.strides == 2
+
+
+def test_visible_images_come_first(small_encoder):
+    inputs = both(2, 3)
+    together = small_encoder(dict(reversed(inputs.items()))).numpy()
+    assert len(together) == 5
+    np.testing.assert_allclose(together[:2], small_encoder({"visible": inputs["visible"]}), atol=1e-5)
+    np.testing.assert_allclose(together[2:], small_encoder({"infrared": inputs["infrared"]}), atol=1e-5)
+
+
+def test_two_streams_tell_the_modalities_apart_once_their_stems_differ(small_encoder):
+    images = drawn_images(1)
+    visible, infrared = (small_encoder({m: images}).numpy() for m in MODALITIES)
+    np.testing.assert_array_equal(visible, infrared)  # stem_init="shared"
+    kernel = small_encoder.stem_infrared.conv1.kernel
+    before = kernel.numpy()
+    kernel.assign(-before)
+    assert np.abs(small_encoder({"infrared": images}).numpy() - visible).max() > 1e-3
+    np.testing.assert_array_equal(small_encoder({"visible": images}), visible)
+    kernel.assign(before)
+
+
+def test_one_stream_treats_both_modalities_alike():
+    encoder, images = Encoder("resnet10", "one"), drawn_images(1)
+    encoder.build_from(96, 48)
+    encoder.stem.bn1.beta.assign(np.random.RandomState(0).randn(32))
+    visible, infrared = (encoder({m: images}).numpy() for m in MODALITIES)
+    np.testing.assert_array_equal(visible, infrared)
+
+
+def test_stems_keep_statistics_of_their_own_modality_and_the_trunk_of_both():
+    encoder = Encoder("resnet10", "two")
+    encoder.build_from(96, 48)
+    inputs = both()
+    stages = encoder.stages[0].blocks[0]
+    encoder({"visible": inputs["visible"]}, training=True)
+    assert np.any(encoder.stem_visible.bn1.moving_mean.numpy() != 0)
+    assert np.all(encoder.stem_infrared.bn1.moving_mean.numpy() == 0)
+    stem = encoder.stem_visible.conv1(inputs["visible"]).numpy().reshape(-1, 32)
+    np.testing.assert_allclose(encoder.stem_visible.bn1.moving_mean, 0.1 * stem.mean(0), atol=1e-5)
+    before = stages.bn1.moving_mean.numpy()
+    encoder({"infrared": inputs["infrared"]}, training=True)
+    assert np.any(stages.bn1.moving_mean.numpy() != before)
+
+
+def test_one_stream_statistics_are_of_the_joint_batch():
+    encoder, inputs = Encoder("resnet10", "one"), both(2, 3)
+    encoder.build_from(96, 48)
+    encoder(inputs, training=True)
+    joint = encoder.stem.conv1(np.concatenate([inputs["visible"], inputs["infrared"]])).numpy()
+    np.testing.assert_allclose(encoder.stem.bn1.moving_mean, 0.1 * joint.reshape(-1, 32).mean(0), atol=1e-5)
+
+
+def weights_of(encoder):
+    return {v.path: v.numpy() for v in encoder.variables}
+
+
+def test_initial_weights_follow_the_seed_and_the_place_alone():
+    def built(seed=0, stem_init="shared", stream="two"):
+        encoder = Encoder("resnet10", stream, stem_init, seed=seed)
+        encoder.build_from(96, 48)
+        return weights_of(encoder)
+
+    first, again, other = built(), built(), built(seed=1)
+    assert all(np.array_equal(first[path], again[path]) for path in first)
+    kernels = [path for path in first if path.endswith("kernel")]
+    assert all(np.any(first[path] != other[path]) for path in kernels)
+    values = [first[path].tobytes() for path in kernels]
+    assert len(set(values)) == len(values) - 1  # all differ but the two stems
+    stems = "encoder/stem_visible/conv1/kernel", "encoder/stem_infrared/conv1/kernel"
+    np.testing.assert_array_equal(first[stems[0]], first[stems[1]])
+    apart = built(stem_init="independent")
+    assert np.any(apart[stems[0]] != apart[stems[1]])
+    one = built(stream="one")
+    shared = [path for path in kernels if "stem" not in path]
+    assert all(np.array_equal(first[path], one[path]) for path in shared)
+    np.testing.assert_array_equal(one["encoder/stem/conv1/kernel"], first[stems[0]])
+
+
+def test_variables_have_readable_unique_paths(small_encoder):
+    paths = [v.path for v in small_encoder.variables]
+    assert len(set(paths)) == len(paths)
+    assert paths[0] == "encoder/stem_visible/conv1/kernel"
+    assert "encoder/layer2/0/downsample_bn/moving_variance" in paths
+    assert "encoder/layer4/0/conv2/kernel" in paths
+    assert not any("downsample" in path for path in paths if "/layer1/" in path)  # 32 -> 32 needs none
+
+
+@pytest.mark.parametrize("stream", ["one", "two"])
+def test_weights_survive_saving_exactly(tmp_path, stream):
+    encoder = Encoder("resnet10", stream, "independent", seed=3)
+    encoder.build_from(96, 48)
+    encoder(both(), training=True)  # moves the moving statistics
+    encoder.save_weights(tmp_path / "encoder.weights.h5")
+    again = Encoder("resnet10", stream, seed=4)
+    again.load_weights(tmp_path / "encoder.weights.h5")
+    np.testing.assert_array_equal(again(both()), encoder(both()))
+    before, after = weights_of(encoder), weights_of(again)
+    assert all(np.array_equal(before[path], after[path]) for path in before)
+    with h5py.File(tmp_path / "encoder.weights.h5") as file:
+        stems = {"stem"} if stream == "one" else {"stem_visible", "stem_infrared"}
+        assert set(file) - {"vars"} == stems | {"layer1", "layer2", "layer3", "layer4"}
+        assert "conv1" in file["layer1/0"]
+
+
+def test_weights_of_another_network_are_refused(tmp_path):
+    one = Encoder("resnet10", "one")
+    one.build_from(96, 48)
+    one.save_weights(tmp_path / "one.weights.h5")
+    with pytest.raises(ValueError, match="could not be loaded"):
+        Encoder("resnet10", "two").load_weights(tmp_path / "one.weights.h5")
+
+
+def test_config_rebuilds_the_encoder():
+    encoder = Encoder("resnet18", "two", "independent", seed=5, dtype="mixed_bfloat16")
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(encoder))
+    assert again.get_config() == encoder.get_config()
+    assert (again.backbone, again.stem_init, again.seed) == ("resnet18", "independent", 5)
+    for one, other in zip(encoder.stages, again.stages, strict=True):
+        assert one.get_config() == other.get_config()
+
+
+def test_mixed_precision_runs_in_bfloat16_on_float32_weights():
+    exact, mixed = Encoder("resnet10"), Encoder("resnet10", dtype="mixed_bfloat16")
+    found, expected = mixed(both(), training=True), exact(both(), training=True)
+    assert found.dtype == tf.bfloat16
+    assert {v.dtype for v in mixed.variables} == {"float32"}
+    assert {block.dtype_policy.name for stage in mixed.stages for block in stage.blocks} == {"mixed_bfloat16"}
+    error = np.linalg.norm(tf.cast(found, tf.float32) - expected) / np.linalg.norm(expected)
+    assert error < 0.05
+
+
+def test_the_global_policy_reaches_every_layer():
+    keras.mixed_precision.set_global_policy("mixed_bfloat16")
+    try:
+        encoder = Encoder("resnet10")
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+    assert encoder(both()).dtype == tf.bfloat16
+
+
+def test_graph_eager_and_xla_agree(small_encoder):
+    inputs = both()
+    eager = small_encoder(inputs).numpy()
+    for jit_compile in (False, True):
+        graph = tf.function(lambda x: small_encoder(x, training=False), jit_compile=jit_compile)
+        np.testing.assert_allclose(graph(inputs), eager, atol=1e-4)
+
+
+def test_every_trainable_variable_has_a_gradient(small_encoder):
+    variables = [v.value for v in small_encoder.trainable_variables]
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(small_encoder(both(), training=True) ** 2)
+    gradients = tape.gradient(loss, variables)
+    assert all(g is not None and np.any(g.numpy() != 0) for g in gradients)
+
+
+def test_bad_arguments_say_what_was_expected(small_encoder):
+    with pytest.raises(ValueError, match="backbone='resnet101'; expected one of resnet10"):
+        Encoder("resnet101")
+    with pytest.raises(ValueError, match="stream='three'; expected one of one, two"):
+        Encoder("resnet10", "three")
+    with pytest.raises(ValueError, match=r"100x48 pixels .* expected multiples of 16"):
+        Encoder("resnet10").build_from(100, 48)
+    with pytest.raises(ValueError, match=r"inputs \['labels', 'visible'\]; expected a dict"):
+        small_encoder({"visible": drawn_images(1), "labels": np.zeros((2, 1), "float32")})
+    with pytest.raises(ValueError, match=r"inputs \[\]; expected a dict"):
+        small_encoder({})
