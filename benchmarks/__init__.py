@@ -1,0 +1,1 @@
+"""Speed and difficulty, measured: each module prints a table."""
