@@ -62,7 +62,7 @@ class Panels:
         )
         return pictures
 
-    def _recovered(self, batch, each=6):
+    def _recovered(self, batch, each=4):
         count = len(batch["visible"])
         chosen = [*range(min(each, count)), *range(count, min(count + each, len(batch["permutation"])))]
         images = np.concatenate([batch["visible"], batch["infrared"]])[chosen]

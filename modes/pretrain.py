@@ -16,12 +16,13 @@ from mmgl_tf.training.schedules import AuthorsCosine, OffsetCosine
 from modes.announce import announce
 from modes.console import ProgressLine
 from modes.panels import Panels
+from modes.reading import read_splits
 from modes.summary import summarise
-from pipelines import DATASETS
-from pipelines.build import DataWait, evaluation_dataset, probe_batch, training_dataset
+from pipelines.build import evaluation_dataset, training_dataset
+from pipelines.data_wait import DataWait
 from pipelines.image_store import open_store
 from pipelines.records import INFRARED, VISIBLE
-from pipelines.sampling import steps_per_epoch
+from pipelines.sampling import steps_in_epoch
 
 SCHEDULES = {"authors": AuthorsCosine, "offset": OffsetCosine}
 
@@ -40,7 +41,7 @@ def pretrain(config):
     if config.optimization.precision == "bfloat16":
         keras.mixed_precision.set_global_policy("mixed_bfloat16")
 
-    splits = DATASETS[config.data.dataset](config.data, config.world)
+    splits = read_splits(config)
     stores = {
         (split.name, modality): _open(split.of_modality(modality), config.data)
         for split in (splits.train, splits.validation)
@@ -49,7 +50,7 @@ def pretrain(config):
     }
     visible, infrared = stores["train", VISIBLE], stores["train", INFRARED]
     optimization = config.optimization
-    length = optimization.steps_per_epoch or steps_per_epoch(
+    length = optimization.steps_per_epoch or steps_in_epoch(
         len(visible.usable), len(infrared.usable), optimization.batch_size, optimization.epoch_by
     )
     model = build_model(config, length)
@@ -119,7 +120,7 @@ def build_model(config, length):
             ),
             momentum=optimization.momentum,
             weight_decay=optimization.weight_decay,
-            undecayed=() if optimization.wd_on_bn else ("gamma", "beta", "bias"),
+            decay_norms_and_biases=optimization.wd_on_bn,
             global_clipnorm=optimization.clip_norm or None,
         ),
         jit_compile=optimization.jit_compile,
@@ -149,22 +150,45 @@ def _held_out(config, splits, stores, model):
     if not len(splits.validation):
         return None, None
     visible, infrared = stores["validation", VISIBLE], stores["validation", INFRARED]
-    common = {"num_stripes": config.mmgl.num_stripes, "seed": config.run.seed}
     validation = evaluation_dataset(
         visible,
         infrared,
+        num_stripes=config.mmgl.num_stripes,
+        seed=config.run.seed,
         batch_size=config.optimization.batch_size,
         permutations_per_image=config.validation.validation_permutations,
         max_images=config.validation.validation_images,
-        **common,
     )
-    batch, chosen = probe_batch(visible, infrared, images=config.validation.probe_images, **common)
-    identities = tuple(
-        np.array(
-            [splits.validation.of_modality(modality)[i].identity for i in chosen[modality]], dtype=object
-        )
-        for modality in (VISIBLE, INFRARED)
+    return validation, _probe(config, splits.validation, visible, infrared, model)
+
+
+def _probe(config, split, visible, infrared, model):
+    """A probe on images spread evenly over the held-out ones, each under one fixed stripe order."""
+    images = config.validation.probe_images
+    (batch,) = evaluation_dataset(
+        visible,
+        infrared,
+        num_stripes=config.mmgl.num_stripes,
+        seed=config.run.seed,
+        batch_size=images,
+        permutations_per_image=1,
+        max_images=images,
     )
+    batch = {name: value.numpy() for name, value in batch.items()}
+    real = batch["weight"] > 0
+    halves = {VISIBLE: slice(None, images), INFRARED: slice(images, None)}
+    identities = []
+    for modality, half in halves.items():
+        samples = split.of_modality(modality)
+        identities.append([samples[index].identity for index in batch["index"][half][real[half]]])
     known = all(identity is not None for half in identities for identity in half)
-    identities = tuple(half.astype(np.int64) for half in identities) if known else None
-    return validation, Probe(model, batch, identities, config.mmgl.snn_tau or config.mmgl.nce_tau)
+    return Probe(
+        model,
+        {
+            "visible": batch["visible"][real[halves[VISIBLE]]],
+            "infrared": batch["infrared"][real[halves[INFRARED]]],
+            "permutation": batch["permutation"][real],
+        },
+        tuple(np.array(half, np.int64) for half in identities) if known else None,
+        config.mmgl.snn_tau or config.mmgl.nce_tau,
+    )

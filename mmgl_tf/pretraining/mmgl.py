@@ -48,28 +48,36 @@ class Mmgl(PretrainingModel):
         )
         self.options = options
         self.pcc_start_step = pcc_start_step
-        self.permutation_head = PermutationHead(
-            options.num_stripes, options.perm_init_stddev, name="permutation_head"
-        )
-        self.gumbel_sinkhorn = GumbelSinkhorn(
-            options.sinkhorn_iters,
-            options.sinkhorn_tau,
-            options.gumbel_samples,
-            options.gumbel_scale,
-            name="gumbel_sinkhorn",
-        )
+        # A head whose term is off does not exist: it would get no gradient.
         self.stripe_pooling = StripePooling(options.num_stripes, name="stripe_pooling")
-        self.stripe_head = StripeHead(
-            options.num_stripes,
-            options.part_embedding_size,
-            shared=options.pcb_shared,
-            batch_norm=options.pcb_bn,
-            relu=options.pcb_relu,
-            name="stripe_head",
-        )
-        self.part_classifier = keras.layers.Dense(
-            options.num_stripes, dtype="float32", name="part_classifier"
-        )
+        if options.permutation:
+            self.permutation_head = PermutationHead(
+                options.num_stripes, options.perm_init_stddev, name="permutation_head"
+            )
+            self.gumbel_sinkhorn = GumbelSinkhorn(
+                options.sinkhorn_iters,
+                options.sinkhorn_tau,
+                options.gumbel_samples,
+                options.gumbel_scale,
+                name="gumbel_sinkhorn",
+            )
+        if options.part or options.pcc:
+            self.stripe_head = StripeHead(
+                options.num_stripes,
+                options.part_embedding_size,
+                shared=options.pcb_shared,
+                batch_norm=options.pcb_bn,
+                relu=options.pcb_relu,
+                name="stripe_head",
+            )
+        if options.part:
+            # Small initial weights, as the field's classifiers have: the term starts at ln N, its chance.
+            self.part_classifier = keras.layers.Dense(
+                options.num_stripes,
+                kernel_initializer=keras.initializers.RandomNormal(stddev=0.001, seed=seed),
+                dtype="float32",
+                name="part_classifier",
+            )
 
     def build_from(self, height, width):
         """Make every weight, for images of a size in pixels.
@@ -78,11 +86,14 @@ class Mmgl(PretrainingModel):
             ValueError: the network's stride does not divide the size, or the stripes not the feature map.
         """
         rows, columns = self.encoder.build_from(height, width)
-        feature_map = (None, rows, columns, self.encoder.num_features)
+        options, feature_map = self.options, (None, rows, columns, self.encoder.num_features)
         self.stripe_pooling.build(feature_map)
-        self.permutation_head.build(feature_map)
-        self.stripe_head.build((None, self.options.num_stripes, self.encoder.num_features))
-        self.part_classifier.build((None, self.options.num_stripes, self.options.part_embedding_size))
+        if options.permutation:
+            self.permutation_head.build(feature_map)
+        if options.part or options.pcc:
+            self.stripe_head.build((None, options.num_stripes, self.encoder.num_features))
+        if options.part:
+            self.part_classifier.build((None, options.num_stripes, options.part_embedding_size))
         self.built = True
 
     def call(self, images, training=False):
@@ -93,20 +104,25 @@ class Mmgl(PretrainingModel):
             training: batch norm uses batch statistics.
 
         Returns:
-            dict, visible images first (n = 2B): `permutation_logits` float32 [n, N, N], rows = shuffled
-            slots, columns = original positions; `parts` float32 [n, N, D], unit length; `part_logits`
-            float32 [n, N, N]; `features` float32 [n, C], the pooled feature map.
+            dict, visible images first (n = 2B): `features` float32 [n, C], the pooled feature map; `parts`
+            float32 [n, N, D], unit length (the trunk's pooled stripes where no term uses the stripe head);
+            with their terms on, `permutation_logits` float32 [n, N, N], rows = shuffled slots, columns =
+            original positions, and `part_logits` float32 [n, N, N].
         """
-        feature_map = self.encoder(images, training=training)
-        embeddings = self.stripe_head(self.stripe_pooling(feature_map), training=training)
-        parts = l2_normalise(embeddings)
-        classified = embeddings if self.options.part_ce_input == "pre" else parts
-        return {
-            "permutation_logits": self.permutation_head(feature_map),
-            "parts": parts,
-            "part_logits": self.part_classifier(classified),
+        options, feature_map = self.options, self.encoder(images, training=training)
+        stripes = self.stripe_pooling(feature_map)
+        if options.part or options.pcc:
+            stripes = self.stripe_head(stripes, training=training)
+        heads = {
             "features": tf.reduce_mean(tf.cast(feature_map, tf.float32), axis=[1, 2]),
+            "parts": l2_normalise(stripes),
         }
+        if options.permutation:
+            heads["permutation_logits"] = self.permutation_head(feature_map)
+        if options.part:
+            classified = stripes if options.part_ce_input == "pre" else heads["parts"]
+            heads["part_logits"] = self.part_classifier(classified)
+        return heads
 
     def loss_terms(self, batch, seed):
         """The three terms of Eq. 7; a switched-off term is left out."""

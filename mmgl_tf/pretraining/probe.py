@@ -43,7 +43,8 @@ class Probe:
         count = len(self.batch["visible"])
         order = self.batch["permutation"]
         features, parts = heads["features"], heads["parts"]
-        self.recovered = np.asarray(recover(tf.constant(heads["permutation_logits"])))
+        if "permutation_logits" in heads:
+            self.recovered = recover(tf.constant(heads["permutation_logits"])).numpy()
         self.matching = matching(
             parts[:count],
             parts[count:],

@@ -1,0 +1,109 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from flags.config import differences, from_flat, settings, to_flat
+from flags.presets import PRESETS
+from flags.validation import validate
+
+ROOT = Path(__file__).parents[2]
+
+
+def resolve(*words):
+    """The configuration that a command line gives, through a fresh process, since absl flags are global."""
+    program = (
+        "import sys, json; from flags.definitions import *; from flags.config import to_flat; define_flags(); "
+        "parse_command_line(['main.py', *sys.argv[1:]]); print(json.dumps(to_flat(read_config())))"
+    )
+    done = subprocess.run([sys.executable, "-c", program, *words], cwd=ROOT, capture_output=True, text=True)
+    return done, json.loads(done.stdout) if done.returncode == 0 else None
+
+
+def test_defaults_are_the_papers_configuration():
+    config = from_flat({})
+    assert (config.data.image_height, config.data.image_width) == (288, 144)
+    assert (config.optimization.batch_size, config.optimization.epochs) == (48, 100)
+    assert (config.mmgl.num_stripes, config.mmgl.nce_tau, config.mmgl.pcc_weight) == (6, 0.07, 0.2)
+    assert (config.mmgl.sinkhorn_iters, config.mmgl.gumbel_samples) == (20, 10)
+    assert (config.optimization.momentum, config.optimization.weight_decay) == (0.9, 5e-4)
+    assert config.network.backbone == "resnet50"
+    validate(config)
+
+
+def test_every_setting_has_its_own_name_and_text():
+    names = [entry.name for _, entry in settings()]
+    assert len(names) == len(set(names))
+    assert all(entry.metadata["help"] for _, entry in settings())
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_presets_name_settings_and_are_valid(preset):
+    validate(from_flat(PRESETS[preset]))
+
+
+def test_flat_and_nested_are_inverse():
+    values = to_flat(from_flat({"epochs": 7, "nce_tau": 0.1}))
+    assert values["epochs"] == 7
+    assert to_flat(from_flat(values)) == values
+
+
+def test_an_explicit_flag_wins_over_the_preset_and_the_preset_over_the_default():
+    _, values = resolve("--mode=pretrain", "--preset=smoke", "--epochs=5")
+    assert values["epochs"] == 5
+    assert values["steps_per_epoch"] == PRESETS["smoke"]["steps_per_epoch"]
+    assert values["learning_rate"] == 0.1
+    assert values["workdir"] == "runs/pretrain-synthetic-smoke"
+
+
+def test_unknown_flag_and_stray_word_are_named():
+    done, _ = resolve("--mode=pretrain", "--epoch=5")
+    assert done.returncode == 2
+    assert "epoch" in done.stderr and "Traceback" not in done.stderr
+    done, _ = resolve("--mode=pretrain", "stray")
+    assert done.returncode == 2 and "stray" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({"batch_size": 0}, "smallest allowed value is 1"),
+        ({"trial": 11}, "largest allowed value is 10"),
+        ({"learning_rate": float("nan")}, "finite"),
+        ({"backbone": "vgg"}, "expected one of"),
+        ({"num_stripes": 5}, "use one of 2, 3, 6, 9, 18"),
+        ({"image_height": 290}, "multiples of 16"),
+        ({"erase_min_area": 0.5}, "erase_max_area"),
+        ({"permutation": False, "part": False, "pcc": False}, "no loss"),
+        ({"epochs": 5}, "warmup_epochs"),
+    ],
+)
+def test_bad_settings_are_refused_by_name(changes, word):
+    with pytest.raises(ValueError, match="these settings cannot work") as error:
+        validate(from_flat(changes))
+    assert word in str(error.value)
+    assert f"--{next(iter(changes))}".replace("--permutation", "permutation") in str(error.value)
+
+
+def test_differences_leave_out_what_does_not_decide_the_result():
+    old, new = to_flat(from_flat({})), to_flat(from_flat({"data_threads": 3, "seed": 4}))
+    assert differences(old, new) == [("seed", 0, 4)]
+
+
+def test_help_page_shows_every_flag_with_the_papers_value():
+    done = subprocess.run(
+        [sys.executable, "main.py", "--helpshort"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    for _, entry in settings():
+        assert f"--{entry.name}=" in done.stdout
+    assert "paper: 0.07" in done.stdout
+    assert "finetune" not in done.stdout, "a mode that is not built yet must not be listed"
+    assert max(map(len, done.stdout.splitlines())) <= 118
+
+
+def test_program_alone_says_what_to_type():
+    done = subprocess.run([sys.executable, "main.py"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "python main.py --mode=pretrain" in done.stdout
