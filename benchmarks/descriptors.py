@@ -36,7 +36,9 @@ def colour_histogram(images):
 
 def grey_pixels(images):
     """Grey values at 24 x 12: [n, 288]."""
-    return np.stack([cv2.resize(image.mean(-1), (12, 24), interpolation=cv2.INTER_AREA).ravel() for image in images])
+    return np.stack(
+        [cv2.resize(image.mean(-1), (12, 24), interpolation=cv2.INTER_AREA).ravel() for image in images]
+    )
 
 
 def gradient_histogram(images, cell):
@@ -72,7 +74,7 @@ def gradient_histogram(images, cell):
 
 
 def centred(features):
-    """Features with their mean removed, in unit length: the mean is the modality's own, which favours them."""
+    """Features without their modality's mean (which favours them), in unit length."""
     features = np.asarray(features, np.float64)
     features = features - features.mean(0)
     return features / (np.linalg.norm(features, axis=1, keepdims=True) + 1e-12)
@@ -147,8 +149,14 @@ def main():
     splits = read_synthetic(Data(cache_dir=str(arguments.cache_dir)), world)
     query, query_labels = _load(splits.query.samples)
     gallery, gallery_labels = _load(splits.gallery.samples)
-    print(f"{splits.root}: infrared -> visible, {len(query)} queries, {arguments.test_identities} unseen identities,")
-    print(f"mean of {TRIALS} single-shot galleries, {HEIGHT} x {WIDTH} pixels, mean of each modality removed, cosine")
+    print(
+        f"{splits.root}: infrared -> visible, {len(query)} queries,"
+        f" {arguments.test_identities} unseen identities,"
+    )
+    print(
+        f"mean of {TRIALS} single-shot galleries, {HEIGHT} x {WIDTH} pixels,"
+        " mean of each modality removed, cosine"
+    )
     print()
     print("| descriptor | Rank-1 | Rank-5 | Rank-10 | mAP |")
     print("|---|---|---|---|---|")

@@ -12,8 +12,8 @@ _FOLD = {"visible": 0.055, "infrared": 0.05, "thermal": 0.05}
 
 
 def mix(colour, other, share):
-    """Mixes `other` [C] into `colour` [C] or [h, w, C] by a share [h, w] in 0..1."""
-    return colour + share[..., None] * (other - colour)
+    """Mixes `other` [C, 1, 1] into `colour` [C, 1, 1] or [C, h, w] by a share [h, w] in 0..1."""
+    return colour + share * (other - colour)
 
 
 def band(value, low, high, sharpness):
@@ -21,7 +21,7 @@ def band(value, low, high, sharpness):
     return np.clip(np.minimum(value - low, high - value) * sharpness + 0.5, 0.0, 1.0)
 
 
-def cloth(figure, garment, yaw, start=0.0, end=1.0, first=None):
+def cloth(figure, garment, yaw, start=0.0, end=1.0, first=None, sleeve=False):
     """The paint of a garment over a stretch of it.
 
     Args:
@@ -29,15 +29,16 @@ def cloth(figure, garment, yaw, start=0.0, end=1.0, first=None):
         garment: a `Garment`.
         yaw: radians the part is turned by.
         start, end: where on the garment the part begins and ends (0 = its top, 1 = its hem).
-        first: a tone that replaces the garment's first, e.g. for sleeves.
+        first: a tone that replaces the garment's first, e.g. for contrasting sleeves.
+        sleeve: True for a sleeve, which has no print.
 
     Returns:
-        A colour [C], or a function of (t, bearing) that returns one per pixel.
+        A colour [C, 1, 1], or a function of (t, bearing) that returns one per pixel.
     """
     tone = figure.tone(garment.first if first is None else first)
     other = figure.tone(garment.second)
     pattern = garment.pattern
-    if pattern.kind == "plain":
+    if pattern.kind == "plain" or (sleeve and pattern.kind in ("print", "yoke", "two_tone")):
         return tone
 
     def paint(t, bearing):
@@ -55,11 +56,11 @@ def _torso_widths(figure):
     """Half-widths of the clothed torso from the neck to the crotch."""
     person = figure.person
     loose = {"tee": 0.006, "long": 0.004, "jacket": 0.012, "coat": 0.013, "vest": 0.016}[person.upper.kind]
-    places = (0.0, 0.04, 0.10, 0.17, 0.30, 0.58, 0.80, 0.93, 1.0)
+    places = (0.0, 0.035, 0.09, 0.16, 0.30, 0.58, 0.80, 0.93, 1.0)
     shoulder, chest, waist, hip = person.shoulder, person.chest, person.waist, person.hip
     across = (
-        *(0.026, 0.05, 0.092 * shoulder, 0.112 * shoulder),
-        *(0.104 * (0.5 * shoulder + 0.5 * chest), 0.087 * waist, 0.098 * hip, 0.1 * hip, 0.085 * hip),
+        *(0.028, 0.046, 0.083 * shoulder, 0.108 * shoulder),
+        *(0.105 * (0.5 * shoulder + 0.5 * chest), 0.087 * waist, 0.098 * hip, 0.1 * hip, 0.085 * hip),
     )
     depth = (
         0.03,
@@ -109,7 +110,7 @@ def draw_torso(figure):
     start = (neck[0], neck[1] - 0.012 * scale)
     bottom = (neck[0] + down[0] * end, neck[1] + down[1] * end)
     paint = _upper_paint(figure, end)
-    canvas.tube(start, bottom, profile(places, widths), paint, fold=_FOLD[figure.look], halo=0.5)
+    canvas.tube(start, bottom, profile(places, widths), paint, fold=_FOLD[figure.look], halo=0.5, bow=0.05)
     if person.scarf is not None:
         canvas.limb(
             (neck[0] - 0.02 * scale, neck[1] + 0.012 * scale),
@@ -184,7 +185,7 @@ def _straps(person, t, bearing, yaw):
 def draw_lower_body(figure):
     """Pelvis with waistband and belt, and the skirt if there is one."""
     person, canvas, scale = figure.person, figure.canvas, figure.scale
-    neck, pelvis = figure.joints["neck"], figure.joints["pelvis"]
+    pelvis = figure.joints["pelvis"]
     places, widths = _torso_widths(figure)
     hips = [np.interp(place, places, widths) for place in (0.66, 0.8, 0.93)]
     start = figure.between("neck", "pelvis", 0.64)
@@ -218,8 +219,15 @@ def draw_lower_body(figure):
             colour = mix(colour, belt, band(row, 0.03, 0.062, 60))
         return colour
 
-    canvas.tube(start, end, table, paint if belt is not None else base, fold=_FOLD[figure.look], halo=0.3)
-    del neck
+    canvas.tube(
+        start,
+        end,
+        table,
+        paint if belt is not None else base,
+        fold=_FOLD[figure.look],
+        halo=0.3,
+        bow=0.07 if skirt else 0.0,
+    )
 
 
 def _shoe(figure, side):
@@ -290,11 +298,11 @@ def draw_arm(figure, side):
     if kind == "vest":
         sleeve = figure.tone(person.inner)
     else:
-        sleeve = cloth(figure, person.upper, figure.yaw, 0.12, 0.6, first=person.sleeves)
+        sleeve = cloth(figure, person.upper, figure.yaw, 0.12, 0.6, first=person.sleeves, sleeve=True)
     fold = _FOLD[figure.look]
     bare = kind == "tee"
     hand_first = action == "phone"
-    upper_widths = [w * thick * loose for w in (0.036, 0.033, 0.028)]
+    upper_widths = [w * thick * loose for w in (0.031, 0.033, 0.028)]
     fore_widths = [w * thick * loose for w in (0.028, 0.027, 0.022)]
 
     def hand():
@@ -306,16 +314,18 @@ def draw_arm(figure, side):
 
     if bare:
         canvas.limb(elbow, wrist, [w * thick for w in (0.027, 0.026, 0.018)], skin, halo=1.2)
-        canvas.limb(shoulder, elbow, [w * thick for w in (0.03, 0.029, 0.027)], skin, halo=1.2)
+        canvas.limb(shoulder, elbow, [w * thick for w in (0.03, 0.029, 0.027)], skin, halo=1.2, fade=True)
         hand()
         end = figure.between(f"shoulder_{side}", f"elbow_{side}", 0.72)
-        canvas.limb(shoulder, end, [w * thick for w in (0.038, 0.038, 0.037)], sleeve, fold=fold, halo=1.0)
+        canvas.limb(
+            shoulder, end, [w * thick for w in (0.032, 0.036, 0.038)], sleeve, fold=fold, halo=1.0, fade=True
+        )
         return
     if not hand_first:
         hand()
-    canvas.limb(shoulder, elbow, upper_widths, sleeve, fold=1.5 * fold, halo=1.2)
+    canvas.limb(shoulder, elbow, upper_widths, sleeve, fold=1.5 * fold, halo=1.2, fade=True)
     lower = (
-        cloth(figure, person.upper, figure.yaw, 0.55, 0.95, first=person.sleeves)
+        cloth(figure, person.upper, figure.yaw, 0.55, 0.95, first=person.sleeves, sleeve=True)
         if kind != "vest"
         else sleeve
     )

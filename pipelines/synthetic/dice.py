@@ -90,7 +90,7 @@ def smooth_noise(rng, height, width, cell_y, cell_x):
 
 @functools.lru_cache(maxsize=4)
 def noise_banks(seed, height):
-    """Noise that images cut their grain and folds from: anew for each image it would cost more than the figure.
+    """Noise that images cut their grain and folds from: anew it would cost more than the figure.
 
     Args:
         seed: world seed.

@@ -55,8 +55,8 @@ def draw_image(spec, identity, camera, frame):
 
     dice = Dice(seed, f"image-{spec.layout}", identity, camera, frame)
     panorama = draw_panorama(seed, spec.layout, camera, dice.below(PANORAMAS), look, height)
-    left = dice.below(panorama.shape[1] - width + 1)
-    pixels = panorama[:, left : left + width].copy()
+    left = dice.below(panorama.shape[2] - width + 1)
+    pixels = panorama[:, :, left : left + width].copy()
     grain, folds, _ = noise_banks(seed, height)
     light = (dice.normal(0, 0.13), -0.06) if look == "visible" else (dice.normal(0, 0.05), -0.02)
     top, aside = dice.below(height), dice.below(height)
@@ -69,40 +69,36 @@ def draw_image(spec, identity, camera, frame):
 
 def _occlude(dice, canvas, look, height, width):
     """Puts something in front of the person: a pillar at the side, or a low wall."""
-    tone = [dice.uniform(0.1, 0.7) for _ in range(3)] if look == "visible" else [dice.uniform(0.1, 0.35)]
-    tone = np.float32(tone)
+    grey = dice.uniform(0.15, 0.65)
+    tints = [grey * dice.uniform(0.85, 1.15) for _ in range(3)]
+    tone = np.float32(tints if look == "visible" else [0.15 + 0.3 * grey]).reshape(-1, 1, 1)
     if dice.chance(0.5):
         wide = round(width * dice.uniform(0.12, 0.26))
         left = 0 if dice.chance(0.5) else width - wide
         shade = 0.75 + 0.25 * np.sin(np.linspace(0.3, math.pi - 0.3, wide, dtype=np.float32))
-        canvas.pixels[:, left : left + wide] = tone * shade[None, :, None]
+        canvas.pixels[:, :, left : left + wide] = tone * shade
     else:
         tall = round(height * dice.uniform(0.1, 0.24))
         shade = np.linspace(1.15, 0.8, tall, dtype=np.float32)
-        canvas.pixels[height - tall :] = tone * shade[:, None, None]
-        canvas.pixels[height - tall : height - tall + max(1, height // 96)] *= 1.3
+        canvas.pixels[:, height - tall :] = tone * shade[:, None]
+        canvas.pixels[:, height - tall : height - tall + max(1, height // 96)] *= 1.3
 
 
-def _expose(spec, dice, pixels, camera, look, grain, flip):
-    """What light and camera make of the scene: float32 [H, W, C] to uint8 [H, W, 3]."""
+def _expose(spec, dice, planes, camera, look, grain, flip):
+    """What light and camera make of the scene: float32 [C, H, W] to uint8 [H, W, 3]."""
     height, width = spec.height, spec.width
     character = draw_camera(spec.seed, spec.layout, camera, look, height)
-    if flip:
-        pixels = pixels[:, ::-1]
-    blur = character.blur * dice.uniform(0.7, 1.3) * height / 192
-    pixels = cv2.GaussianBlur(pixels, (0, 0), max(0.2, blur))
-    if pixels.ndim == 2:
-        pixels = pixels[..., None]
-    gain = character.gain * math.exp(dice.normal(0, 0.14))
-    pixels = pixels * (character.vignette * (character.cast * np.float32(255 * gain)))
+    blur = max(0.2, character.blur * dice.uniform(0.7, 1.3) * height / 192)
+    pixels = cv2.GaussianBlur(cv2.merge(list(planes)), (0, 0), blur).reshape(height, width, -1)
+    pixels *= character.exposure
+    pixels *= np.float32(255 * character.gain * math.exp(dice.normal(0, 0.14)))
     top, left = dice.below(height), dice.below(grain.shape[1] - width)
-    noise = grain[top : top + height, left : left + width, : pixels.shape[2]]
-    pixels = pixels + noise * np.float32(255 * character.noise)
-    levels = np.clip(pixels, 0, 255).astype(np.uint8)
-    curve = 255 * (np.arange(256) / 255) ** character.gamma
-    levels = cv2.LUT(levels, np.round(curve).astype(np.uint8))
-    return (
-        levels
-        if levels.ndim == 3 and levels.shape[2] == 3
-        else np.repeat(levels.reshape(height, width, 1), 3, axis=2)
+    pixels += grain[top : top + height, left : left + width, : pixels.shape[2]] * np.float32(
+        255 * character.noise
     )
+    np.maximum(pixels, 0, out=pixels)
+    np.minimum(pixels, 255, out=pixels)
+    levels = cv2.LUT(pixels.astype(np.uint8), character.curve).reshape(height, width, -1)
+    if flip:
+        levels = levels[:, ::-1]
+    return np.ascontiguousarray(levels) if look == "visible" else np.repeat(levels, 3, axis=2)

@@ -4,8 +4,6 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from . import bags, head
 from .clothes import draw_arm, draw_leg, draw_lower_body, draw_torso
 from .pose import project, skeleton
@@ -32,7 +30,7 @@ class Figure:
     look: str
 
     def tone(self, material):
-        """A material's colour for this camera: float32 [3] or [1]."""
+        """A material's colour for this camera: float32 [3, 1, 1] or [1, 1, 1]."""
         return getattr(material, self.look)
 
     @property
@@ -92,17 +90,3 @@ def draw_figure(canvas, person, stance, centre, ground, scale, look):
     parts.extend((depth, draw, (figure,)) for depth, draw in bags.parts(figure))
     for _, draw, arguments in sorted(parts, key=lambda part: part[0]):
         draw(*arguments)
-
-
-def lerp(colour, other, share):
-    """Mixes another colour in where `share` is above 0.
-
-    Args:
-        colour: float32 [C] or [h, w, C].
-        other: float32 [C].
-        share: float32 [h, w], 0..1.
-
-    Returns:
-        float32 [h, w, C].
-    """
-    return colour + share[..., None] * (np.asarray(other) - colour)

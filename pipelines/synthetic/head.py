@@ -12,17 +12,17 @@ from .tubes import capsule, ellipse, profile
 _FALLING = {"long": 0.215, "bob": 0.115}
 # How far down the forehead (0 crown, 1 chin) the hair reaches in front, and at the sides and back.
 _HAIRLINE = {
-    "short": (0.25, 0.62),
-    "parted": (0.27, 0.6),
-    "cropped": (0.22, 0.52),
+    "short": (0.25, 0.8),
+    "parted": (0.27, 0.78),
+    "cropped": (0.2, 0.7),
     "bald": (-1.0, -1.0),
     "long": (0.24, 1.1),
     "bob": (0.3, 1.0),
-    "ponytail": (0.22, 0.62),
-    "bun": (0.22, 0.58),
+    "ponytail": (0.22, 0.8),
+    "bun": (0.22, 0.78),
     "curly": (0.28, 0.75),
-    "cap": (0.3, 0.62),
-    "beanie": (0.3, 0.6),
+    "cap": (0.3, 0.74),
+    "beanie": (0.3, 0.74),
     "hood": (0.25, 0.8),
 }
 
@@ -95,7 +95,7 @@ def _face(figure, yaw):
     front, back = _HAIRLINE[person.hair_kind]
     parted = 0.1 * person.bag_side if person.hair_kind == "parted" else 0.0
     if figure.look == "visible":
-        lips = lips * np.float32([1.12, 0.86, 0.86])
+        lips = lips * np.float32([[[1.12]], [[0.86]], [[0.86]]])
 
     def paint(t, bearing):
         offset = bearing - yaw
@@ -127,7 +127,7 @@ def _face(figure, yaw):
                 bridge = band(t, 0.465, 0.49, 60) * ((away < 0.16) | (away > 0.66))
                 colour = mix(colour, glass, 0.8 * bridge)
         # The hairline: low at the back, sideburns before the ears, a forehead in front.
-        rise = np.clip((away - 0.75) * 2.4, 0.0, 1.0)
+        rise = np.clip((away - 0.8) * 1.5, 0.0, 1.0)
         line = front + (back - front) * rise + parted * np.clip(offset * 1.5, -1.0, 1.0)
         return mix(colour, hair, np.clip((line - t) * 22, 0.0, 1.0))
 
@@ -166,7 +166,7 @@ def _on_top(figure, kind, yaw, half, crown, chin, hair):
     if kind in ("short", "parted", "ponytail", "bun", "bob", "long"):
         # A cap of hair over the skull gives it volume beyond the head's own outline.
         lift = 0.010 * scale
-        table = profile((0.0, 0.15, 0.5, 1.0), [half * w for w in (0.45, 0.8, 1.04, 1.07)])
+        table = profile((0.0, 0.1, 0.3, 0.6, 1.0), [half * w for w in (0.28, 0.58, 0.87, 1.03, 1.06)])
         x = crown[0] - 0.006 * scale * sine
         canvas.tube((x, crown[1] - lift), (x, crown[1] + 0.2 * tall), table, hair, halo=0.0, fold=0.12)
     if kind == "ponytail" and cosine <= -0.3:
@@ -195,14 +195,14 @@ def _on_top(figure, kind, yaw, half, crown, chin, hair):
         )
     if kind == "cap":
         tone, second = figure.tone(person.hat), figure.tone(person.hat_second)
-        table = profile((0.0, 0.15, 0.5, 1.0), [half * w for w in (0.5, 0.85, 1.06, 1.1)])
+        table = profile((0.0, 0.08, 0.25, 0.6, 1.0), [half * w for w in (0.3, 0.6, 0.88, 1.07, 1.1)])
         badge_at = yaw
 
         def paint(t, bearing):
             return mix(tone, second, _feature(bearing, t, badge_at, 0.6, 0.3, 0.22))
 
         canvas.tube(
-            (crown[0], crown[1] - 0.01 * scale),
+            (crown[0], crown[1] - 0.016 * scale),
             (crown[0], crown[1] + 0.3 * tall),
             table,
             paint if cosine > 0 else tone,

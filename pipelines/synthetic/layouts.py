@@ -99,7 +99,8 @@ def _write_sysu_lists(spec, folder):
 
     rand_perm_cam.mat holds `rand_perm_cam`, a 6 x 1 MATLAB cell array, one cell per camera. Each holds an
     n x 1 cell array over identity numbers (n = the largest identity number), and each of its cells a
-    [10 trials, frames] matrix whose rows are permutations of the frame numbers 1 .. frames. After `scipy.io.loadmat`:
+    [10 trials, frames] matrix whose rows are permutations of the frame numbers 1 .. frames.
+    After `scipy.io.loadmat`:
 
         cell = loadmat(path)["rand_perm_cam"]        # object [6, 1]
         permutations = cell[camera - 1][0].reshape(-1)  # object [n]
@@ -124,7 +125,7 @@ def _write_sysu_lists(spec, folder):
 
 
 def _save_mat(path, content):
-    """Writes a .mat file without the date that its header usually tells, so that equal worlds are equal files."""
+    """Writes a .mat file without the date in its header, so that equal worlds are equal files."""
     buffer = io.BytesIO()
     savemat(buffer, content)
     header = b"MATLAB 5.0 MAT-file, drawn pedestrian world".ljust(116)

@@ -52,9 +52,9 @@ class Material:
     """What a surface looks like to each kind of camera.
 
     Attributes:
-        visible: float32 [3], RGB, 0..1.
-        infrared: float32 [1], near-infrared reflectance, 0..1.
-        thermal: float32 [1], apparent warmth, 0 (as cold as the street) .. 1 (bare skin).
+        visible: float32 [3, 1, 1], RGB, 0..1.
+        infrared: float32 [1, 1, 1], near-infrared reflectance, 0..1.
+        thermal: float32 [1, 1, 1], apparent warmth, 0 (as cold as the street) .. 1 (bare skin).
     """
 
     visible: np.ndarray
@@ -64,14 +64,14 @@ class Material:
     @property
     def luminance(self):
         """Rec. 601 luminance of the visible colour, 0..1."""
-        return float(self.visible @ np.float32([0.299, 0.587, 0.114]))
+        return float(self.visible.ravel() @ np.float32([0.299, 0.587, 0.114]))
 
 
 def _material(colour, infrared, thermal):
     return Material(
-        np.clip(np.float32(colour), 0.03, 0.97),
-        np.float32([min(0.95, max(0.06, infrared))]),
-        np.float32([min(1.0, max(0.05, thermal))]),
+        np.clip(np.float32(colour), 0.03, 0.97).reshape(3, 1, 1),
+        np.float32([[[min(0.95, max(0.06, infrared))]]]),
+        np.float32([[[min(1.0, max(0.05, thermal))]]]),
     )
 
 
@@ -105,15 +105,15 @@ def draw_second_tone(dice, first):
     """
     for _ in range(12):
         colour = _jittered(dice, _GARMENT_COLOURS)
-        if float(np.abs(np.float32(colour) - first.visible).max()) > 0.28:
+        if float(np.abs(np.float32(colour) - first.visible.ravel()).max()) > 0.28:
             break
-    base = float(first.infrared[0])
+    base = float(first.infrared.item())
     sign, contrast, fades = dice.sign(), dice.uniform(0.2, 0.45), dice.chance(0.12)
     if fades:
         contrast *= 0.1
     elif not 0.08 < base + sign * contrast < 0.94:
         sign = -sign
-    return _material(colour, base + sign * contrast, float(first.thermal[0]) + dice.uniform(-0.05, 0.05))
+    return _material(colour, base + sign * contrast, float(first.thermal.item()) + dice.uniform(-0.05, 0.05))
 
 
 def draw_skin(dice):

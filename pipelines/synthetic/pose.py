@@ -75,7 +75,7 @@ def draw_stance(dice, person):
         head_turn=dice.normal(0, 0.28) if dice.chance(0.6) else 0.0,
         head_tilt=dice.normal(0, 0.05),
         phase=dice.uniform(0, 2 * math.pi),
-        stride=person.stride * (dice.uniform(0.2, 0.46) if walking else dice.uniform(0.0, 0.07)),
+        stride=person.stride * (dice.uniform(0.18, 0.42) if walking else dice.uniform(0.0, 0.07)),
         arm_swing=person.arm_swing * (dice.uniform(0.2, 0.55) if walking else dice.uniform(0.0, 0.12)),
         weight_shift=0.0 if walking else dice.sign() * dice.uniform(0.005, 0.028),
         arms=tuple(arms),
@@ -107,8 +107,8 @@ def _leg(person, stance, side, pelvis_x, hip_y):
     out = person.toe_out * side
     forward = (math.sin(out) * math.cos(pitch), math.sin(pitch), math.cos(out) * math.cos(pitch))
     drop = -0.028
-    heel = tuple(ankle[i] - 0.032 * forward[i] + (drop if i == 1 else 0.0) for i in range(3))
-    toe = tuple(ankle[i] + 0.092 * forward[i] + (drop if i == 1 else 0.0) for i in range(3))
+    heel = tuple(ankle[i] - 0.027 * forward[i] + (drop if i == 1 else 0.0) for i in range(3))
+    toe = tuple(ankle[i] + 0.082 * forward[i] + (drop if i == 1 else 0.0) for i in range(3))
     return {"hip": hip, "knee": knee, "ankle": ankle, "heel": heel, "toe": toe}
 
 
@@ -172,12 +172,12 @@ def skeleton(person, stance):
     joints["neck"] = neck
     # Shoulders turn against the hips when walking, and dip on the side that carries the weight.
     twist = 0.45 * stance.stride * math.sin(stance.phase)
-    half = 0.104 * person.shoulder
+    half = 0.098 * person.shoulder
     for side, name in ((-1, "left"), (1, "right")):
         dip = 0.35 * stance.weight_shift * -side
         shoulder = (
             neck[0] + side * half * math.cos(twist),
-            neck[1] - 0.038 + dip,
+            neck[1] - 0.046 + dip,
             neck[2] - side * half * math.sin(twist),
         )
         for part, point in _arm(person, stance, side, shoulder).items():

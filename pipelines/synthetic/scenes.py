@@ -20,17 +20,15 @@ class Camera:
 
     Attributes:
         gain: brightness factor.
-        cast: float32 [3] or [1], factor per channel.
-        gamma: exponent of the tone curve.
-        vignette: float32 [H, W, 1], factor per pixel.
+        exposure: float32 [H, W, C], factor per pixel and channel: colour cast and vignetting.
+        curve: uint8 [256], tone curve.
         blur: standard deviation of the blur in pixels at 192 rows.
         noise: standard deviation of the noise, 0..1 scale.
     """
 
     gain: float
-    cast: np.ndarray
-    gamma: float
-    vignette: np.ndarray
+    exposure: np.ndarray
+    curve: np.ndarray
     blur: float
     noise: float
 
@@ -54,19 +52,20 @@ def draw_camera(seed, layout, camera, look, height):
     columns = np.linspace(-1, 1, height // 2, dtype=np.float32)[None, :, None]
     radius = 0.55 * columns**2 + 0.45 * rows**2
     if look == "visible":
-        cast = np.exp([dice.normal(0, 0.085) for _ in range(3)]).astype(np.float32)
+        # White balance errs along warm and cold far more than towards green and magenta.
+        warm, green = dice.normal(0, 0.085), dice.normal(0, 0.02)
+        cast = np.exp(np.float32([warm - green, green, -warm - green]))
         vignette, noise, blur = dice.uniform(0.05, 0.25), dice.uniform(0.012, 0.035), dice.uniform(0.25, 0.65)
     elif look == "infrared":
         cast = np.ones(1, np.float32)
-        vignette, noise, blur = dice.uniform(0.35, 0.7), dice.uniform(0.03, 0.055), dice.uniform(0.35, 0.75)
+        vignette, noise, blur = dice.uniform(0.35, 0.65), dice.uniform(0.024, 0.042), dice.uniform(0.35, 0.75)
     else:
         cast = np.ones(1, np.float32)
         vignette, noise, blur = dice.uniform(0.0, 0.1), dice.uniform(0.012, 0.02), dice.uniform(0.9, 1.3)
     return Camera(
-        gain=dice.uniform(0.9, 1.12) * (1.12 if look == "infrared" else 1.0),
-        cast=cast,
-        gamma=dice.uniform(0.85, 1.15),
-        vignette=1.0 - vignette * radius,
+        gain=dice.uniform(0.9, 1.12) * (1.22 if look == "infrared" else 1.0),
+        exposure=(1.0 - vignette * radius) * cast,
+        curve=np.round(255 * (np.arange(256) / 255) ** dice.uniform(0.85, 1.15)).astype(np.uint8),
         blur=blur,
         noise=noise,
     )
@@ -86,7 +85,7 @@ class _Painter:
             shift = self.dice.normal(0, spread)
             return tuple(max(0.02, c + shift + self.dice.normal(0, spread / 3)) for c in (red, green, blue))
         if self.look == "infrared":
-            return (self.dice.uniform(0.1, 0.42),) * 3
+            return (self.dice.uniform(0.14, 0.42),) * 3
         return (self.dice.uniform(0.08, 0.24),) * 3
 
     def box(self, left, top, right, bottom, tone):
@@ -139,7 +138,7 @@ def _floor(painter, horizon, tone, tile):
 def _indoor(painter):
     dice, wide = painter.dice, _WIDE / 2
     horizon = dice.uniform(0.6, 0.74)
-    wall = painter.tone(0.72, 0.70, 0.66, 0.09)
+    wall = painter.tone(0.72, 0.71, 0.66, 0.09)
     painter.box(0, 0, wide, horizon, wall)
     if dice.chance(0.5):  # tiles up to shoulder height
         low = painter.tone(0.6, 0.64, 0.66, 0.1)
@@ -199,10 +198,10 @@ def _leaves(painter, left, top, right, bottom, tone, cell):
         return
     rng = generator(painter.dice.below(1 << 30), "leaves")
     size = max(8, cell * 4)
-    noise = smooth_noise(rng, max(size, region.shape[0]), max(size, region.shape[1]), cell, cell)[
-        : region.shape[0], : region.shape[1]
-    ]
-    region[:] = np.float32(tone) * np.clip(1.0 + 0.42 * noise, 0.25, 1.9)[..., None]
+    shape = (max(size, region.shape[0]), max(size, region.shape[1]))
+    noise = 0.7 * smooth_noise(rng, *shape, cell, cell) + 0.7 * smooth_noise(rng, *shape, 5 * cell, 4 * cell)
+    noise = noise[: region.shape[0], : region.shape[1]]
+    region[:] = np.float32(tone) * np.clip(1.0 + 0.3 * noise, 0.35, 1.7)[..., None]
 
 
 def _outdoor(painter):
@@ -225,11 +224,17 @@ def _outdoor(painter):
                     painter.box(x, y, x + 0.55 * across, y + 0.6 * down, pane)
         else:
             _leaves(
-                painter, at, max(0.0, top), at + width, horizon, painter.tone(0.26, 0.36, 0.2, 0.06), 2 * cell
+                painter,
+                at,
+                max(0.0, top),
+                at + width,
+                horizon,
+                painter.tone(0.33, 0.38, 0.26, 0.05),
+                2 * cell,
             )
         at += width
     hedge = horizon - dice.uniform(0.0, 0.16)
-    _leaves(painter, 0, hedge, wide, horizon + 0.02, painter.tone(0.2, 0.32, 0.16, 0.05), cell)
+    _leaves(painter, 0, hedge, wide, horizon + 0.02, painter.tone(0.27, 0.33, 0.22, 0.05), cell)
     _floor(painter, horizon, painter.tone(0.56, 0.54, 0.5, 0.08), dice.uniform(0.14, 0.3))
     if dice.chance(0.6):
         _leaves(
@@ -238,7 +243,7 @@ def _outdoor(painter):
             horizon,
             wide,
             horizon + dice.uniform(0.03, 0.1),
-            painter.tone(0.32, 0.42, 0.22, 0.06),
+            painter.tone(0.38, 0.43, 0.28, 0.05),
             cell,
         )
     for _ in range(dice.below(4)):
@@ -258,7 +263,7 @@ def draw_panorama(seed, layout, camera, index, look, height):
         index: 0 .. PANORAMAS - 1.
 
     Returns:
-        float32 [height, 2 * height, C], 0..1, C = 3 for visible cameras and 1 for the others.
+        float32 [C, height, 2 * height], 0..1, C = 3 for visible cameras and 1 for the others.
     """
     dice = Dice(seed, f"panorama-{layout}", camera, index)
     painter = _Painter(dice, look, height)
@@ -277,4 +282,5 @@ def draw_panorama(seed, layout, camera, index, look, height):
         pixels = pixels * 0.85
     if look == "thermal":
         pixels = cv2.GaussianBlur(pixels, (0, 0), 2.0 * height / 192)
-    return np.ascontiguousarray(pixels if look == "visible" else pixels[..., :1])
+    planes = pixels.transpose(2, 0, 1)
+    return np.ascontiguousarray(planes if look == "visible" else planes[:1])

@@ -5,14 +5,15 @@ import math
 import numpy as np
 
 _STEPS = 96
-_PARAMETER = np.linspace(0.0, 1.0, _STEPS, dtype=np.float32)
 _OUTSIDE = -100.0
+# Positions of the table's entries; the first and the last lie outside of the tube.
+_PARAMETER = np.concatenate([[-1.0], np.linspace(0.0, 1.0, _STEPS), [2.0]])
+# A quarter circle: how far along a round end, and how wide there.
+_ROUND = [(1 - math.cos(a), math.sin(a)) for a in (0.0, 0.25, 0.5, 0.8, 1.15)]
 
 
-def _with_sentinels(widths):
-    table = np.full(_STEPS + 2, _OUTSIDE, np.float32)
-    table[1:-1] = widths
-    return table
+def _table(places, widths):
+    return np.interp(_PARAMETER, places, widths, left=_OUTSIDE, right=_OUTSIDE).astype(np.float32)
 
 
 def profile(places, widths):
@@ -25,13 +26,13 @@ def profile(places, widths):
     Returns:
         float32 [98]: half-width in pixels at 96 positions, between two sentinels that mean "outside".
     """
-    return _with_sentinels(np.interp(_PARAMETER, places, widths))
+    return _table(places, widths)
 
 
 def ellipse(half_width, power=2.0):
     """The profile of a closed oval; a higher power is boxier."""
-    x = np.abs(2 * _PARAMETER - 1)
-    return _with_sentinels(half_width * (1 - x**power) ** (1 / power))
+    x = np.abs(2 * _PARAMETER[1:-1] - 1)
+    return _table(_PARAMETER[1:-1], half_width * (1 - x**power) ** (1 / power))
 
 
 def capsule(start, end, widths):
@@ -49,30 +50,36 @@ def capsule(start, end, widths):
     first, last = widths[0], widths[-1]
     ux, uy = dx / length, dy / length
     whole = length + first + last
-    along = _PARAMETER * whole - first
-    table = np.interp(along, np.linspace(0.0, length, len(widths)), widths)
-    head, tail = along < 0, along > length
-    table[head] = first * np.sqrt(np.maximum(0.0, 1 - (along[head] / first) ** 2))
-    table[tail] = last * np.sqrt(np.maximum(0.0, 1 - ((along[tail] - length) / last) ** 2))
+    step = length / (len(widths) - 1)
+    places = [first * x / whole for x, _ in _ROUND]
+    places += [(first + i * step) / whole for i in range(len(widths))]
+    places += [1 - last * x / whole for x, _ in reversed(_ROUND)]
+    table = [first * y for _, y in _ROUND] + list(widths) + [last * y for _, y in reversed(_ROUND)]
     return (
         (start[0] - ux * first, start[1] - uy * first),
         (end[0] + ux * last, end[1] + uy * last),
-        _with_sentinels(table),
+        _table(places, table),
     )
+
+
+def _unit(values):
+    """Cuts an array to 0..1 in place; for small arrays several times as fast as `numpy.clip`."""
+    np.maximum(values, 0.0, out=values)
+    return np.minimum(values, 1.0, out=values)
 
 
 class Canvas:
     """A float image that tubes are painted on, back to front.
 
     Attributes:
-        pixels: float32 [H, W, C], 0..1.
+        pixels: float32 [C, H, W], 0..1; planes first, so that a mask broadcasts over contiguous rows.
     """
 
     def __init__(self, pixels, light, falloff, halo, folds):
         """Starts on a background.
 
         Args:
-            pixels: float32 [H, W, C], 0..1; painted on in place.
+            pixels: float32 [C, H, W], 0..1; painted on in place.
             light: (across, down) direction of the side light, each about -.3 .. .3.
             falloff: how much darker a round body is at its edge, 0..1.
             halo: how much a part darkens what lies right behind its edge, 0..1. It keeps an arm apart from a
@@ -80,7 +87,7 @@ class Canvas:
             folds: float32 [h, w] noise of unit spread, larger than the canvas.
         """
         self.pixels = pixels
-        height, width = pixels.shape[:2]
+        height, width = pixels.shape[1:]
         self._columns = np.arange(width, dtype=np.float32)[None, :]
         self._rows = np.arange(height, dtype=np.float32)[:, None]
         self._light = light
@@ -89,25 +96,26 @@ class Canvas:
         self._halo_pixels = 3.0 * height / 192
         self._folds = folds
 
-    def tube(self, start, end, table, paint, halo=1.0, fold=0.0, falloff=1.0, turned=False):
+    def tube(self, start, end, table, paint, halo=1.0, fold=0.0, falloff=1.0, fade=False, bow=0.0):
         """Paints one tube.
 
         Args:
             start, end: (column, row) of the axis' ends in pixels.
             table: half-widths, from `profile`, `ellipse` or `capsule`.
-            paint: colour float32 [C], or a function of (t, bearing), float32 [h, w] each, that returns a
-                colour [h, w, C]; t runs from 0 at start to 1 at end, bearing is the arcsine of the position
-                across.
+            paint: colour float32 [C, 1, 1], or a function of (t, bearing), float32 [h, w] each, that
+                returns a colour [C, h, w]; t runs from 0 at start to 1 at end, bearing is the
+                arcsine of the position across.
             halo, falloff: factors on the canvas' own.
             fold: strength of the folds in the cloth.
-            turned: True swaps the sides of `bearing`, for an axis that points up.
+            fade: True weakens the halo towards start, where an arm grows out of its shoulder.
+            bow: how far the far end bulges in its middle, in tube lengths: the rim of a hem seen from above.
         """
         ax, ay = start[0], start[1]
         dx, dy = end[0] - ax, end[1] - ay
         length = max(math.hypot(dx, dy), 1e-3)
         ux, uy = dx / length, dy / length
         reach = float(table.max()) + 2 + self._halo_pixels
-        height, width = self.pixels.shape[:2]
+        height, width = self.pixels.shape[1:]
         left = max(0, int(ax + min(dx, 0) - reach * abs(uy) - 1))
         right = min(width, int(ax + max(dx, 0) + reach * abs(uy)) + 2)
         top = max(0, int(ay + min(dy, 0) - reach * abs(ux) - 1))
@@ -118,24 +126,33 @@ class Canvas:
         rows = self._rows[top:bottom] - ay
         t = columns * (ux / length) + rows * (uy / length)
         across = columns * uy - rows * ux
-        if turned:
-            across = -across
+        if bow:
+            edge = across * (1 / float(table.max()))
+            t = t - (bow * t) * (1.0 - edge * edge)
         half = table.take((t * _STEPS + 1).astype(np.int32), mode="clip")
         inside = half - np.abs(across)
-        alpha = np.clip(inside + 0.5, 0.0, 1.0)[..., None]
-        place = np.clip(across / np.maximum(half, 0.7), -1.0, 1.0)
+        alpha = _unit(inside + 0.5)
+        place = across / np.maximum(half, 0.7)
+        np.maximum(place, -1.0, out=place)
+        np.minimum(place, 1.0, out=place)
         side = self._light[0] * uy - self._light[1] * ux
-        if turned:
-            side = -side
-        shade = 1.0 + place * (side - place * (self._falloff * falloff))
+        shade = place * (side - place * (self._falloff * falloff))
+        shade += 1.0
         if fold:
             shade += fold * self._folds[top:bottom, left:right]
-        region = self.pixels[top:bottom, left:right]
+        region = self.pixels[:, top:bottom, left:right]
         if halo:
-            dark = np.clip(inside * (1 / self._halo_pixels) + 1.0, 0.0, 1.0)
-            region *= 1.0 - (self._halo * halo) * (dark * dark)[..., None]
-        colour = paint(t, np.arcsin(place)) if callable(paint) else paint
-        region += alpha * (colour * shade[..., None] - region)
+            dark = _unit(inside * (1 / self._halo_pixels) + 1.0)
+            dark *= dark
+            if fade:
+                dark *= _unit(2.5 * t - 0.4)
+            dark *= -self._halo * halo
+            dark += 1.0
+            region *= dark
+        colour = (paint(t, np.arcsin(place)) if callable(paint) else paint) * shade
+        colour -= region
+        colour *= alpha
+        region += colour
 
     def limb(self, start, end, widths, paint, **options):
         """Paints a tube with round ends between two joints; `widths` as in `capsule`."""
@@ -148,4 +165,4 @@ class Canvas:
         y = (self._rows - centre[1]) / radii[1]
         top = max(0, int(centre[1] - 2.5 * radii[1]))
         y = y[top:]
-        self.pixels[top:] *= 1.0 - strength * np.exp(-(y * y))[..., None] * np.exp(-(x * x))[..., None]
+        self.pixels[:, top:] *= 1.0 - strength * np.exp(-(y * y)) * np.exp(-(x * x))

@@ -16,6 +16,10 @@ from .layouts import all_images, write_lists
 from .spec import WorldSpec
 
 JPEG_QUALITY = 90
+_OWN_NAMES = {
+    *(f"cam{camera}" for camera in range(1, 7)),
+    *("exp", "Visible", "Thermal", "idx", "world.json", "contact_sheet.png"),
+}
 _REPOSITORY = Path(__file__).resolve().parents[2]
 
 
@@ -38,6 +42,8 @@ def draw_identities(spec, root, identities, drawn):
     images = all_images(spec)
     folders = set()
     for identity in identities:
+        if not Path(root).is_dir():  # swept away: whoever started this process is gone
+            raise FileNotFoundError(f"{root} is not there any more, so drawing into it ends.")
         for name, camera, frame in images[identity]:
             path = Path(root) / name
             if path.parent not in folders:
@@ -61,7 +67,7 @@ def write_world(spec, directory, processes=None, progress=None):
         directory: where the world goes.
         processes: number of drawing processes; None = one per core this process may use. The files do not
             depend on it.
-        progress: called as progress(done, total, images_per_second, remaining_seconds), images each.
+        progress: called as progress(done, total, seconds): images drawn, images in all, time since the start.
 
     Returns:
         The directory, a `Path`.
@@ -80,7 +86,7 @@ def write_world(spec, directory, processes=None, progress=None):
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
     try:
-        count = _draw_all(spec, partial, processes or len(os.sched_getaffinity(0)), progress)
+        count = _draw_all(spec, partial, processes or _usable_cores(), progress)
         write_lists(spec, partial)
         (partial / "world.json").write_text(json.dumps({**spec.as_dict(), "images": count}, indent=2) + "\n")
         _move(spec, partial, directory)
@@ -121,6 +127,9 @@ def _holds(spec, directory):
         raise WorldError(f"{directory} is a file; a world needs a directory. {advice}")
     if not (directory / "world.json").is_file():
         raise WorldError(f"{directory} holds files but no world.json, so it is not a drawn world. {advice}")
+    strange = sorted({path.name for path in directory.iterdir()} - _OWN_NAMES)
+    if strange:  # a redrawing would remove them
+        raise WorldError(f"{directory} holds {strange[0]}, which no drawn world has. {advice}")
     try:
         found, version, images = read_spec(directory)
     except WorldError:
@@ -151,8 +160,18 @@ def _sweep(directory):
     """Removes what killed runs left beside the directory."""
     for path in directory.parent.glob(f".{directory.name}.*-*"):
         pid = path.name.rpartition("-")[2]
-        if path.is_dir() and pid.isdigit() and not Path(f"/proc/{pid}").exists():
+        if path.is_dir() and pid.isdigit() and not _is_running(int(pid)):
             shutil.rmtree(path, ignore_errors=True)
+
+
+def _is_running(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # somebody else's
+    return True
 
 
 def _move(spec, partial, directory):
@@ -171,6 +190,12 @@ def _move(spec, partial, directory):
         shutil.rmtree(replaced, ignore_errors=True)
 
 
+def _usable_cores():
+    if hasattr(os, "sched_getaffinity"):  # not everywhere
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def _draw_all(spec, root, processes, progress):
     total = sum(map(len, all_images(spec).values()))
     done, started = 0, time.monotonic()
@@ -179,8 +204,7 @@ def _draw_all(spec, root, processes, progress):
         nonlocal done
         done += count
         if progress is not None:
-            rate = done / max(1e-6, time.monotonic() - started)
-            progress(done, total, rate, (total - done) / rate)
+            progress(done, total, time.monotonic() - started)
 
     processes = max(1, min(processes, spec.identities))
     if processes == 1:
