@@ -1,0 +1,195 @@
+"""Images per second and core of the training input pipeline, beside a PyTorch `DataLoader` with Pillow.
+
+    python -m benchmarks.pipeline [--images 256] [--seconds 1.5] [--rounds 5]
+
+One process pinned to one core, one thread in every library, measured in processor time. All candidates
+take turns within a round, so that a busy neighbour slows them alike; a ratio is the median over the
+rounds, with [least, greatest].
+Expected on an idle core: cached chain at least 3.5 times the cached peer, uncached at least 1.5 times.
+"""
+
+import argparse
+import importlib.util
+import os
+import statistics
+import tempfile
+import time
+
+SETTINGS = {
+    "OMP_NUM_THREADS": "1",
+    "TF_NUM_INTRAOP_THREADS": "1",
+    "TF_NUM_INTEROP_THREADS": "1",
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+    "CUDA_VISIBLE_DEVICES": "",
+}
+HEIGHT, WIDTH, STRIPES, BATCH = 288, 144, 6, 48
+
+
+def _pin():
+    """One core, one thread; before the libraries are imported, as they count cores then."""
+    os.environ.update(SETTINGS)
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+
+
+def draw_textures(directory: str, number: int, channels: int, seed: int) -> list[str]:
+    """Writes JPEG files of random blurred noise, 100-200 pixels wide and 250-500 high.
+
+    Args:
+        directory: existing directory.
+        number: files.
+        channels: 3, or 1 for three equal channels, as infrared cameras deliver.
+        seed: seed of the textures.
+
+    Returns:
+        Their paths.
+    """
+    import cv2
+    import numpy as np
+    from PIL import Image
+
+    rng = np.random.default_rng(seed)
+    paths = []
+    for index in range(number):
+        height, width = int(rng.integers(250, 501)), int(rng.integers(100, 201))
+        image = rng.integers(0, 256, (height, width, channels), np.uint8)
+        image = cv2.GaussianBlur(image, (0, 0), 4).reshape(height, width, channels).astype(np.float32)
+        image = np.clip((image - 128) * 6 + 128, 0, 255).astype(np.uint8)
+        image = np.repeat(image, 3 // channels, axis=2)
+        paths.append(os.path.join(directory, f"{channels}_{index:04d}.jpg"))
+        Image.fromarray(image).save(paths[-1], quality=90)
+    return paths
+
+
+def _stores(paths, grey, cached, directory):
+    from pipelines.image_store import open_store
+    from pipelines.records import INFRARED, VISIBLE, Sample
+
+    return [
+        open_store(
+            tuple(Sample(path, None, None, modality) for path in part), HEIGHT, WIDTH, cached, directory
+        )
+        for modality, part in ((VISIBLE, paths), (INFRARED, grey))
+    ]
+
+
+def _ours(stores, warp="pil"):
+    """A function that starts an iterator over training batches; each has 2 * BATCH images."""
+    from flags.config import Augmentation
+    from pipelines.build import training_dataset
+
+    settings = Augmentation(data_threads=1, warp=warp)
+    dataset = training_dataset(*stores, settings, STRIPES, BATCH, 0, 0, 10**6)
+    return lambda: iter(dataset)
+
+
+def _decoding(store, load):
+    """An iterator over groups of BATCH decoded and resized images."""
+    while True:
+        for first in range(0, len(store) - BATCH + 1, BATCH):
+            yield [load(index) for index in range(first, first + BATCH)]
+
+
+def _rate(iterator, images, seconds):
+    """Images per second of processor time, all threads of the process together.
+
+    Processor time, not the clock's: with one core and one thread both are equal on an idle machine, and
+    on a busy one only the former says what a core can do.
+    """
+    start, end = time.process_time(), time.perf_counter() + seconds
+    batches = 0
+    while batches < 4 or time.perf_counter() < end:
+        next(iterator)
+        batches += 1
+    return batches * images / (time.process_time() - start)
+
+
+def _candidates(directory, number):
+    """name -> (function that starts an iterator, images in its elements); peers only with PyTorch."""
+    colour = draw_textures(directory, number, 3, seed=0)
+    grey = draw_textures(directory, number, 1, seed=1)
+    cache = os.path.join(directory, "cache")
+    mixed = _stores(colour, grey, True, cache)
+    rgb = _stores(colour, colour, True, cache)
+    files = _stores(colour, grey, False, cache)
+    files_rgb = _stores(colour, colour, False, cache)
+    candidates = {
+        "cached": (_ours(mixed), 2 * BATCH),
+        "cached, all RGB": (_ours(rgb), 2 * BATCH),
+        "cached, all RGB, warp=fast": (_ours(rgb, "fast"), 2 * BATCH),
+        "uncached": (_ours(files), 2 * BATCH),
+        "uncached, all RGB": (_ours(files_rgb), 2 * BATCH),
+        "decode and resize only": (lambda: _decoding(files[0], lambda index: files[0][index]), BATCH),
+    }
+    if importlib.util.find_spec("torch") is None:
+        return candidates
+    import torch
+
+    from benchmarks.pipeline_peer import load, peer_loader
+
+    torch.set_num_threads(1)
+    peer = (HEIGHT, WIDTH, STRIPES, 2 * BATCH)
+    return candidates | {
+        "peer, cached": (peer_loader(colour + grey, *peer, cached=True), 2 * BATCH),
+        "peer, uncached": (peer_loader(colour + grey, *peer, cached=False), 2 * BATCH),
+        "peer, decode and resize only": (
+            lambda: _decoding(colour, lambda index: load(colour[index], HEIGHT, WIDTH)),
+            BATCH,
+        ),
+    }
+
+
+PEERS = {
+    "cached": "peer, cached",
+    "cached, all RGB": "peer, cached",
+    "cached, all RGB, warp=fast": "peer, cached",
+    "uncached": "peer, uncached",
+    "uncached, all RGB": "peer, uncached",
+    "decode and resize only": "peer, decode and resize only",
+}
+
+
+def main():
+    """Measures and prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--images", type=int, default=256, help="files per modality, at least 96")
+    parser.add_argument("--seconds", type=float, default=1.5, help="measured per candidate and round")
+    parser.add_argument("--rounds", type=int, default=5)
+    arguments = parser.parse_args()
+    _pin()
+    with tempfile.TemporaryDirectory() as directory:
+        candidates = _candidates(directory, max(arguments.images, 2 * BATCH))
+        rates = {name: [] for name in candidates}
+        for _ in range(arguments.rounds):
+            for name, (start, images) in candidates.items():
+                # Made anew each time: a dataset that waits must not go on preparing while others run.
+                iterator = start()
+                next(iterator)
+                rates[name].append(_rate(iterator, images, arguments.seconds))
+                del iterator
+    _report(rates)
+
+
+def _report(rates):
+    print(
+        f"Training input pipeline: {HEIGHT}x{WIDTH}, {BATCH} + {BATCH} images, AugMix, one core, one thread"
+    )
+    print("Unless it says all RGB, half of the images are grey (infrared), as in a real batch.\n")
+    print(f"{'':32s}{'images/s':>9s}   ratio to peer [least, greatest]")
+    for name, values in rates.items():
+        line = f"{name:32s}{statistics.median(values):9.0f}"
+        peer = rates.get(PEERS.get(name, ""))
+        if peer:
+            ratios = [ours / theirs for ours, theirs in zip(values, peer, strict=True)]
+            line += f"   {statistics.median(ratios):.2f} [{min(ratios):.2f}, {max(ratios):.2f}]"
+        print(line)
+    if "peer, cached" not in rates:
+        print("\nThe peer, a PyTorch DataLoader with Pillow, was skipped: PyTorch is not installed.")
+    else:
+        print(
+            "\nPeer: PyTorch DataLoader (num_workers=0) with Pillow, doing the same work on three channels."
+        )
+
+
+if __name__ == "__main__":
+    main()

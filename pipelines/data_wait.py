@@ -1,0 +1,76 @@
+"""How long training waits for data: the number that tells whether the pipeline is the bottleneck."""
+
+import time
+
+import numpy as np
+import tensorflow as tf
+
+
+class DataWait:
+    """Adds up the time from a request for a batch to its arrival.
+
+    Attach it behind the prefetching, where an arrival is the moment the trainer gets the batch. A
+    callback says when the trainer starts to ask:
+
+        wait = DataWait()
+        dataset = training_dataset(..., wait=wait)
+        # on_train_batch_begin:
+        wait.requested()
+        # on_epoch_end, with the seconds of the epoch:
+        share = wait.take() / seconds
+
+    With several steps per callback (steps_per_execution), only the first batch of each call is timed.
+    A distribution strategy that prefetches to devices behind this stage makes waiting look shorter.
+
+    Attributes:
+        seconds: waited so far, since the last `take`.
+        batches: arrivals counted in it.
+    """
+
+    def __init__(self):
+        self.seconds = 0.0
+        self.batches = 0
+        self._since = None
+
+    def requested(self) -> None:
+        """Says that the trainer now asks for the next batch."""
+        self._since = time.perf_counter()
+
+    def arrived(self) -> None:
+        """Says that a batch has come; counts only after `requested`."""
+        if self._since is not None:
+            self.seconds += time.perf_counter() - self._since
+            self.batches += 1
+            self._since = None
+
+    def take(self) -> float:
+        """Returns the seconds waited and starts again from zero."""
+        seconds, self.seconds, self.batches = self.seconds, 0.0, 0
+        return seconds
+
+    def attach(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
+        """Adds the stage that notices arrivals.
+
+        Args:
+            dataset: yields dicts with a "permutation"; its last stage should be a prefetch.
+
+        Returns:
+            The same elements.
+        """
+
+        def stamp(permutation):
+            self.arrived()
+            return np.asarray(permutation)
+
+        def stage(batch):
+            # The stamp is on the way of a tensor that is needed, or the graph would drop it.
+            stamped = tf.numpy_function(stamp, [batch["permutation"]], batch["permutation"].dtype)
+            stamped.set_shape(batch["permutation"].shape)
+            return {**batch, "permutation": stamped}
+
+        options = tf.data.Options()
+        # A prefetch or a parallel map that the runtime adds behind this stage would stamp too early.
+        options.experimental_optimization.inject_prefetch = False
+        options.experimental_optimization.map_parallelization = False
+        options.deterministic = True
+        return dataset.map(stage).with_options(options)

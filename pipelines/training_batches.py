@@ -1,0 +1,234 @@
+"""The training batch of a step, in NumPy: a pure function of the step, whatever the number of threads."""
+
+import functools
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import cv2
+import numpy as np
+
+from flags.config import Augmentation
+from pipelines.augmix import augmix, draws_per_image, plan_augmix
+from pipelines.batch_slots import SlotWriter
+from pipelines.crop_flip_erase import (
+    DRAWS_PER_CROP,
+    DRAWS_PER_ERASE,
+    crop_flip,
+    erase_shuffled,
+    plan_crop_flip,
+    plan_erasing,
+)
+from pipelines.pixel_operations import Scratch
+from pipelines.random_plan import Stream, orders, uniforms
+from pipelines.records import INFRARED, MODALITIES, VISIBLE
+from pipelines.sampling import pretraining_plan, steps_in_epoch
+from pipelines.stripes import stripe_height
+
+_IMAGES = (Stream.VISIBLE_IMAGES, Stream.INFRARED_IMAGES)
+_STRIPES = (Stream.VISIBLE_STRIPES, Stream.INFRARED_STRIPES)
+
+
+class TrainingBatches:
+    """Augmented, normalised, stripe-shuffled batches by global step.
+
+    Per image: zero-pad and crop, flip, AugMix, normalise, erase, shuffle stripes. Shuffling is last, as
+    a warp of shuffled stripes would leak rows across their borders and so reveal the order. Crop, flip,
+    AugMix and erasing differ between the two images of a pair; they share their order of stripes.
+
+    OpenCV and NumPy release the interpreter lock in their kernels, so plain threads over the images of a
+    batch do. OpenCV's own threads are switched off for the whole process: they would fight with these.
+
+    Args:
+        visible_store: `image_store.ImageStore` of the visible images, or anything with `usable` and
+            `[i] -> uint8 [H, W, 1 or 3]` that threads may read at once.
+        infrared_store: likewise, with images of the same size.
+        augmentation: settings.
+        num_stripes: N, must divide H.
+        batch_size: images per modality, B.
+        seed: the run's seed.
+        steps_per_epoch: length of an epoch; 0 = one pass by `epoch_by`.
+        epoch_by: "max" or "min".
+
+    Attributes:
+        steps_per_epoch: resolved length of an epoch, in steps.
+        image_shape: (H, W).
+
+    Raises:
+        ValueError: stripes that do not divide H, a batch larger than a modality's data, stores of
+            different image sizes, an empty erasing range.
+    """
+
+    def __init__(
+        self,
+        visible_store,
+        infrared_store,
+        augmentation: Augmentation,
+        num_stripes: int,
+        batch_size: int,
+        seed: int,
+        steps_per_epoch: int = 0,
+        epoch_by: str = "max",
+    ):
+        cv2.setNumThreads(1)
+        self._stores = (visible_store, infrared_store)
+        self._settings = augmentation
+        self._num_stripes = num_stripes
+        self._batch_size = batch_size
+        self._seed = seed
+        numbers = [len(store.usable) for store in self._stores]
+        one_pass = steps_in_epoch(*numbers, batch_size, epoch_by)
+        self.steps_per_epoch = steps_per_epoch or one_pass
+        self.image_shape = image_size(*self._stores)
+        stripe_height(self.image_shape[0], num_stripes)
+        if augmentation.erase_min_area > augmentation.erase_max_area:
+            raise ValueError(
+                f"--erase_min_area={augmentation.erase_min_area} is above "
+                f"--erase_max_area={augmentation.erase_max_area}; expected min <= max."
+            )
+        # Bound here, not on the method: a cache on the class would keep dead stores alive.
+        self._epoch_plan = functools.lru_cache(maxsize=2)(
+            functools.partial(
+                pretraining_plan,
+                *numbers,
+                batch_size,
+                seed,
+                epoch_by=epoch_by,
+                steps_per_epoch=self.steps_per_epoch,
+            )
+        )
+        self._writer = SlotWriter(self.image_shape[1])
+        self._local = threading.local()
+        threads = augmentation.data_threads or available_cores()
+        self._pool = ThreadPoolExecutor(threads, "augment") if threads > 1 else None
+        self._threads = threads
+
+    def __call__(self, step: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The batch of a global step.
+
+        Args:
+            step: from 0; the epoch is step // steps_per_epoch.
+
+        Returns:
+            (visible, infrared, permutation): float32 [B, H, W, 3] twice, int32 [2B, N] with the visible
+            rows first.
+        """
+        epoch, place = divmod(int(step), self.steps_per_epoch)
+        positions = place * self._batch_size + np.arange(self._batch_size)
+        order = self._orders(epoch, positions)
+        jobs = []
+        batch = []
+        for modality in (VISIBLE, INFRARED):
+            out = np.empty((self._batch_size, *self.image_shape, 3), np.float32)
+            batch.append(out)
+            augment = self._planned(modality, epoch, positions, order[modality], out)
+            store = self._stores[modality]
+            indices = store.usable[self._epoch_plan(epoch)[modality][place]].tolist()
+            jobs += [(augment, store, index, row) for row, index in enumerate(indices)]
+        if self._pool is None:
+            _run(jobs)
+        else:
+            # Every n-th job, so that each thread gets grey and colour images alike.
+            shares = [jobs[first :: self._threads] for first in range(self._threads)]
+            for done in [self._pool.submit(_run, share) for share in shares]:
+                done.result()
+        return batch[VISIBLE], batch[INFRARED], np.concatenate(order)
+
+    def _orders(self, epoch, positions):
+        visible = orders(self._seed, _STRIPES[VISIBLE], epoch, positions, self._num_stripes)
+        if self._settings.share_permutation:
+            return visible, visible
+        return visible, orders(self._seed, _STRIPES[INFRARED], epoch, positions, self._num_stripes)
+
+    def _planned(self, modality, epoch, positions, order, out):
+        """All decisions for one modality's half of a batch, in a function (image, row) that acts on them."""
+        settings = self._settings
+        mixes = settings.augmix_modalities in ("both", MODALITIES[modality])
+        erases = settings.erase_modalities in ("both", MODALITIES[modality])
+        mix_draws = draws_per_image(settings.augmix_width, settings.augmix_depth)
+        # One call for all that concerns an image. All is drawn always, so that switching one thing off
+        # leaves the others as they were; AugMix last, as its share depends on width and depth.
+        count = DRAWS_PER_CROP + DRAWS_PER_ERASE + (mix_draws if mixes else 0)
+        draws = uniforms(self._seed, _IMAGES[modality], epoch, positions, count)
+        crop_draws, erase_draws, mix_draws = np.split(
+            draws, (DRAWS_PER_CROP, DRAWS_PER_CROP + DRAWS_PER_ERASE), axis=1
+        )
+        height, width = self.image_shape
+        crops = plan_crop_flip(crop_draws, settings.pad_pixels, settings.flip_probability)
+        mix = None
+        if mixes:
+            mix = plan_augmix(
+                mix_draws,
+                settings.augmix_severity,
+                settings.augmix_width,
+                settings.augmix_depth,
+                height,
+                width,
+            )
+        boxes = None
+        if erases:
+            boxes = plan_erasing(
+                erase_draws,
+                settings.erase_probability,
+                settings.erase_min_area,
+                settings.erase_max_area,
+                settings.erase_min_aspect,
+                height,
+                width,
+            )
+
+        def augment(image, row):
+            scratch = self._scratch(image.shape[2])
+            crop_flip(image, crops, row, settings.pad_pixels, scratch.image)
+            if mix is None:
+                pixels = scratch.image.reshape(height, -1)
+            else:
+                pixels = augmix(scratch.image, mix, row, scratch, settings.warp)
+            self._writer.write(pixels, order[row], out[row], scratch.mixed_rgb)
+            if boxes is not None:
+                erase_shuffled(out[row], boxes[row], order[row])
+
+        return augment
+
+    def _scratch(self, channels):
+        name = f"scratch{channels}"
+        if not hasattr(self._local, name):
+            setattr(self._local, name, Scratch(*self.image_shape, channels))
+        return getattr(self._local, name)
+
+
+def _run(jobs):
+    for augment, store, index, row in jobs:
+        augment(store[index], row)
+
+
+def available_cores() -> int:
+    """Cores that this process may use, which in a container are fewer than the machine has."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def image_size(visible_store, infrared_store) -> tuple[int, int]:
+    """The common (height, width) of two stores' images.
+
+    Args:
+        visible_store: as for `TrainingBatches`; at least one store must have a usable image.
+        infrared_store: likewise.
+
+    Returns:
+        (H, W).
+
+    Raises:
+        ValueError: the sizes differ, or neither store has an image.
+    """
+    stores = [store for store in (visible_store, infrared_store) if len(store.usable)]
+    sizes = [store[int(store.usable[0])].shape[:2] for store in stores]
+    if not sizes:
+        raise ValueError("Neither modality has a usable image. Check --data_dir.")
+    if len(set(sizes)) > 1:
+        raise ValueError(
+            f"Visible images are {sizes[0]}, infrared ones {sizes[1]} (height, width). "
+            "Open both stores with the same --image_height and --image_width."
+        )
+    return sizes[0]

@@ -1,0 +1,324 @@
+import hashlib
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from flags.config import Augmentation
+from pipelines.build import evaluation_dataset, training_dataset
+from pipelines.data_wait import DataWait
+from pipelines.decode import normalise
+from pipelines.sampling import pretraining_plan
+from pipelines.stripes import shuffle_stripes, unshuffle_stripes
+from pipelines.training_batches import TrainingBatches
+
+HEIGHT, WIDTH, STRIPES, BATCH = 48, 24, 6, 4
+PLAIN = Augmentation(
+    pad_pixels=0, flip_probability=0.0, augmix_modalities="none", erase_modalities="none", data_threads=1
+)
+
+
+class FakeStore:
+    """Smooth images, distinct by index; grey with one channel."""
+
+    def __init__(self, number, channels=3, usable=None, height=HEIGHT, seed=0):
+        rng = np.random.default_rng(seed)
+        coarse = rng.integers(0, 256, (number, height // 12, WIDTH // 12, channels), np.uint8)
+        self.images = coarse.repeat(12, axis=1).repeat(12, axis=2)
+        self.usable = np.arange(number) if usable is None else np.array(usable)
+
+    def __len__(self):
+        return len(self.images)
+
+    def __getitem__(self, index):
+        assert index in self.usable
+        return self.images[index]
+
+
+def stores():
+    return FakeStore(22), FakeStore(9, channels=1, seed=1)
+
+
+def batches(augmentation=None, seed=0, **arguments):
+    augmentation = augmentation or Augmentation(data_threads=1)
+    return TrainingBatches(*stores(), augmentation, STRIPES, BATCH, seed, **arguments)
+
+
+def elements(first, total, threads=1, **arguments):
+    dataset = training_dataset(
+        *stores(), Augmentation(data_threads=threads), STRIPES, BATCH, 0, first, total, **arguments
+    )
+    return [{key: value.numpy() for key, value in batch.items()} for batch in dataset]
+
+
+def assert_same(first, second):
+    assert len(first) == len(second)
+    for one, other in zip(first, second, strict=True):
+        assert one.keys() == other.keys()
+        for key in one:
+            np.testing.assert_array_equal(one[key], other[key])
+
+
+def test_shapes_types_and_length_are_static():
+    dataset = training_dataset(*stores(), Augmentation(), STRIPES, BATCH, 0, 3, 10)
+    spec = dataset.element_spec
+    assert spec["visible"].shape == spec["infrared"].shape == (BATCH, HEIGHT, WIDTH, 3)
+    assert spec["permutation"].shape == (2 * BATCH, STRIPES)
+    assert (spec["visible"].dtype.name, spec["permutation"].dtype.name) == ("float32", "int32")
+    assert dataset.cardinality() == 7
+
+
+@pytest.mark.parametrize("threads", [2, 4])
+def test_batches_do_not_depend_on_the_number_of_threads(threads):
+    assert_same(elements(0, 8), elements(0, 8, threads))
+
+
+def test_a_resumed_run_gets_the_same_batches_across_epochs():
+    whole = elements(0, 13)  # 5 steps per epoch
+    assert_same(elements(4, 13, threads=2), whole[4:])
+    assert_same(elements(11, 13), whole[11:])
+    assert elements(13, 13) == []
+
+
+def test_batches_do_not_depend_on_the_order_they_are_made_in():
+    forward, backward = batches(), batches()
+    ahead = [forward(step) for step in range(11)]
+    back = [backward(step) for step in reversed(range(11))][::-1]
+    for one, other in zip(ahead, back, strict=True):
+        for first, second in zip(one, other, strict=True):
+            np.testing.assert_array_equal(first, second)
+
+
+_FINGERPRINT = """
+import hashlib, sys
+sys.path.insert(0, "tests/pipelines")
+from test_build import batches
+digest = hashlib.sha256()
+for step in (0, 7):
+    for part in batches()(step):
+        digest.update(part)
+print(digest.hexdigest())
+"""
+
+
+def test_batches_are_the_same_in_another_process():
+    run = subprocess.run([sys.executable, "-c", _FINGERPRINT], capture_output=True, text=True, check=True)
+    digest = hashlib.sha256()
+    for step in (0, 7):
+        for part in batches()(step):
+            digest.update(part)
+    assert run.stdout.split()[-1] == digest.hexdigest()
+
+
+def test_another_seed_or_epoch_gives_other_batches():
+    for changed in (batches(seed=1)(0), batches()(5)):
+        for one, other in zip(batches()(0), changed, strict=True):
+            assert not np.array_equal(one, other)
+
+
+def test_without_augmentation_images_are_normalised_and_shuffled_as_planned():
+    visible_store, infrared_store = stores()
+    made = TrainingBatches(visible_store, infrared_store, PLAIN, STRIPES, BATCH, seed=0)
+    for step in (0, 6):
+        visible, infrared, permutation = made(step)
+        plan = pretraining_plan(22, 9, BATCH, 0, step // 5)
+        for images, store, indices, order in (
+            (visible, visible_store, plan[0][step % 5], permutation[:BATCH]),
+            (infrared, infrared_store, plan[1][step % 5], permutation[BATCH:]),
+        ):
+            original = np.broadcast_to(store.images[indices], images.shape)
+            np.testing.assert_array_equal(unshuffle_stripes(images, order), normalise(original).numpy())
+
+
+def test_a_pair_shares_its_order_unless_told_not_to():
+    _, _, permutation = batches()(2)
+    np.testing.assert_array_equal(permutation[:BATCH], permutation[BATCH:])
+    _, _, apart = batches(Augmentation(share_permutation=False, data_threads=1))(2)
+    np.testing.assert_array_equal(apart[:BATCH], permutation[:BATCH])
+    assert not (apart[:BATCH] == apart[BATCH:]).all(axis=1).any()
+    assert (np.sort(apart, axis=1) == np.arange(STRIPES)).all()
+
+
+def test_crops_and_flips_differ_within_a_pair():
+    same = FakeStore(40, height=96), FakeStore(40, height=96)
+    settings = Augmentation(augmix_modalities="none", erase_modalities="none", data_threads=1)
+    made = TrainingBatches(*same, settings, STRIPES, 40, seed=0)
+    visible, infrared, permutation = made(0)
+    columns, flips = [], []
+    for images, order in ((visible, permutation[:40]), (infrared, permutation[40:])):
+        images = unshuffle_stripes(images, order)
+        black = (images == images.min(axis=(0, 1, 2))).all(axis=(1, 3))
+        columns.append(black.sum(axis=1))
+        flips.append(black[:, 0])
+    assert (columns[0] != columns[1]).mean() > 0.5
+    assert 0.2 < (flips[0] != flips[1]).mean() < 0.8
+
+
+def test_shuffling_comes_last():
+    """With equal draws otherwise, one order of stripes or another differ in their order only."""
+    one = TrainingBatches(*stores(), Augmentation(data_threads=1), STRIPES, BATCH, 0)(1)
+    two = TrainingBatches(*stores(), Augmentation(data_threads=1), 3, BATCH, 0)(1)
+    for modality, rows in ((0, slice(0, BATCH)), (1, slice(BATCH, None))):
+        np.testing.assert_array_equal(
+            unshuffle_stripes(one[modality], one[2][rows]), unshuffle_stripes(two[modality], two[2][rows])
+        )
+
+
+def test_erasing_fills_with_the_mean_and_each_modality_can_be_left_out():
+    for modality, name in enumerate(("visible", "infrared")):
+        settings = Augmentation(
+            erase_probability=1.0, erase_modalities=name, augmix_modalities="none", data_threads=1
+        )
+        parts = batches(settings)(0)
+        assert all((image == 0).all(axis=-1).mean() > 0.015 for image in parts[modality])
+        assert not (parts[1 - modality] == 0).all(axis=-1).any()
+
+
+def test_augmix_acts_on_the_modalities_named_and_moves_no_other_draw():
+    without = batches(Augmentation(augmix_modalities="none", data_threads=1))(0)
+    for modality, name in enumerate(("visible", "infrared")):
+        parts = batches(Augmentation(augmix_modalities=name, data_threads=1))(0)
+        assert not np.array_equal(parts[modality], without[modality])
+        np.testing.assert_array_equal(parts[1 - modality], without[1 - modality])
+        np.testing.assert_array_equal(parts[modality] == 0, without[modality] == 0)
+
+
+def test_images_that_occur_twice_are_augmented_apart():
+    same = FakeStore(BATCH), FakeStore(BATCH)
+    made = TrainingBatches(*same, Augmentation(data_threads=1), STRIPES, BATCH, 0, steps_per_epoch=2)
+    first, second = (unshuffle_stripes(made(step)[0], made(step)[2][:BATCH]) for step in (0, 1))
+    assert min(abs(one - other).max() for one in first for other in second) > 0.1
+
+
+def test_grey_and_colour_copies_of_an_image_come_out_alike():
+    grey = FakeStore(8, channels=1)
+    colour = FakeStore(8)
+    colour.images = np.repeat(grey.images, 3, axis=3)
+    settings = Augmentation(data_threads=1)
+    one = TrainingBatches(grey, colour, settings, STRIPES, BATCH, 0)(0)
+    two = TrainingBatches(colour, grey, settings, STRIPES, BATCH, 0)(0)
+    np.testing.assert_array_equal(one[0], two[0])
+    np.testing.assert_array_equal(one[1], two[1])
+
+
+def test_unusable_images_are_never_read():
+    bad = FakeStore(22, usable=[index for index in range(22) if index not in (0, 7, 21)])
+    made = TrainingBatches(bad, FakeStore(9), PLAIN, STRIPES, BATCH, 0)
+    assert made.steps_per_epoch == 4
+    for step in range(8):
+        made(step)  # FakeStore refuses
+
+
+def test_a_failing_image_stops_the_dataset_with_its_message():
+    class Broken(FakeStore):
+        broken = False
+
+        def __getitem__(self, index):
+            if self.broken:
+                raise ValueError("cam1/0001/0001.jpg is truncated")
+            return super().__getitem__(index)
+
+    store = Broken(22)
+    dataset = training_dataset(store, FakeStore(9), Augmentation(data_threads=2), STRIPES, BATCH, 0, 0, 3)
+    store.broken = True
+    with pytest.raises(Exception, match=r"cam1/0001/0001.jpg is truncated"):
+        next(iter(dataset))
+
+
+def test_bad_settings_are_refused():
+    with pytest.raises(ValueError, match="5 stripes do not divide an image of 48 rows"):
+        TrainingBatches(*stores(), PLAIN, 5, BATCH, 0)
+    with pytest.raises(ValueError, match="10 infrared images, but there are only 9"):
+        TrainingBatches(*stores(), PLAIN, STRIPES, 10, 0)
+    with pytest.raises(ValueError, match=r"--erase_min_area=0\.5 is above"):
+        TrainingBatches(*stores(), Augmentation(erase_min_area=0.5), STRIPES, BATCH, 0)
+    with pytest.raises(ValueError, match=r"\(96, 24\), infrared ones \(48, 24\)"):
+        TrainingBatches(FakeStore(9, height=96), FakeStore(9), PLAIN, STRIPES, BATCH, 0)
+    with pytest.raises(ValueError, match="start at step 9 of 8"):
+        elements(9, 8)
+    with pytest.raises(ValueError, match="Neither modality"):
+        evaluation_dataset(FakeStore(0), FakeStore(0), STRIPES, BATCH, 1, 0)
+
+
+def test_by_the_smaller_modality_and_fixed_lengths():
+    assert batches().steps_per_epoch == 5
+    assert batches(epoch_by="min").steps_per_epoch == 2
+    assert batches(steps_per_epoch=7).steps_per_epoch == 7
+
+
+def evaluated(visible, infrared, repeats=2, seed=0, limit=0):
+    dataset = evaluation_dataset(visible, infrared, STRIPES, BATCH, repeats, seed, limit)
+    made = [{key: value.numpy() for key, value in batch.items()} for batch in dataset]
+    assert len(made) == dataset.cardinality()
+    return made
+
+
+def test_evaluation_shows_every_image_under_each_of_its_orders():
+    visible, infrared = FakeStore(7, usable=[0, 1, 2, 4, 6]), FakeStore(2, channels=1, seed=1)
+    made = evaluated(visible, infrared)
+    assert len(made) == 3  # 10 and 4 entries in batches of 4
+    for half, store in ((slice(0, BATCH), visible), (slice(BATCH, None), infrared)):
+        weight = np.concatenate([batch["weight"][half] for batch in made])
+        index = np.concatenate([batch["index"][half] for batch in made])
+        order = np.concatenate([batch["permutation"][half] for batch in made])
+        images = np.concatenate([batch["visible" if half.start == 0 else "infrared"] for batch in made])
+        number = 2 * len(store.usable)
+        np.testing.assert_array_equal(weight, np.arange(12) < number)
+        np.testing.assert_array_equal(index[:number], np.repeat(store.usable, 2))
+        assert (index[number:] == -1).all() and not images[number:].any()
+        assert (np.sort(order, axis=1) == np.arange(STRIPES)).all()
+        assert not (order[0:number:2] == order[1:number:2]).all(axis=1).any()
+        original = np.broadcast_to(store.images[index[:number]], (number, HEIGHT, WIDTH, 3))
+        expected = shuffle_stripes(normalise(original).numpy(), order[:number])
+        np.testing.assert_array_equal(images[:number], expected)
+
+
+def test_evaluation_is_the_same_every_time_and_follows_the_seed():
+    assert_same(evaluated(*stores()), evaluated(*stores()))
+    one, other = evaluated(*stores())[0], evaluated(*stores(), seed=1)[0]
+    assert not np.array_equal(one["permutation"], other["permutation"])
+
+
+def test_an_images_orders_do_not_depend_on_the_others():
+    def by_index(made):
+        found = {}
+        for batch in made:
+            for index, order in zip(batch["index"][:BATCH], batch["permutation"], strict=False):
+                found.setdefault(int(index), []).append(order.tolist())
+        found.pop(-1, None)
+        return found
+
+    whole, part = by_index(evaluated(*stores())), by_index(evaluated(*stores(), limit=5))
+    assert sorted(part) == [0, 4, 8, 13, 17]
+    assert all(whole[index] == part[index] for index in part)
+    assert len({str(orders) for orders in whole.values()}) > 15
+
+
+def test_one_modality_alone_can_be_evaluated():
+    made = evaluated(FakeStore(3), FakeStore(0), repeats=1)
+    assert made[0]["weight"].tolist() == [1, 1, 1, 0, 0, 0, 0, 0]
+
+
+def test_waiting_is_measured_from_request_to_arrival():
+    class Slow(FakeStore):
+        def __getitem__(self, index):
+            time.sleep(0.01)
+            return super().__getitem__(index)
+
+    wait = DataWait()
+    dataset = training_dataset(Slow(22), FakeStore(9), PLAIN, STRIPES, BATCH, 0, 0, 8, wait=wait)
+    np.testing.assert_array_equal(next(iter(dataset))["permutation"], elements(0, 1)[0]["permutation"])
+    assert wait.batches == 0 and wait.seconds == 0.0  # nobody asked
+    iterator = iter(dataset)
+    wait.requested()
+    next(iterator)
+    assert wait.batches == 1 and wait.seconds > 0.04  # four sleeps at least
+    wait.requested()
+    before = wait.seconds
+    time.sleep(0.05)  # the batch is ready behind the stage by now, but has not arrived
+    assert wait.batches == 1
+    next(iterator)
+    assert wait.batches == 2 and wait.seconds - before > 0.05
+    assert wait.take() > 0 and wait.seconds == 0.0
