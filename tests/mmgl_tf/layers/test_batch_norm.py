@@ -117,6 +117,7 @@ def test_mixed_precision_keeps_statistics_and_affine_map_in_float32():
     expected = exact(tf.cast(x, tf.float32), training=True)
     assert y.dtype == tf.bfloat16
     assert {v.dtype for v in mixed.variables} == {"float32"}
+    assert {v.dtype for v in drawn_layer(dtype="bfloat16").variables} == {"float32"}
     np.testing.assert_allclose(tf.cast(y, tf.float32), expected, rtol=0.01, atol=0.01)
     # The same bfloat16 input, summed in float32: far closer than bfloat16's 3 digits.
     np.testing.assert_allclose(mixed.moving_mean, exact.moving_mean, rtol=1e-5)

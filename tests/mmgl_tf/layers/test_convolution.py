@@ -38,12 +38,14 @@ def assemble(cells):
 
 @pytest.mark.parametrize(("size", "stride"), [(7, 2), (5, 2), (3, 2), (3, 1), (1, 1), (1, 2)])
 @pytest.mark.parametrize("shape", [(2, 12, 8, 3), (1, 9, 7, 3)])
-def test_convolution_follows_the_slow_version(size, stride, shape):
+@pytest.mark.parametrize("padding", [None, 0, 1])
+def test_convolution_follows_the_slow_version(size, stride, shape, padding):
     random = np.random.RandomState(0)
     images = random.randn(*shape).astype("float32")
-    layer = PaddedConv2D(4, size, stride)
+    layer = PaddedConv2D(4, size, stride, padding)
     found = layer(images).numpy()
-    expected = slow_convolution(images, layer.kernel.numpy(), stride, size // 2)
+    expected = slow_convolution(images, layer.kernel.numpy(), stride, layer.padding)
+    assert layer.padding == (size // 2 if padding is None else padding)
     np.testing.assert_allclose(found, expected, atol=1e-5)
     assert layer.compute_output_shape(shape) == found.shape
 
@@ -57,21 +59,23 @@ def test_strided_convolution_is_not_shifted_as_keras_same_padding_is():
     assert layer(images).numpy().sum() == 4.0
 
 
-def test_gradients_are_those_of_the_slow_version():
+@pytest.mark.parametrize("stride", [1, 2])
+def test_gradients_are_those_of_the_slow_version(stride):
     random = np.random.RandomState(1)
-    images, direction = random.randn(2, 6, 4, 2).astype("float32"), random.randn(2, 3, 2, 3).astype("float32")
-    layer = PaddedConv2D(3, 3, 2)
+    images = random.randn(2, 6, 4, 2).astype("float32")
+    layer = PaddedConv2D(3, 3, stride)
     layer.build(images.shape)
+    direction = random.randn(*layer.compute_output_shape(images.shape)).astype("float32")
     with tf.GradientTape() as tape:
         x = tf.constant(images)
         tape.watch(x)
         value = tf.reduce_sum(layer(x) * direction)
     by_image, by_kernel = tape.gradient(value, [x, layer.kernel.value])
     kernel, change = layer.kernel.numpy(), random.randn(*layer.kernel.shape)
-    moved = slow_convolution(images, change, 2, 1)
+    moved = slow_convolution(images, change, stride, 1)
     np.testing.assert_allclose(np.sum(by_kernel * change), np.sum(moved * direction), rtol=1e-4)
     change = random.randn(*images.shape)
-    moved = slow_convolution(change, kernel, 2, 1)
+    moved = slow_convolution(change, kernel, stride, 1)
     np.testing.assert_allclose(np.sum(by_image * change), np.sum(moved * direction), rtol=1e-4)
 
 
@@ -84,9 +88,9 @@ def test_max_pool_follows_the_slow_version(shape, size, stride):
     assert layer.compute_output_shape(shape) == layer(images).shape
 
 
-def test_max_pool_of_an_unknown_size_is_that_of_the_known_one():
+@pytest.mark.parametrize("layer", [PaddedMaxPool2D(), PaddedConv2D(4, 5, 2), PaddedConv2D(4, 3)])
+def test_an_unknown_size_gives_what_the_known_one_gives(layer):
     images = np.abs(np.random.RandomState(3).randn(2, 9, 6, 3)).astype("float32")
-    layer = PaddedMaxPool2D()
     unknown = tf.function(layer.__call__, input_signature=[tf.TensorSpec([None, None, None, 3])])
     np.testing.assert_array_equal(unknown(images), layer(images))
 
