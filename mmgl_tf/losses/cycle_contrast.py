@@ -10,8 +10,8 @@ BACKWARDS = ("retrieved", "query")
 UNIVERSES = ("batch", "pair")
 STOP_GRADIENTS = ("none", "universe", "backward")
 
-# Added to no real similarity: stands where a key is not allowed. Finite, because infinities times zero
-# make NaN gradients; far below -1 / temperature for any temperature above 1e-8.
+# Stands for the similarity of a key that is not allowed: far below -1 / temperature for any temperature
+# above 1e-8, and finite, so that a query without a single allowed key gets their mean instead of NaN.
 _EXCLUDED = -1e9
 
 

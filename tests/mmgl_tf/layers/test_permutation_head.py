@@ -40,14 +40,14 @@ def test_initial_weights_are_small_and_named():
 
 
 def test_float32_from_a_half_precision_feature_map():
-    # The mean, 1 + 1/32, is lost where sums of thousands are kept in bfloat16.
+    # The mean, 1 + 1/1024, is not a bfloat16 number.
     feature_map = np.ones((1, 64, 64, 1), np.float32)
-    feature_map[0, 0, 0, 0] = 129.0
+    feature_map[0, 0, 0, 0] = 5.0
     head = PermutationHead(2, init_stddev=1.0, dtype="mixed_bfloat16")
     logits = head(tf.cast(feature_map, tf.bfloat16))
     assert logits.dtype == tf.float32
     np.testing.assert_allclose(
-        logits.numpy().ravel(), (1.0 + 128.0 / 4096) * head.affinity.kernel.numpy()[0], rtol=1e-6
+        logits.numpy().ravel(), (1.0 + 1.0 / 1024) * head.affinity.kernel.numpy()[0], rtol=1e-6
     )
 
 

@@ -188,6 +188,8 @@ def test_soft_nearest_neighbour_limits(random):
         np.broadcast_to(keys.mean(axis=1, keepdims=True), queries.shape),
         atol=1e-5,
     )
+    nothing = soft_nearest_neighbour(queries[0], keys[0], 0.07, mask=np.zeros((5, 9), bool))
+    np.testing.assert_allclose(nothing, np.tile(keys[0].mean(axis=0), (5, 1)), atol=1e-12)
 
 
 @pytest.mark.parametrize("form", FORMS[::5])  # 5 is coprime to the 96 forms, so every choice is met

@@ -72,8 +72,8 @@ def test_table_of_all_permutations():
 
 
 def test_accuracies_per_image():
-    permutation = np.array([[0, 1, 2], [1, 2, 0], [2, 1, 0]], np.int64)
-    believed = np.array([[0, 1, 2], [1, 0, 2], [0, 2, 1]])
+    permutation = np.array([[1, 2, 0], [1, 2, 0], [2, 1, 0]], np.int64)
+    believed = np.array([[1, 2, 0], [1, 0, 2], [0, 2, 1]])
     accuracy = permutation_accuracy(10.0 * np.eye(3, dtype=np.float32)[believed], permutation)
     for values in accuracy.values():
         assert values.dtype == tf.float32
