@@ -56,10 +56,10 @@ def _torso_widths(figure):
     """Half-widths of the clothed torso from the neck to the crotch."""
     person = figure.person
     loose = {"tee": 0.006, "long": 0.004, "jacket": 0.012, "coat": 0.013, "vest": 0.016}[person.upper.kind]
-    places = (0.0, 0.035, 0.09, 0.16, 0.30, 0.58, 0.80, 0.93, 1.0)
+    places = (0.0, 0.03, 0.07, 0.13, 0.30, 0.58, 0.80, 0.93, 1.0)
     shoulder, chest, waist, hip = person.shoulder, person.chest, person.waist, person.hip
     across = (
-        *(0.028, 0.046, 0.083 * shoulder, 0.108 * shoulder),
+        *(0.028, 0.048, 0.082 * shoulder, 0.107 * shoulder),
         *(0.105 * (0.5 * shoulder + 0.5 * chest), 0.087 * waist, 0.098 * hip, 0.1 * hip, 0.085 * hip),
     )
     depth = (
@@ -225,8 +225,9 @@ def draw_lower_body(figure):
         table,
         paint if belt is not None else base,
         fold=_FOLD[figure.look],
-        halo=0.3,
+        halo=0.3 if skirt else 0.0,
         bow=0.07 if skirt else 0.0,
+        falloff=1.0 if skirt else 0.4,
     )
 
 
@@ -302,23 +303,25 @@ def draw_arm(figure, side):
     fold = _FOLD[figure.look]
     bare = kind == "tee"
     hand_first = action == "phone"
-    upper_widths = [w * thick * loose for w in (0.031, 0.033, 0.028)]
+    upper_widths = [w * thick * loose for w in (0.029, 0.033, 0.028)]
     fore_widths = [w * thick * loose for w in (0.028, 0.027, 0.022)]
 
     def hand():
         if action != "pocket":
-            canvas.limb(wrist, fingers, (0.018 * scale, 0.021 * scale, 0.014 * scale), skin, halo=0.8)
+            canvas.limb(
+                wrist, fingers, (0.018 * scale, 0.021 * scale, 0.014 * scale), skin, halo=0.8, fade=True
+            )
         if hand_first:
             tip = (fingers[0], fingers[1] - 0.035 * scale)
             canvas.limb(fingers, tip, (0.014 * scale, 0.014 * scale), figure.tone(person.bag) * 0.4)
 
     if bare:
-        canvas.limb(elbow, wrist, [w * thick for w in (0.027, 0.026, 0.018)], skin, halo=1.2)
+        canvas.limb(elbow, wrist, [w * thick for w in (0.027, 0.026, 0.018)], skin, halo=1.2, fade=True)
         canvas.limb(shoulder, elbow, [w * thick for w in (0.03, 0.029, 0.027)], skin, halo=1.2, fade=True)
         hand()
         end = figure.between(f"shoulder_{side}", f"elbow_{side}", 0.72)
         canvas.limb(
-            shoulder, end, [w * thick for w in (0.032, 0.036, 0.038)], sleeve, fold=fold, halo=1.0, fade=True
+            shoulder, end, [w * thick for w in (0.03, 0.035, 0.038)], sleeve, fold=fold, halo=1.0, fade=True
         )
         return
     if not hand_first:

@@ -166,9 +166,11 @@ def _on_top(figure, kind, yaw, half, crown, chin, hair):
     if kind in ("short", "parted", "ponytail", "bun", "bob", "long"):
         # A cap of hair over the skull gives it volume beyond the head's own outline.
         lift = 0.010 * scale
-        table = profile((0.0, 0.1, 0.3, 0.6, 1.0), [half * w for w in (0.28, 0.58, 0.87, 1.03, 1.06)])
+        table = profile(
+            (0.0, 0.12, 0.35, 0.65, 0.9, 1.0), [half * w for w in (0.3, 0.6, 0.84, 0.97, 1.02, 1.0)]
+        )
         x = crown[0] - 0.006 * scale * sine
-        canvas.tube((x, crown[1] - lift), (x, crown[1] + 0.2 * tall), table, hair, halo=0.0, fold=0.12)
+        canvas.tube((x, crown[1] - lift), (x, crown[1] + 0.26 * tall), table, hair, halo=0.0, fold=0.12)
     if kind == "ponytail" and cosine <= -0.3:
         root = (crown[0] - 0.05 * scale * sine, crown[1] + 0.05 * scale)
         canvas.limb(

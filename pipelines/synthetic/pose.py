@@ -130,7 +130,7 @@ def _arm(person, stance, side, shoulder):
         angle, bend, inward = 0.5 * swing, 1.1, 0.5
     else:
         angle, bend = swing - 0.04, 0.22 + 0.7 * max(0.0, swing)
-    upper, lower = 0.165, 0.135
+    upper, lower = 0.158, 0.135
     x, y, z = shoulder
     elbow = (
         x + side * upper * math.sin(gap),
@@ -172,12 +172,12 @@ def skeleton(person, stance):
     joints["neck"] = neck
     # Shoulders turn against the hips when walking, and dip on the side that carries the weight.
     twist = 0.45 * stance.stride * math.sin(stance.phase)
-    half = 0.098 * person.shoulder
+    half = 0.095 * person.shoulder
     for side, name in ((-1, "left"), (1, "right")):
         dip = 0.35 * stance.weight_shift * -side
         shoulder = (
             neck[0] + side * half * math.cos(twist),
-            neck[1] - 0.046 + dip,
+            neck[1] - 0.06 + dip,
             neck[2] - side * half * math.sin(twist),
         )
         for part, point in _arm(person, stance, side, shoulder).items():

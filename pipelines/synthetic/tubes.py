@@ -107,7 +107,7 @@ class Canvas:
                 arcsine of the position across.
             halo, falloff: factors on the canvas' own.
             fold: strength of the folds in the cloth.
-            fade: True weakens the halo towards start, where an arm grows out of its shoulder.
+            fade: True weakens the halo towards the ends, where a limb grows out of the next.
             bow: how far the far end bulges in its middle, in tube lengths: the rim of a hem seen from above.
         """
         ax, ay = start[0], start[1]
@@ -145,7 +145,7 @@ class Canvas:
             dark = _unit(inside * (1 / self._halo_pixels) + 1.0)
             dark *= dark
             if fade:
-                dark *= _unit(2.5 * t - 0.4)
+                dark *= _unit(np.minimum(2.5 * t - 0.4, 6 - 6 * t))
             dark *= -self._halo * halo
             dark += 1.0
             region *= dark
