@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import bags, head
-from .clothes import draw_arm, draw_leg, draw_lower_body, draw_torso
+from .clothes import draw_lower_body, draw_torso
+from .limbs import draw_arm, draw_leg
 from .pose import project, skeleton
 
 
@@ -86,6 +87,7 @@ def draw_figure(canvas, person, stance, centre, ground, scale, look):
         parts.append((0.2 * shoulder + 0.4 * (elbow + wrist) + 0.012, draw_arm, (figure, side)))
     parts.append((-1.0, draw_lower_body, (figure,)))
     parts.append((0.0, draw_torso, (figure,)))
+    parts.append((head.hair_depth(figure), head.draw_hair_behind, (figure,)))
     parts.append((0.004, head.draw_head, (figure,)))
     parts.extend((depth, draw, (figure,)) for depth, draw in bags.parts(figure))
     for _, draw, arguments in sorted(parts, key=lambda part: part[0]):

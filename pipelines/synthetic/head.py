@@ -33,18 +33,30 @@ def _feature(offset, t, at, down, wide, tall):
     return np.clip(1.5 - x * x - y * y, 0.0, 1.0)
 
 
+def _head_yaw(figure):
+    return wrap(figure.yaw + figure.stance.head_turn)
+
+
+def _half_width(figure):
+    """Half-width of the head in pixels; it is longer than wide."""
+    yaw = _head_yaw(figure)
+    return figure.scale * figure.person.head * math.hypot(0.05 * math.cos(yaw), 0.058 * math.sin(yaw))
+
+
+def hair_depth(figure):
+    """Where falling hair comes in the painting order: behind the shoulders when one sees the face."""
+    return -1.5 if math.cos(_head_yaw(figure)) > 0.5 else 0.003
+
+
 def draw_head(figure):
-    """Hair that falls behind, ears, the head with its face, and hat or hairdo."""
+    """Ears, the head with its face, and hat or hairdo."""
     person, canvas, scale = figure.person, figure.canvas, figure.scale
     chin, crown = figure.joints["chin"], figure.joints["crown"]
-    yaw = wrap(figure.yaw + figure.stance.head_turn)
+    yaw, half = _head_yaw(figure), _half_width(figure)
     sine, cosine = math.sin(yaw), math.cos(yaw)
-    size = person.head
-    half = scale * size * math.hypot(0.05 * cosine, 0.058 * sine)
     hair = figure.tone(person.hair)
     bottom = (chin[0] + 0.012 * scale * sine, chin[1] + 0.004 * scale)
     kind = person.hair_kind
-    _hair_behind(figure, kind, yaw, half, crown, chin, hair)
     if kind == "hood":
         table = profile((0.0, 0.12, 0.45, 0.8, 1.0), [half * w for w in (0.55, 1.0, 1.3, 1.35, 1.0)])
         top = (crown[0] - 0.012 * scale * sine, crown[1] - 0.012 * scale)
@@ -134,8 +146,12 @@ def _face(figure, yaw):
     return paint
 
 
-def _hair_behind(figure, kind, yaw, half, crown, chin, hair):
-    canvas, scale = figure.canvas, figure.scale
+def draw_hair_behind(figure):
+    """Hair that falls down the back, or stands off the head."""
+    person, canvas, scale = figure.person, figure.canvas, figure.scale
+    chin, crown = figure.joints["chin"], figure.joints["crown"]
+    kind, yaw, half = person.hair_kind, _head_yaw(figure), _half_width(figure)
+    hair = figure.tone(person.hair)
     sine, cosine = math.sin(yaw), math.cos(yaw)
     behind = -0.022 * scale * sine
     if kind in _FALLING:

@@ -15,6 +15,7 @@ from flags.config import Data, World
 from pipelines.synthetic import (
     WorldError,
     WorldSpec,
+    draw_image,
     ensure_world,
     read_synthetic,
     synthesize,
@@ -91,6 +92,14 @@ def test_files_are_jpeg_and_infrared_ones_have_three_equal_channels(sysu):
         assert pixels.shape == (48, 24, 3)
         equal = bool((pixels == pixels[..., :1]).all())
         assert equal == (camera in (3, 6))
+
+
+def test_files_hold_what_is_drawn_in_the_right_channel_order(sysu, regdb):
+    drawn = draw_image(SPEC, 4, 2, 1).astype(float)
+    found = cv2.imread(str(sysu / "cam2" / "0004" / "0001.jpg"), cv2.IMREAD_COLOR_RGB)
+    assert np.abs(found.mean((0, 1)) - drawn.mean((0, 1))).max() < 2
+    exact = cv2.imread(str(regdb / "Visible" / "4" / "v_4_7.bmp"), cv2.IMREAD_COLOR_RGB)
+    assert (exact == draw_image(REGDB, 4, 1, 7)).all()
 
 
 def test_gallery_permutations_are_read_as_the_official_evaluators_read_them(sysu):
