@@ -2,12 +2,17 @@
 
 import math
 
+import tensorflow as tf
+
+from mmgl_tf.layers.gumbel_sinkhorn import GumbelSinkhorn
+from mmgl_tf.losses.permutation import permutation_loss
+
 
 def chance_values(config):
     """Chance values by metric name.
 
-    The permutation loss is that of a uniform soft permutation without Gumbel noise; noise raises it. The
-    cycle contrast is that of equal embeddings (spec A6).
+    The permutation loss is that of pure Gumbel noise, which is above that of a uniform matrix. The cycle
+    contrast is that of equal embeddings.
 
     Args:
         config: `flags.config.Config`.
@@ -17,14 +22,21 @@ def chance_values(config):
     """
     options = config.mmgl
     stripes, queries = options.num_stripes, options.num_stripes * config.optimization.batch_size
-    rank_scale = 1.0 if options.rank_scale == "raw" else 1.0 / (stripes - 1) ** 2
-    per_axis = {"matrix": (1 - 1 / stripes) / stripes, "rank": (stripes**2 - 1) / 12 * rank_scale}
-    per_axis["forward"] = per_axis["rank"]
-    terms = stripes**2 if options.perm_loss == "matrix" else stripes
-    permutation = per_axis[options.perm_loss] * (terms if options.perm_reduction == "sum" else 1)
+    layer = GumbelSinkhorn(
+        options.sinkhorn_iters, options.sinkhorn_tau, options.gumbel_samples, options.gumbel_scale
+    )
+    soft = layer(tf.zeros((200, stripes, stripes)), training=True, seed=tf.constant([0, 0]))
+    permutation = permutation_loss(
+        soft,
+        tf.tile(tf.range(stripes)[None], (200, 1)),
+        kind=options.perm_loss,
+        reduction=options.perm_reduction,
+        sample_reduce=options.perm_sample_reduce,
+        rank_scale=options.rank_scale,
+    )
     negatives = 2 * queries - 1 if options.pcc_negatives == "both_sets" else queries
     chance = {
-        "loss/permutation": permutation,
+        "loss/permutation": float(permutation),
         "loss/part": math.log(stripes),
         "loss/cycle_contrast": math.log(negatives),
         "matching/part_mass": 1 / stripes,

@@ -16,7 +16,7 @@ from mmgl_tf.training.schedules import AuthorsCosine, OffsetCosine
 from modes.announce import announce
 from modes.console import ProgressLine
 from modes.panels import Panels
-from modes.reading import read_splits
+from modes.reading import fingerprint, read_splits
 from modes.summary import summarise
 from pipelines.build import evaluation_dataset, training_dataset
 from pipelines.data_wait import DataWait
@@ -54,7 +54,7 @@ def pretrain(config):
         len(visible.usable), len(infrared.usable), optimization.batch_size, optimization.epoch_by
     )
     model = build_model(config, length)
-    training = Training(model, run, config, length)
+    training = Training(model, run, config, length, fingerprint(splits))
     announce(config, splits, stores, model, training)
 
     wait = DataWait()

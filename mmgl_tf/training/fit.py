@@ -16,21 +16,31 @@ class Training:
         run: `RunDirectory`, claimed.
         settings: `flags.config.Config`.
         steps_per_epoch: length of an epoch.
+        data: fingerprint of the images, any text.
+
+    Raises:
+        ValueError: the run was begun on other images and --force is not given.
     """
 
-    def __init__(self, model, run, settings, steps_per_epoch):
+    def __init__(self, model, run, settings, steps_per_epoch, data):
         self.model = model
         self.run = run
         self.settings = settings
         self.steps_per_epoch = steps_per_epoch
         self.total_steps = steps_per_epoch * settings.optimization.epochs
         self.checkpoints = Checkpoints(run.checkpoints)
+        self.data = data
         self.note = {}
         self.epoch_means = None
         self.first_step = 0
         found = self.checkpoints.latest()
         if found:
             arrays, self.note = found
+            if self.note["data"] != data and not settings.run.force:
+                raise ValueError(
+                    f"{run.root} was begun on other images (fingerprint {self.note['data']}, now {data}): "
+                    "files were added, removed or changed. Restore them, choose another --workdir, or give --force."
+                )
             restore(model, arrays)
             self.first_step = self.note["step"]
             if self.first_step % steps_per_epoch:
@@ -70,7 +80,7 @@ class Training:
                 stop,
                 self.settings.run.checkpoint_every_steps,
                 select,
-                self.note,
+                self.note | {"data": self.data},
                 self.epoch_means,
             )
             callbacks = [

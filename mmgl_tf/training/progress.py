@@ -5,7 +5,6 @@ import time
 
 import keras
 
-
 # What the bar has room for: scalar name -> short label.
 SHOWN = {
     "loss/total": "loss",

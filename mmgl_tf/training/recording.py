@@ -10,7 +10,8 @@ from tensorboard.plugins.hparams import api as hparams
 class Recording(keras.callbacks.Callback):
     """One row per finished epoch in metrics.jsonl; the same figures, and windows of steps, in TensorBoard.
 
-    Row 0 holds the losses of the very first step, the start that later rows are compared with.
+    Row 0 holds the losses of the very first step and the probe's look at the untrained network, the start
+    that later rows are compared with.
     Names are slash-grouped and stable: loss/*, accuracy/*, validation/*, embedding/*, matching/*,
     sinkhorn/*, throughput/*, learning_rate.
 
@@ -43,6 +44,10 @@ class Recording(keras.callbacks.Callback):
         with self.writer.as_default():
             hparams.hparams({name: value for name, value in settings.items() if name != "workdir"})
 
+    def on_train_begin(self, logs=None):
+        """Look at the untrained network, so that later figures have a start to be compared with."""
+        self.untrained = self.probe() if self.probe and self.position.step == 0 else {}
+
     @property
     def seconds(self):
         """Training time of the whole run so far, over all its processes."""
@@ -64,7 +69,7 @@ class Recording(keras.callbacks.Callback):
         self.steps += 1
         if self.position.step == 1:
             figures = {name: float(value) for name, value in logs.items()}
-            self._write_row({"epoch": 0, "step": 1, **figures, "time/seconds": 0.0})
+            self._write_row({"epoch": 0, "step": 1, **figures, **self.untrained, "time/seconds": 0.0})
         if self.position.step % self.every_steps == 0 or self.position.at_epoch_end:
             now = self._totals()
             for name, (total, count) in now.items():

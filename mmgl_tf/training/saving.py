@@ -18,7 +18,7 @@ class Saving(keras.callbacks.Callback):
         stop: `StopRequest`.
         every_steps: save within epochs this often; 0 = never.
         select: function logs -> score of the encoder (larger is better), or None where nothing is held out.
-        note: note of the checkpoint resumed from, or {}.
+        note: what each checkpoint's note holds besides the best score: that of the one resumed from.
         epoch_means: arrays of the running means to put back when the first epoch goes on in its middle.
     """
 
@@ -30,9 +30,13 @@ class Saving(keras.callbacks.Callback):
         self.stop = stop
         self.every_steps = every_steps
         self.select = select
-        self.best_score = note.get("best_score")
-        self.best_epoch = note.get("best_epoch")
+        self.note = note
         self.epoch_means = epoch_means
+
+    @property
+    def best_epoch(self):
+        """Finished epochs of the best encoder, or None before there is one."""
+        return self.note.get("best_epoch")
 
     def on_epoch_begin(self, epoch, logs=None):
         """Restore the running means of an epoch that was interrupted; `fit` has just reset them."""
@@ -55,15 +59,14 @@ class Saving(keras.callbacks.Callback):
         """Save encoder and checkpoint; ties in the score go to the later epoch, which has trained longer."""
         save_encoder(self.model.encoder, self.run.encoder_last)
         score = self.select(logs) if self.select else None
-        if score is not None and (self.best_score is None or score >= self.best_score):
-            self.best_score, self.best_epoch = score, epoch + 1
+        if score is not None and (self.best_epoch is None or score >= self.note["best_score"]):
+            self.note |= {"best_score": score, "best_epoch": epoch + 1}
             save_encoder(self.model.encoder, self.run.encoder_best)
         self._save()
         self._obey()
 
     def _save(self):
-        note = {"best_score": self.best_score, "best_epoch": self.best_epoch}
-        self.checkpoints.save(self.position.step, collect(self.model), note)
+        self.checkpoints.save(self.position.step, collect(self.model), self.note)
 
     def _obey(self):
         if self.stop.signum:

@@ -15,7 +15,8 @@ ROOT = Path(__file__).parents[2]
 def resolve(*words):
     """The configuration that a command line gives, through a fresh process, since absl flags are global."""
     program = (
-        "import sys, json; from flags.definitions import *; from flags.config import to_flat; define_flags(); "
+        "import sys, json; from flags.definitions import *; from flags.config import to_flat; "
+        "define_flags(); "
         "parse_command_line(['main.py', *sys.argv[1:]]); print(json.dumps(to_flat(read_config())))"
     )
     done = subprocess.run([sys.executable, "-c", program, *words], cwd=ROOT, capture_output=True, text=True)

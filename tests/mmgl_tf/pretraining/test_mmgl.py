@@ -55,7 +55,7 @@ def test_losses_start_where_a_network_that_knows_nothing_must():
 
 
 def test_the_model_learns_a_few_images_by_heart():
-    """A11: 8 + 8 images, fixed permutations: rank loss below .05, every permutation right (300 steps allowed)."""
+    """A11: 8 + 8 images, fixed permutations: rank loss < .05, all permutations right (300 steps allowed)."""
     model = make_model()
     batch = make_batch()
     data = tf.data.Dataset.from_tensors(batch).repeat()

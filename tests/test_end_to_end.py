@@ -1,0 +1,239 @@
+"""The program as a user runs it: real processes, real files, real kills."""
+
+import json
+import random
+import resource
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mmgl_tf.training.checkpoints import Checkpoints
+
+ROOT = Path(__file__).parents[1]
+# Two epochs of five steps on a handful of drawn people.
+TINY = (
+    "--mode=pretrain",
+    "--dataset=synthetic",
+    "--preset=smoke",
+    "--world_train_identities=6",
+    "--world_validation_identities=3",
+    "--world_test_identities=2",
+    "--batch_size=8",
+    "--steps_per_epoch=5",
+    "--probe_images=8",
+    "--log_every_steps=1",
+)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory, cache):
+    """A run that nobody stopped: (its directory, what it printed)."""
+    workdir = tmp_path_factory.mktemp("undisturbed") / "run"
+    done = run(workdir, cache)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return workdir, done.stdout
+
+
+def command(workdir, cache, *flags):
+    return [sys.executable, "main.py", *TINY, f"--workdir={workdir}", f"--cache_dir={cache}", *flags]
+
+
+def run(workdir, cache, *flags, **kwargs):
+    return subprocess.run(
+        command(workdir, cache, *flags), cwd=ROOT, capture_output=True, text=True, timeout=300, **kwargs
+    )
+
+
+def run_and_signal(workdir, cache, step, signum, *flags):
+    """Start a run; send a signal once it has printed so many lines of steps."""
+    process = subprocess.Popen(
+        command(workdir, cache, *flags),
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    lines, seen = [], 0
+    for line in process.stdout:
+        lines.append(line)
+        seen += line.startswith("epoch ")
+        if line.startswith("epoch ") and seen == step:
+            process.send_signal(signum)
+    return process.wait(timeout=60), "".join(lines)
+
+
+def final_state(workdir):
+    arrays, note = Checkpoints(workdir / "checkpoints").latest()
+    return arrays, note
+
+
+def assert_same_end(workdir, reference):
+    (found, note), (expected, expected_note) = final_state(workdir), final_state(reference)
+    assert note == expected_note
+    assert set(found) == set(expected)
+    different = [name for name in expected if found[name].tobytes() != expected[name].tobytes()]
+    assert not different, f"{len(different)} arrays differ, such as {different[:3]}"
+
+
+def comparable(row):
+    return {name: value for name, value in row.items() if not name.startswith(("time/", "throughput/"))}
+
+
+def test_a_run_says_what_it_will_do_and_leaves_everything_in_its_directory(undisturbed):
+    workdir, printed = undisturbed
+    head = {line[:11].strip(): line[11:] for line in printed.splitlines() if line[:11].strip()}
+    assert "6 identities, 96 visible (camera 1: 24" in head["train"]
+    assert "60 infrared (camera 3: 30, camera 6: 30)" in head["train"]
+    assert "3 identities" in head["validation"]
+    assert "global batch 16" in head["steps"] and "2 epochs x 5 steps" in head["steps"]
+    assert "float32, one replica, CPU" in head["compute"]
+    assert head["resume"].startswith("no")
+    assert str(workdir) in head["output"]
+    assert "identities never seen" in printed and "chance" in printed and "images/s" in printed
+    rows = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    assert [(row["epoch"], row["step"]) for row in rows] == [(0, 1), (1, 5), (2, 10)]
+    for name in (
+        "loss/total",
+        "loss/permutation",
+        "loss/part",
+        "loss/cycle_contrast",
+        "validation/accuracy/permutation_whole_visible",
+        "validation/accuracy/permutation_stripe_infrared",
+        "validation/accuracy/part_visible",
+        "embedding/std",
+        "embedding/effective_rank",
+        "embedding/modality_gap",
+        "matching/part_mass",
+        "matching/slot_mass",
+        "matching/identity_lift",
+        "sinkhorn/row_error",
+        "learning_rate",
+        "throughput/images_per_second",
+        "throughput/data_wait_share",
+    ):
+        assert np.isfinite(rows[-1][name]), name
+    assert 0 <= rows[-1]["throughput/data_wait_share"] <= 1
+    for picture in ("augmented_batch", "curves", "recovered_stripes", "matching"):
+        assert (workdir / "pictures" / f"{picture}.png").stat().st_size > 10_000
+    for name in ("encoder_best.weights.h5", "encoder_last.weights.h5", "config.json", "summary.json"):
+        assert (workdir / name).exists()
+    assert not [path for path in workdir.rglob("*") if path.name.startswith(".")], (
+        "temporary files stay behind"
+    )
+
+
+def test_tensorboard_has_the_scalars_pictures_and_settings(undisturbed):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(undisturbed[0] / "tensorboard"), size_guidance={"tensors": 0})
+    events.Reload()
+    tags = set(events.Tags()["tensors"])
+    assert {"loss/permutation", "loss/cycle_contrast", "learning_rate", "embedding/std"} <= tags
+    assert "validation/accuracy/permutation_whole_visible" in tags
+    assert {"input/augmented_batch", "probe/recovered_stripes", "probe/matching"} <= tags
+    assert "_hparams_/session_start_info" in tags
+    assert [event.step for event in events.Tensors("loss/total")] == list(range(1, 11))
+
+
+def test_the_saved_encoder_is_the_trained_one(undisturbed):
+    from mmgl_tf.backbones import Encoder
+
+    encoder = Encoder("resnet10", stream="two", seed=99)
+    encoder.build_from(96, 48)
+    encoder.load_weights(undisturbed[0] / "encoder_last.weights.h5")
+    arrays, _ = final_state(undisturbed[0])
+    for variable in encoder.weights:
+        np.testing.assert_array_equal(variable, arrays[f"weight/{variable.path}"])
+
+
+def test_killed_at_any_step_and_resumed_it_arrives_at_the_same_bits(undisturbed, tmp_path, cache):
+    dice = random.Random(7)
+    workdir = tmp_path / "run"
+    for kill in range(3):
+        # With a checkpoint every second step, each life gets further than the one before.
+        status, printed = run_and_signal(
+            workdir, cache, dice.randint(1, 4), signal.SIGKILL, "--checkpoint_every_steps=2"
+        )
+        assert status == -signal.SIGKILL, f"life {kill} was not killed:\n{printed}"
+    done = run(workdir, cache, "--checkpoint_every_steps=2")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert_same_end(workdir, undisturbed[0])
+    rows = [
+        [comparable(json.loads(line)) for line in (directory / "metrics.jsonl").read_text().splitlines()]
+        for directory in (workdir, undisturbed[0])
+    ]
+    assert rows[0] == rows[1]
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_asked_to_stop_it_finishes_the_step_saves_and_says_how_to_go_on(undisturbed, tmp_path, cache, signum):
+    workdir = tmp_path / "run"
+    status, printed = run_and_signal(workdir, cache, 2, signum)
+    assert status == 128 + signum, printed
+    assert "Give the same command again" in printed
+    _, note = final_state(workdir)
+    assert 2 <= note["step"] <= 5
+    done = run(workdir, cache)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"from step {note['step']} of 10" in done.stdout
+    assert_same_end(workdir, undisturbed[0])
+
+
+def test_a_finished_run_is_not_trained_again(undisturbed, cache):
+    before = final_state(undisturbed[0])
+    done = run(undisturbed[0], cache)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "from step 10 of 10" in done.stdout
+    assert "identities never seen" in done.stdout
+    np.testing.assert_equal(final_state(undisturbed[0])[0], before[0])
+
+
+def test_another_configuration_is_refused_with_the_difference(undisturbed, cache):
+    done = run(undisturbed[0], cache, "--learning_rate=0.05", "--gumbel_samples=5")
+    assert done.returncode == 1
+    assert "--learning_rate: was 0.1, now 0.05" in done.stderr
+    assert "--gumbel_samples: was 10, now 5" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_another_number_of_threads_gives_the_same_bits(undisturbed, tmp_path, cache):
+    workdir = tmp_path / "run"
+    done = run(workdir, cache, "--data_threads=3", "--nocache")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert_same_end(workdir, undisturbed[0])
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_term_and_step(tmp_path, cache):
+    workdir = tmp_path / "run"
+    done = run(workdir, cache, "--learning_rate=1e25", "--clip_norm=0", "--checkpoint_every_steps=1")
+    assert done.returncode == 1
+    assert "stopped being finite at step" in done.stderr and "loss/" in done.stderr
+    assert "Traceback" not in done.stderr
+    if (workdir / "checkpoints").exists():
+        arrays, _ = final_state(workdir)
+        assert str(workdir / "checkpoints") in done.stderr
+        assert all(np.isfinite(value).all() for name, value in arrays.items() if name.startswith("weight/"))
+
+
+def test_a_full_disk_stops_the_run_and_the_last_good_checkpoint_carries_on(undisturbed, tmp_path, cache):
+    """A file-size limit on the process stands for the disk: writing a checkpoint fails for real."""
+    workdir = tmp_path / "run"
+    status, _ = run_and_signal(workdir, cache, 7, signal.SIGKILL)
+    assert status == -signal.SIGKILL
+    limit = 3_000_000
+    done = run(workdir, cache, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "could not save" in done.stderr and "make room" in done.stderr.lower()
+    assert final_state(workdir)[1]["step"] == 5
+    done = run(workdir, cache)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert_same_end(workdir, undisturbed[0])
