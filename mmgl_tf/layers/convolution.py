@@ -37,7 +37,7 @@ class PaddedConv2D(keras.layers.Layer):
         strides: step of the kernel, pixels.
         padding: zeros on each of the four sides, pixels; None = kernel_size // 2.
         kernel_initializer: Keras initialiser; None = `kaiming_normal_fan_out(seed)`.
-        seed: seed of the default initialiser.
+        seed: seed of the default initialiser, which is what the layer's config keeps.
         **kwargs: name, dtype, trainable.
     """
 
@@ -56,7 +56,6 @@ class PaddedConv2D(keras.layers.Layer):
         self.kernel_size = kernel_size
         self.strides = strides
         self.padding = kernel_size // 2 if padding is None else padding
-        self.seed = seed
         self.kernel_initializer = keras.initializers.get(kernel_initializer) or kaiming_normal_fan_out(seed)
 
     def build(self, input_shape):
@@ -105,7 +104,6 @@ class PaddedConv2D(keras.layers.Layer):
             "strides": self.strides,
             "padding": self.padding,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
-            "seed": self.seed,
         }
 
 
