@@ -1,9 +1,4 @@
 import hashlib
-import json
-import os
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import cv2
@@ -13,7 +8,6 @@ from scipy.io import loadmat
 
 from flags.config import Data, World
 from pipelines.synthetic import (
-    WorldError,
     WorldSpec,
     draw_image,
     ensure_world,
@@ -23,7 +17,6 @@ from pipelines.synthetic import (
     write_world,
 )
 from pipelines.synthetic import spec as spec_module
-from pipelines.synthetic import write as write_module
 from pipelines.synthetic.layouts import regdb_trial, split_identities
 from pipelines.synthetic.write import read_spec
 
@@ -205,97 +198,6 @@ def test_from_config_takes_every_world_setting():
 def test_impossible_worlds_are_refused(change, message):
     with pytest.raises(ValueError, match=message):
         WorldSpec(**{**vars(SPEC), **change})
-
-
-def test_a_complete_world_is_reused_and_an_incomplete_one_redrawn(tmp_path):
-    root = write_world(SPEC, tmp_path / "world", processes=1)
-    before = tree_hash(root)
-    calls = []
-    write_world(SPEC, root, processes=1, progress=lambda *a: calls.append(a))
-    assert not calls
-    for damage in ("unlink", "empty", "marker"):
-        path = root / "cam4" / "0003" / "0002.jpg"
-        if damage == "unlink":
-            path.unlink()
-        elif damage == "empty":
-            path.write_bytes(b"")
-        else:
-            (root / "world.json").write_text('{"seed": 1')
-        write_world(SPEC, root, processes=1, progress=lambda *a: calls.append(a))
-        assert tree_hash(root) == before
-    assert calls[-1][:2] == (130, 130)
-    assert [p.name for p in tmp_path.iterdir()] == ["world"]
-
-
-def test_directories_that_hold_something_else_are_left_alone(tmp_path):
-    (tmp_path / "thesis").mkdir()
-    (tmp_path / "thesis" / "chapter.txt").write_text("precious")
-    with pytest.raises(WorldError, match=r"no world\.json"):
-        write_world(SPEC, tmp_path / "thesis", processes=1)
-    assert (tmp_path / "thesis" / "chapter.txt").read_text() == "precious"
-    (tmp_path / "file").write_text("x")
-    with pytest.raises(WorldError, match="is a file"):
-        write_world(SPEC, tmp_path / "file", processes=1)
-    (tmp_path / "thesis" / "world.json").write_text("{}")
-    with pytest.raises(WorldError, match=r"holds chapter\.txt"):
-        write_world(SPEC, tmp_path / "thesis", processes=1)
-    other = tmp_path / "other"
-    other.mkdir()
-    content = {**SPEC.as_dict(), "seed": 9, "images": 130}
-    (other / "world.json").write_text(json.dumps(content))
-    with pytest.raises(WorldError, match="holds another world"):
-        write_world(SPEC, other, processes=1)
-
-
-def test_a_failed_write_leaves_nothing(tmp_path, monkeypatch):
-    drawn = []
-
-    def fail(spec, *numbers):
-        drawn.append(numbers)
-        if len(drawn) > 20:
-            raise OSError(28, "No space left on device")
-        return np.zeros((spec.height, spec.width, 3), np.uint8)
-
-    monkeypatch.setattr(write_module, "draw_image", fail)
-    with pytest.raises(OSError, match="No space left"):
-        write_world(SPEC, tmp_path / "world", processes=1)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_failing_process_is_reported_and_leaves_nothing(tmp_path, monkeypatch):
-    # The children's spec has a drawing version that theirs cannot match.
-    monkeypatch.setattr(spec_module, "DRAWING_VERSION", -1)
-    with pytest.raises(RuntimeError, match="drawing code changed"):
-        write_world(SPEC, tmp_path / "world", processes=2)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_killed_write_leaves_no_world_and_the_next_one_clears_up(tmp_path, sysu):
-    big = f"WorldSpec(**{{**{vars(SPEC)!r}, 'test_identities': 2000}})"
-    code = (
-        "from pipelines.synthetic import WorldSpec, write_world;"
-        f"write_world({big}, {str(tmp_path / 'world')!r}, 2, lambda *a: print(a, flush=True))"
-    )
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    process = subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE)
-    process.stdout.readline()
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    process.stdout.close()
-    left = [p.name for p in tmp_path.iterdir()]
-    assert len(left) == 1
-    assert left[0].startswith(".world.partial-")
-    root = write_world(SPEC, tmp_path / "world", processes=1)
-    assert tree_hash(root) == tree_hash(sysu)
-    assert [p.name for p in tmp_path.iterdir() if "partial" in p.name] == []
-
-
-def test_progress_reaches_the_end(tmp_path):
-    calls = []
-    write_world(SPEC, tmp_path / "world", processes=2, progress=lambda *a: calls.append(a))
-    assert calls[-1][:2] == (130, 130)
-    assert [c[0] for c in calls] == sorted(c[0] for c in calls)
-    assert all(c[2] >= 0 for c in calls)
 
 
 def test_the_reader_draws_what_is_missing_and_reads_it(tmp_path):
