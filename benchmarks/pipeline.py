@@ -1,6 +1,6 @@
 """Images per second and core of the training input pipeline, beside a PyTorch `DataLoader` with Pillow.
 
-    python -m benchmarks.pipeline [--images 256] [--seconds 1.5] [--rounds 5]
+    python -m benchmarks.pipeline [--images 256] [--batches 8] [--rounds 5]
 
 One process pinned to one core, one thread in every library, measured in processor time. All candidates
 take turns within a round, so that a busy neighbour slows them alike; a ratio is the median over the
@@ -73,53 +73,54 @@ def _stores(paths, grey, cached, directory):
     ]
 
 
-def _ours(stores, warp="pil"):
-    """A function that starts an iterator over training batches; each has 2 * BATCH images."""
+def _ours(stores, number, warp="pil"):
+    """A function that makes a number of training batches; each has 2 * BATCH images."""
     from flags.config import Augmentation
     from pipelines.build import training_dataset
 
     settings = Augmentation(data_threads=1, warp=warp)
-    dataset = training_dataset(*stores, settings, STRIPES, BATCH, 0, 0, 10**6)
-    return lambda: iter(dataset)
+    # One data set for all rounds, as for all epochs of a run: its buffers are allocated once.
+    return training_dataset(*stores, settings, STRIPES, BATCH, 0, 0, number).__iter__
 
 
-def _decoding(store, load):
-    """An iterator over groups of BATCH decoded and resized images."""
-    while True:
-        for first in range(0, len(store) - BATCH + 1, BATCH):
-            yield [load(index) for index in range(first, first + BATCH)]
+def _decoding(store, number, load):
+    """A function that makes a number of groups of BATCH decoded and resized images."""
+
+    def groups():
+        for group in range(number):
+            yield [load(index % len(store)) for index in range(group * BATCH, (group + 1) * BATCH)]
+
+    return groups
 
 
-def _rate(iterator, images, seconds):
+def _rate(batches, images):
     """Images per second of processor time, all threads of the process together.
 
     Processor time, not the clock's: with one core and one thread both are equal on an idle machine, and
-    on a busy one only the former says what a core can do.
+    on a busy one only the former says what a core can do. `batches` is used up, so that what is prepared
+    ahead is counted too.
     """
-    start, end = time.process_time(), time.perf_counter() + seconds
-    batches = 0
-    while batches < 4 or time.perf_counter() < end:
-        next(iterator)
-        batches += 1
-    return batches * images / (time.process_time() - start)
+    start = time.process_time()
+    number = sum(1 for _ in batches)
+    return number * images / (time.process_time() - start)
 
 
-def _candidates(directory, number):
-    """name -> (function that starts an iterator, images in its elements); peers only with PyTorch."""
-    colour = draw_textures(directory, number, 3, seed=0)
-    grey = draw_textures(directory, number, 1, seed=1)
+def _candidates(directory, files_each, number):
+    """name -> (function that makes `number` batches, images in a batch); peers only with PyTorch."""
+    colour = draw_textures(directory, files_each, 3, seed=0)
+    grey = draw_textures(directory, files_each, 1, seed=1)
     cache = os.path.join(directory, "cache")
     mixed = _stores(colour, grey, True, cache)
     rgb = _stores(colour, colour, True, cache)
     files = _stores(colour, grey, False, cache)
     files_rgb = _stores(colour, colour, False, cache)
     candidates = {
-        "cached": (_ours(mixed), 2 * BATCH),
-        "cached, all RGB": (_ours(rgb), 2 * BATCH),
-        "cached, all RGB, warp=fast": (_ours(rgb, "fast"), 2 * BATCH),
-        "uncached": (_ours(files), 2 * BATCH),
-        "uncached, all RGB": (_ours(files_rgb), 2 * BATCH),
-        "decode and resize only": (lambda: _decoding(files[0], lambda index: files[0][index]), BATCH),
+        "cached": (_ours(mixed, number), 2 * BATCH),
+        "cached, all RGB": (_ours(rgb, number), 2 * BATCH),
+        "cached, all RGB, warp=fast": (_ours(rgb, number, "fast"), 2 * BATCH),
+        "uncached": (_ours(files, number), 2 * BATCH),
+        "uncached, all RGB": (_ours(files_rgb, number), 2 * BATCH),
+        "decode and resize only": (_decoding(files[0], number, lambda index: files[0][index]), BATCH),
     }
     if importlib.util.find_spec("torch") is None:
         return candidates
@@ -130,10 +131,10 @@ def _candidates(directory, number):
     torch.set_num_threads(1)
     peer = (HEIGHT, WIDTH, STRIPES, 2 * BATCH)
     return candidates | {
-        "peer, cached": (peer_loader(colour + grey, *peer, cached=True), 2 * BATCH),
-        "peer, uncached": (peer_loader(colour + grey, *peer, cached=False), 2 * BATCH),
+        "peer, cached": (peer_loader(colour + grey, *peer, number=number, cached=True), 2 * BATCH),
+        "peer, uncached": (peer_loader(colour + grey, *peer, number=number, cached=False), 2 * BATCH),
         "peer, decode and resize only": (
-            lambda: _decoding(colour, lambda index: load(colour[index], HEIGHT, WIDTH)),
+            _decoding(colour, number, lambda index: load(colour[index], HEIGHT, WIDTH)),
             BATCH,
         ),
     }
@@ -153,20 +154,18 @@ def main():
     """Measures and prints the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--images", type=int, default=256, help="files per modality, at least 96")
-    parser.add_argument("--seconds", type=float, default=1.5, help="measured per candidate and round")
+    parser.add_argument("--batches", type=int, default=8, help="made by each candidate in each round")
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
     _pin()
     with tempfile.TemporaryDirectory() as directory:
-        candidates = _candidates(directory, max(arguments.images, 2 * BATCH))
+        candidates = _candidates(directory, max(arguments.images, 2 * BATCH), arguments.batches)
         rates = {name: [] for name in candidates}
-        for _ in range(arguments.rounds):
-            for name, (start, images) in candidates.items():
-                # Made anew each time: a dataset that waits must not go on preparing while others run.
-                iterator = start()
-                next(iterator)
-                rates[name].append(_rate(iterator, images, arguments.seconds))
-                del iterator
+        for turn in range(1 + arguments.rounds):
+            for name, (make, images) in candidates.items():
+                rate = _rate(make(), images)
+                if turn:  # the first round warms up
+                    rates[name].append(rate)
     _report(rates)
 
 

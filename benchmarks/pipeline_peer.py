@@ -5,6 +5,7 @@ AugMix's mixture is taken on bytes and normalised once instead of per chain, so 
 favoured.
 """
 
+import itertools
 import random
 
 import numpy as np
@@ -73,7 +74,9 @@ def pillow_augmix(picture: Image.Image, severity: float = 3.0, width: int = 3) -
     return mixed
 
 
-def peer_loader(paths: list[str], height: int, width: int, num_stripes: int, batch_size: int, cached: bool):
+def peer_loader(
+    paths: list[str], height: int, width: int, num_stripes: int, batch_size: int, number: int, cached: bool
+):
     """A `DataLoader` without worker processes, its best case per core.
 
     Args:
@@ -82,11 +85,12 @@ def peer_loader(paths: list[str], height: int, width: int, num_stripes: int, bat
         width: columns after resizing.
         num_stripes: N.
         batch_size: images in a batch.
+        number: batches.
         cached: keep the resized images in memory.
 
     Returns:
-        A function that starts an endless iterator over dicts: images, float32 tensor
-        [batch_size, 3, H, W]; permutation [batch_size, N].
+        A function that makes that many batches, dicts: images, float32 tensor [batch_size, 3, H, W];
+        permutation [batch_size, N].
 
     Raises:
         ImportError: PyTorch is not installed.
@@ -133,8 +137,11 @@ def peer_loader(paths: list[str], height: int, width: int, num_stripes: int, bat
         PillowImages(), batch_size=batch_size, shuffle=True, drop_last=True, num_workers=0
     )
 
-    def forever():
-        while True:
-            yield from loader
+    def batches():
+        made = 0
+        while made < number:
+            for batch in itertools.islice(loader, number - made):
+                made += 1
+                yield batch
 
-    return forever
+    return batches

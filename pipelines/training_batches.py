@@ -11,6 +11,7 @@ import numpy as np
 from flags.config import Augmentation
 from pipelines.augmix import augmix, draws_per_image, plan_augmix
 from pipelines.batch_slots import SlotWriter
+from pipelines.buffer_pool import BufferPool
 from pipelines.crop_flip_erase import (
     DRAWS_PER_CROP,
     DRAWS_PER_ERASE,
@@ -98,6 +99,7 @@ class TrainingBatches:
             )
         )
         self._writer = SlotWriter(self.image_shape[1])
+        self._buffers = BufferPool((batch_size, *self.image_shape, 3))
         self._local = threading.local()
         threads = augmentation.data_threads or available_cores()
         self._pool = ThreadPoolExecutor(threads, "augment") if threads > 1 else None
@@ -119,7 +121,7 @@ class TrainingBatches:
         jobs = []
         batch = []
         for modality in (VISIBLE, INFRARED):
-            out = np.empty((self._batch_size, *self.image_shape, 3), np.float32)
+            out = self._buffers.take()
             batch.append(out)
             augment = self._planned(modality, epoch, positions, order[modality], out)
             store = self._stores[modality]
