@@ -93,6 +93,8 @@ def test_infrared_reflectance_is_independent_of_visible_luminance():
     assert abs(spearmanr(luminance, infrared).statistic) < 0.08
     assert abs(spearmanr(luminance, thermal).statistic) < 0.08
     assert np.std(infrared) > 0.15
+    cloth = [people.draw_person(0, i).upper.first.infrared.item() for i in range(1, 251)]
+    assert np.std(cloth) > 0.18  # uniform on .12 .. .88
 
 
 def test_tied_reflectance_would_be_noticed(monkeypatch):
