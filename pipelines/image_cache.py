@@ -67,7 +67,7 @@ def read_cache(directory: str, key: str) -> CachedImages | None:
         The images; None if there is no such directory.
 
     Raises:
-        DamagedCacheError: a file is missing, has the wrong size, or belongs to another key.
+        DamagedCacheError: a file is missing, cut short or altered, or belongs to another key.
     """
     if not os.path.isdir(directory):
         return None
@@ -76,9 +76,6 @@ def read_cache(directory: str, key: str) -> CachedImages | None:
             manifest = json.load(file)
         if manifest["key"] != key:
             raise DamagedCacheError("it belongs to other images")
-        for name, size in manifest["sizes"].items():
-            if os.path.getsize(os.path.join(directory, name)) != size:
-                raise DamagedCacheError(f"{name} does not have {size} bytes")
         index = np.load(os.path.join(directory, "index.npy"))
         if zlib.crc32(index.tobytes()) != manifest["index_checksum"]:
             raise DamagedCacheError("index.npy was altered")
@@ -87,11 +84,15 @@ def read_cache(directory: str, key: str) -> CachedImages | None:
             channels: np.load(os.path.join(directory, name), mmap_mode="r").view(np.ndarray)
             for channels, name in FILES.items()
         }
+        for channels, name in FILES.items():
+            rows = np.count_nonzero(index[:, CHANNELS] == channels)
+            if len(pixels[channels]) != rows:
+                raise DamagedCacheError(f"{name} does not hold {rows} images")
+        unreadable = {int(position): reason for position, reason in manifest["unreadable"].items()}
     except DamagedCacheError:
         raise
-    except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
+    except (OSError, ValueError, KeyError, TypeError, IndexError, EOFError) as error:
         raise DamagedCacheError(str(error)) from error
-    unreadable = {int(position): reason for position, reason in manifest["unreadable"].items()}
     return CachedImages(pixels, index, unreadable)
 
 
@@ -162,16 +163,14 @@ def _write(directory, key, paths, height, width, progress):
             else:
                 unreadable[position] = reason
     np.save(os.path.join(directory, "index.npy"), index)
-    sizes = {name: os.path.getsize(os.path.join(directory, name)) for name in (*FILES.values(), "index.npy")}
     manifest = {
         "key": key,
-        "sizes": sizes,
         "index_checksum": zlib.crc32(index.tobytes()),
         "unreadable": unreadable,
     }
     with open(os.path.join(directory, "manifest.json"), "w", encoding="utf-8") as file:
         json.dump(manifest, file)
-    for name in (*sizes, "manifest.json"):
+    for name in (*FILES.values(), "index.npy", "manifest.json"):
         _flush_to_disk(os.path.join(directory, name))
 
 

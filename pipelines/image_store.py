@@ -89,7 +89,7 @@ class ImageStore:
             return self._repaired[position]
         channels, row, checksum = self._images.index[position].tolist()  # as image_cache's columns
         image = self._images.pixels[channels][row]
-        # Once per image and run: sizes are checked on opening, this finds altered or zeroed pages.
+        # Once per image and run: file sizes are checked on opening, this finds altered or zeroed pages.
         if not self._verified[position]:
             if zlib.crc32(image) != checksum:
                 mark_damaged(self._directory)
@@ -177,7 +177,7 @@ def _open_cache(directory, key, paths, height, width, progress, notes):
         return images
     except (OSError, DamagedCacheError) as error:
         full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-        most = len(paths) * height * width * 3 / 1e9
+        most = max(0.1, len(paths) * height * width * 3 / 1e9)
         notes.append(
             f"Images are not cached, but decoded whenever they are needed, which is slower: cannot write "
             f"{directory} ({error}). "

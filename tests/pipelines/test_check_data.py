@@ -66,6 +66,7 @@ def test_every_problem_in_one_list(sysu):
     whole = (sysu / "cam1" / "0001" / "0001.png").read_bytes()
     (sysu / "cam1" / "0002" / "0001.png").write_bytes(whole)  # another identity
     (sysu / "cam1" / "0001" / "0002.png").write_bytes(whole)  # same identity: harmless
+    (sysu / "cam5" / "0001" / "0002.png").write_bytes((sysu / "cam5" / "0001" / "0001.png").read_bytes())
     (sysu / "cam3" / "0004" / "0001.png").write_bytes(b"")
     (sysu / "cam3" / "0004" / "0002.png").write_bytes(b"hello")
     for camera in (3, 6):
