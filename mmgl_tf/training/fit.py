@@ -39,7 +39,8 @@ class Training:
             if self.note["data"] != data and not settings.run.force:
                 raise ValueError(
                     f"{run.root} was begun on other images (fingerprint {self.note['data']}, now {data}): "
-                    "files were added, removed or changed. Restore them, choose another --workdir, or give --force."
+                    "files were added, removed or changed. Restore them, choose another --workdir, "
+                    "or give --force."
                 )
             restore(model, arrays)
             self.first_step = self.note["step"]
