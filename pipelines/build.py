@@ -133,5 +133,7 @@ def _numbered_batches(batches, spec, first, end):
     options.deterministic = True
     # One batch at a time: the threads are inside the batch, where an image is the unit of work.
     options.experimental_optimization.map_parallelization = False
+    # Nothing is left to tune, and the tuner's thread can hold the end of an iterator up for a minute.
+    options.autotune.enabled = False
     numbers = tf.data.Dataset.range(np.int64(first), np.int64(end))
     return numbers.map(make).prefetch(PREFETCHED_BATCHES).with_options(options)

@@ -72,5 +72,6 @@ class DataWait:
         # A prefetch or a parallel map that the runtime adds behind this stage would stamp too early.
         options.experimental_optimization.inject_prefetch = False
         options.experimental_optimization.map_parallelization = False
+        options.autotune.enabled = False
         options.deterministic = True
         return dataset.map(stage).with_options(options)
