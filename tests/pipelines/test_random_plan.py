@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from pipelines import random_plan
 from pipelines.random_plan import Stream, orders, philox, shuffles, uniforms
 
 
@@ -66,6 +67,13 @@ def test_uniforms_are_uniform_inside_the_open_interval():
     # Chi-square with 19 degrees of freedom: 43.8 is exceeded once in a thousand times.
     assert ((counts - 2000) ** 2 / 2000).sum() < 43.8
     assert abs(np.corrcoef(draws.T) - np.eye(10)).max() < 0.06
+
+
+@pytest.mark.parametrize("word", [0, 2**32 - 1])
+def test_extreme_words_stay_inside_the_open_interval(word, monkeypatch):
+    monkeypatch.setattr(random_plan, "philox", lambda counter, key: np.full((1, 1, 4), word, np.uint64))
+    draws = uniforms(0, Stream.VISIBLE_IMAGES, 0, [0], 4)
+    assert (draws > 0).all() and (draws < 1).all()
 
 
 def test_orders_are_uniform_over_all_permutations():
