@@ -77,7 +77,7 @@ def plan_erasing(
 
     Area share and height/width are uniform (the published code's choice; a log-uniform aspect would make
     flat boxes more frequent), and the first of eight tries that fits is taken; the published hundred tries
-    would need 400 draws per image. At 288x144 and the published settings one fitted in each of a million images.
+    would need 400 draws per image. At 288x144 and the published settings one fitted in each of 10**6 images.
 
     Args:
         draws: float64 [n, DRAWS_PER_ERASE] in (0, 1).
