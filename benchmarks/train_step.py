@@ -2,9 +2,10 @@
 
     python -m benchmarks.train_step [--batch 8] [--size 288x144] [--backbone resnet50] [--rounds 5]
 
-Everything runs pinned to one core; ours and the peer take turns within a round, so that a machine that
-changes its speed changes both, and the ratio is taken per round. The aims: in float32 at least 1.3 times the
-peer's images/s, in bfloat16 at least the peer's, and less than 5 % of the step outside the trunk.
+Everything runs pinned to one core, and CPU time is counted, so that other processes are not. Ours and the peer
+take turns within a round, and the ratio is taken per round, so that a change of the core's speed meets both.
+The aims: in float32 at least 1.3 times the peer's images/s, in bfloat16 at least the peer's, and less than 5 %
+of the step outside the trunk.
 """
 
 import argparse
@@ -161,7 +162,7 @@ def moving(model):
 
 
 def alternate(steps, rounds):
-    """Seconds of each function in each round; they take turns.
+    """CPU seconds of each function in each round; they take turns.
 
     Args:
         steps: {name: function without arguments}.
@@ -173,10 +174,10 @@ def alternate(steps, rounds):
     seconds = {name: [] for name in steps}
     for turn in range(rounds + 2):
         for name, step in steps.items():
-            start = time.perf_counter()
+            start = time.process_time()
             step()
             if turn >= 2:
-                seconds[name].append(time.perf_counter() - start)
+                seconds[name].append(time.process_time() - start)
     return seconds
 
 

@@ -107,9 +107,8 @@ class OffsetCosine(_WarmUpCosine):
 
 
 def _half_cosine(peak, progress):
-    """Peak at progress 0, falling along half a cosine to exactly 0 at progress 1, and 0 from there on."""
-    value = 0.5 * peak * (1.0 + tf.cos(math.pi * tf.minimum(progress, 1.0)))
-    return tf.where(progress < 1.0, value, 0.0)
+    """Peak at progress 0, falling along half a cosine to 0 at progress 1, and 0 from there on."""
+    return 0.5 * peak * (1.0 + tf.cos(math.pi * tf.minimum(progress, 1.0)))
 
 
 # What --lr_schedule selects.

@@ -103,14 +103,24 @@ def test_initial_kernels_have_he_fan_out_variance_and_follow_the_seed():
     assert np.any(draw != kaiming_normal_fan_out(8)((3, 3, 64, 128)).numpy())
 
 
-def test_mixed_precision_computes_in_bfloat16_and_keeps_float32_kernels():
-    layer = PaddedConv2D(4, 3, dtype="mixed_bfloat16")
-    images = np.random.RandomState(4).randn(1, 6, 6, 3).astype("float32")
-    found = layer(images)
-    assert found.dtype == tf.bfloat16
-    assert layer.kernel.dtype == "float32"
-    exact = slow_convolution(images, layer.kernel.numpy(), 1, 1)
-    np.testing.assert_allclose(tf.cast(found, tf.float32), exact, atol=0.05 * abs(exact).max())
+@pytest.mark.parametrize(("size", "stride"), [(3, 1), (1, 1), (1, 2)])
+def test_mixed_precision_computes_in_bfloat16_and_keeps_float32_kernels(size, stride):
+    exact, mixed = PaddedConv2D(4, size, stride), PaddedConv2D(4, size, stride, dtype="mixed_bfloat16")
+    images = tf.constant(np.random.RandomState(4).randn(2, 6, 8, 3).astype("float32"))
+    results = []
+    for layer in (exact, mixed):
+        layer.build(images.shape)
+        with tf.GradientTape() as tape:
+            tape.watch(images)
+            found = layer(images)
+            value = tf.reduce_sum(tf.cast(found, tf.float32) ** 2)
+        results.append([found, *tape.gradient(value, [images, layer.kernel.value])])
+    assert mixed.kernel.dtype == "float32"
+    assert [tensor.dtype.name for tensor in results[1]] == ["bfloat16", "float32", "float32"]
+    for expected, found in zip(*results, strict=True):
+        assert found.shape == expected.shape
+        error = np.linalg.norm(tf.cast(found, tf.float32) - expected) / np.linalg.norm(expected)
+        assert error < 0.02
 
 
 @pytest.mark.parametrize(
