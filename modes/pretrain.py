@@ -14,13 +14,11 @@ from mmgl_tf.training.optimizers import TorchSGD
 from mmgl_tf.training.run_directory import RunDirectory
 from mmgl_tf.training.schedules import AuthorsCosine, OffsetCosine
 from modes.announce import announce
-from modes.console import ProgressLine
 from modes.panels import Panels
-from modes.reading import fingerprint, read_splits
+from modes.reading import fingerprint, open_stores, read_splits
 from modes.summary import summarise
 from pipelines.build import evaluation_dataset, training_dataset
 from pipelines.data_wait import DataWait
-from pipelines.image_store import open_store
 from pipelines.records import INFRARED, VISIBLE
 from pipelines.sampling import steps_in_epoch
 
@@ -42,12 +40,7 @@ def pretrain(config):
         keras.mixed_precision.set_global_policy("mixed_bfloat16")
 
     splits = read_splits(config)
-    stores = {
-        (split.name, modality): _open(split.of_modality(modality), config.data)
-        for split in (splits.train, splits.validation)
-        if len(split)
-        for modality in (VISIBLE, INFRARED)
-    }
+    stores = open_stores(config.data, splits)
     visible, infrared = stores["train", VISIBLE], stores["train", INFRARED]
     optimization = config.optimization
     length = optimization.steps_per_epoch or steps_in_epoch(
@@ -127,22 +120,6 @@ def build_model(config, length):
     )
     model.optimizer.build(model.trainable_variables)
     return model
-
-
-def _open(samples, data):
-    with ProgressLine("images decoded", "images") as progress:
-        store = open_store(
-            samples,
-            data.image_height,
-            data.image_width,
-            cache=data.cache,
-            cache_dir=data.cache_dir,
-            on_bad_image=data.on_bad_image,
-            progress=progress,
-        )
-    for note in store.notes:
-        print(note)
-    return store
 
 
 def _held_out(config, splits, stores, model):

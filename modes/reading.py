@@ -5,6 +5,10 @@ import os
 
 from modes.console import ProgressLine
 from pipelines import DATASETS
+from pipelines.image_store import open_store
+from pipelines.records import INFRARED, VISIBLE
+
+NAMED = 50  # unreadable files that an error message lists
 
 
 def read_splits(config):
@@ -35,3 +39,43 @@ def fingerprint(splits):
             size = os.path.getsize(sample.path) if os.path.exists(sample.path) else -1
             digest.update(f"{split.name} {os.path.relpath(sample.path, splits.root)} {size}\n".encode())
     return digest.hexdigest()[:16]
+
+
+def open_stores(data, splits):
+    """The images of training and validation, each modality apart.
+
+    Args:
+        data: `flags.config.Data`.
+        splits: `pipelines.records.DatasetSplits`.
+
+    Returns:
+        {(split name, modality): ImageStore}; a split without images is left out.
+
+    Raises:
+        ValueError: images are unreadable and --on_bad_image=fail; names those of all stores at once.
+    """
+    stores = {}
+    for split in (splits.train, splits.validation):
+        for modality in (VISIBLE, INFRARED) if len(split) else ():
+            with ProgressLine("images decoded", "images") as progress:
+                stores[split.name, modality] = open_store(
+                    split.of_modality(modality),
+                    data.image_height,
+                    data.image_width,
+                    cache=data.cache,
+                    cache_dir=data.cache_dir,
+                    on_bad_image="skip",  # Judged below, so that one message names them all.
+                    progress=progress,
+                )
+    for store in stores.values():
+        for note in store.notes:
+            print(note)
+    skipped = [pair for store in stores.values() for pair in store.skipped]
+    if skipped and data.on_bad_image == "fail":
+        listed = "".join(f"\n  {path}: {reason}" for path, reason in skipped[:NAMED])
+        more = f"\n  and {len(skipped) - NAMED} more" if len(skipped) > NAMED else ""
+        raise ValueError(
+            f"{len(skipped)} of {sum(map(len, stores.values()))} images cannot be read:{listed}{more}\n"
+            "Replace or remove them, or leave them out with --on_bad_image=skip."
+        )
+    return stores

@@ -1,0 +1,48 @@
+import os
+import signal
+
+import pytest
+
+from mmgl_tf.training.checkpoints import Checkpoints
+from mmgl_tf.training.guards import NonFiniteGuard, NonFiniteLoss, StopRequest
+from mmgl_tf.training.position import Position
+from mmgl_tf.training.progress import duration
+
+
+def test_the_guard_names_the_term_the_step_and_the_last_good_checkpoint(tmp_path):
+    position = Position(7, steps_per_epoch=5, total_steps=20)
+    guard = NonFiniteGuard(position, Checkpoints(tmp_path))
+    fine = {"loss/total": 1.0, "loss/part": 0.5, "gradient/norm": 2.0}
+    guard.on_train_batch_end(0, fine)
+    with pytest.raises(NonFiniteLoss, match=r"loss/part stopped being finite at step 7 \(epoch 2\)") as error:
+        guard.on_train_batch_end(0, {**fine, "loss/total": float("nan"), "loss/part": float("inf")})
+    assert "No checkpoint had been saved" in str(error.value)
+    Checkpoints(tmp_path).save(5, {}, {})
+    with pytest.raises(NonFiniteLoss, match="gradient/norm stopped") as error:
+        guard.on_train_batch_end(0, {**fine, "gradient/norm": float("nan")})
+    assert "step_00000005" in str(error.value)
+
+
+def test_a_first_signal_waits_and_a_second_acts():
+    before = signal.getsignal(signal.SIGTERM)
+    with StopRequest() as stop:
+        assert stop.signum is None
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.signum == signal.SIGTERM
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_position_counts_epochs_from_one_and_knows_their_ends():
+    position = Position(0, steps_per_epoch=3, total_steps=6)
+    seen = []
+    for _ in range(6):
+        position.on_train_batch_end(0)
+        seen.append((position.step, position.epoch, position.at_epoch_end))
+    assert seen == [(1, 1, False), (2, 1, False), (3, 1, True), (4, 2, False), (5, 2, False), (6, 2, True)]
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (59.6, "1:00"), (61, "1:01"), (3661, "1:01:01")])
+def test_durations_read_like_a_clock(seconds, text):
+    assert duration(seconds) == text

@@ -1,0 +1,117 @@
+"""What a user sees who gets something wrong: one message that says what, and how to mend it."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from flags.config import World
+from pipelines.synthetic import synthesize
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory):
+    world = World(
+        world_train_identities=4,
+        world_validation_identities=2,
+        world_test_identities=2,
+        world_frames=2,
+        world_infrared_train_frames=2,
+        world_height=96,
+    )
+    root = tmp_path_factory.mktemp("tree") / "sysu"
+    synthesize(world, root)
+    return root
+
+
+@pytest.fixture
+def spoiled(tree, tmp_path):
+    """A copy of the tree with three unreadable training images: empty, cut short, not an image."""
+    import shutil
+
+    root = tmp_path / "sysu"
+    shutil.copytree(tree, root)
+    identity = (root / "exp" / "train_id.txt").read_text().split(",")[0].strip().zfill(4)
+    first, second = sorted((root / "cam1" / identity).iterdir())[:2]
+    first.write_bytes(b"")
+    second.write_bytes(second.read_bytes()[:200])
+    sorted((root / "cam3" / identity).iterdir())[0].write_text("no image")
+    return root
+
+
+def run(tmp_path, *flags, mode="pretrain"):
+    done = subprocess.run(
+        [
+            sys.executable,
+            "main.py",
+            f"--mode={mode}",
+            "--preset=smoke",
+            f"--workdir={tmp_path / 'run'}",
+            f"--cache_dir={tmp_path / 'cache'}",
+            *flags,
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    return done
+
+
+def test_a_data_set_without_directory_or_with_a_wrong_one_says_what_is_expected(tmp_path):
+    done = run(tmp_path, "--dataset=sysu")
+    assert done.returncode == 1 and "--data_dir" in done.stderr
+    (tmp_path / "wrong").mkdir()
+    done = run(tmp_path, "--dataset=sysu", f"--data_dir={tmp_path / 'wrong'}")
+    assert done.returncode == 1
+    assert (
+        "exp/" in done.stderr.replace(os.sep, "/") and "train_id.txt" in done.stderr and "cam1" in done.stderr
+    )
+
+
+def test_unreadable_images_stop_the_run_and_are_all_named(tmp_path, spoiled):
+    done = run(tmp_path, "--dataset=sysu", f"--data_dir={spoiled}")
+    assert done.returncode == 1
+    assert len(re.findall(r"cam[13]/\d{4}/\d{4}\.jpg", done.stderr)) == 3, done.stderr
+    assert "--on_bad_image=skip" in done.stderr
+
+
+def test_unreadable_images_can_be_skipped_and_are_listed(tmp_path, spoiled):
+    done = run(
+        tmp_path,
+        "--dataset=sysu",
+        f"--data_dir={spoiled}",
+        "--on_bad_image=skip",
+        "--batch_size=4",
+        "--epochs=1",
+        "--steps_per_epoch=1",
+        "--probe_images=4",
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "3 unreadable images" in done.stdout
+    assert len(re.findall(r"cam[13]/\d{4}/\d{4}\.jpg", done.stdout)) == 3
+
+
+def test_check_data_lists_every_problem_and_fails(tmp_path, spoiled):
+    done = run(tmp_path, "--dataset=sysu", f"--data_dir={spoiled}", mode="check_data")
+    assert done.returncode == 1
+    assert len(set(re.findall(r"cam[13]/\d{4}/\d{4}\.jpg", done.stdout))) == 3, done.stdout
+    assert "22,258" in done.stdout and "3,803" in done.stdout, "published counts stand beside the found ones"
+
+
+def test_a_batch_larger_than_the_data_is_refused(tmp_path, tree):
+    done = run(tmp_path, "--dataset=sysu", f"--data_dir={tree}", "--batch_size=500", "--steps_per_epoch=0")
+    assert done.returncode == 1
+    assert "500" in done.stderr and "--batch_size" in done.stderr
+
+
+def test_stripes_that_divide_neither_image_nor_feature_map_are_refused(tmp_path, tree):
+    done = run(tmp_path, "--dataset=sysu", f"--data_dir={tree}", "--num_stripes=4")
+    assert done.returncode == 1
+    assert "--num_stripes=4" in done.stderr and "use one of 2, 3, 6" in done.stderr
