@@ -2,10 +2,10 @@
 
     python -m benchmarks.train_step [--batch 8] [--size 288x144] [--backbone resnet50] [--rounds 5]
 
-Everything runs pinned to one core, and CPU time is counted, so that other processes are not. Ours and the peer
-take turns within a round, and the ratio is taken per round, so that a change of the core's speed meets both.
-The aims: in float32 at least 1.3 times the peer's images/s, in bfloat16 at least the peer's, and less than 5 %
-of the step outside the trunk.
+Everything runs pinned to one core, and CPU time is counted, so that other processes are not. Ours and the
+peer take turns within a round, and the ratio is taken per round, so that a change of the core's speed meets
+both. The aims: in float32 at least 1.3 times the peer's images/s, in bfloat16 at least the peer's, and less
+than 5 % of the step outside the trunk.
 """
 
 import argparse

@@ -84,7 +84,7 @@ class PaddedConv2D(keras.layers.Layer):
         """
         kernel = tf.convert_to_tensor(self.kernel)
         if self.kernel_size == self.strides == 1 and self.padding == 0 and inputs.dtype == tf.bfloat16:
-            # The same sums as a matrix product: the kernel's gradient then takes a third of the time on a CPU.
+            # The same sums as a matrix product: the kernel's gradient takes a third of the time on a CPU.
             return tf.einsum("bhwc,cf->bhwf", inputs, kernel[0, 0])
         if self.padding == 0:
             return tf.nn.conv2d(inputs, kernel, self.strides, "VALID")
