@@ -1,0 +1,1 @@
+"""MMGL in Keras 3 on TensorFlow: encoders, losses, training, pictures."""

@@ -92,8 +92,29 @@ def decode_image(encoded: tf.Tensor, height: int, width: int) -> tf.Tensor:
     Raises:
         tf.errors.InvalidArgumentError: the bytes are empty, truncated or no such image.
     """
-    pixels = tf.cast(decode_pixels(encoded), tf.float32)
-    resized = tf.image.resize(pixels, (height, width), method=FILTER, antialias=True)
+    return decode_with_grey(encoded, height, width)[0]
+
+
+def decode_with_grey(encoded: tf.Tensor, height: int, width: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """`decode_image`, and whether the file's three channels are equal, so that one of them says it all.
+
+    Equal channels are resized once, not thrice: the same pixels in three quarters of the time.
+
+    Returns:
+        (uint8 [height, width, 3], bool scalar).
+    """
+    pixels = decode_pixels(encoded)
+    grey = tf.reduce_all(tf.equal(pixels[..., :1], pixels[..., 1:]))
+    image = tf.cond(
+        grey,
+        lambda: tf.repeat(_resize(pixels[..., :1], height, width), 3, axis=-1),
+        lambda: _resize(pixels, height, width),
+    )
+    return tf.ensure_shape(image, (height, width, 3)), grey
+
+
+def _resize(pixels, height, width):
+    resized = tf.image.resize(tf.cast(pixels, tf.float32), (height, width), method=FILTER, antialias=True)
     # Lanczos overshoots at edges, hence the clipping.
     return tf.cast(tf.clip_by_value(tf.round(resized), 0.0, 255.0), tf.uint8)
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from pipelines.decode import DECODER_VERSION, FILTER, decode_image
+from pipelines.decode import DECODER_VERSION, FILTER, decode_with_grey
 from pipelines.unreadable import Progress, decoded_batches, reason_unreadable
 
 FILES = {1: "grey.npy", 3: "colour.npy"}
@@ -172,12 +172,6 @@ def _write(directory, key, paths, height, width, progress):
         json.dump(manifest, file)
     for name in (*FILES.values(), "index.npy", "manifest.json"):
         _flush_to_disk(os.path.join(directory, name))
-
-
-def decode_with_grey(encoded: tf.Tensor, height: int, width: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """`decode_image`, and whether all three channels are equal (so that one of them says it all)."""
-    image = decode_image(encoded, height, width)
-    return image, tf.reduce_all(tf.equal(image[..., :1], image[..., 1:]))
 
 
 class _GrowingArray:

@@ -16,12 +16,12 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
+from pipelines.decode import decode_with_grey
 from pipelines.image_cache import (
     CachedImages,
     DamagedCacheError,
     build_cache,
     cache_key,
-    decode_with_grey,
     mark_damaged,
     read_cache,
     remove_cache,

@@ -5,7 +5,16 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from pipelines.decode import MEAN, SCALE, SHIFT, STD, decode_image, decode_pixels, normalise
+from pipelines.decode import (
+    MEAN,
+    SCALE,
+    SHIFT,
+    STD,
+    decode_image,
+    decode_pixels,
+    decode_with_grey,
+    normalise,
+)
 
 
 def encoded(image, kind, **options):
@@ -172,3 +181,16 @@ def test_normalise():
     np.testing.assert_allclose(normalise(pixels), wanted, atol=1e-6)
     np.testing.assert_array_equal(normalise(pixels.astype(np.float32)), normalise(pixels))
     assert SCALE.dtype == SHIFT.dtype == np.float32
+
+
+def test_a_grey_image_resized_once_has_the_pixels_of_one_resized_thrice():
+    grey = np.repeat(noise(60, 40)[..., :1], 3, axis=-1)
+    almost = grey.copy()
+    almost[0, 0, 2] ^= 1
+    image, is_grey = decode_with_grey(encoded(Image.fromarray(grey), "PNG"), 48, 24)
+    other, other_is_grey = decode_with_grey(encoded(Image.fromarray(almost), "PNG"), 48, 24)
+    assert bool(is_grey) and not bool(other_is_grey)
+    assert image.shape == (48, 24, 3)
+    # Only the first two channels are compared: the third was altered.
+    np.testing.assert_array_equal(image[..., :2], other[..., :2])
+    np.testing.assert_array_equal(image[..., 0], image[..., 2])
