@@ -1,6 +1,8 @@
 """What a finished pre-training run prints: did it learn, how fast, and where everything is."""
 
 import json
+import resource
+import sys
 
 from mmgl_tf.training.progress import duration
 from mmgl_tf.training.run_directory import atomic_file
@@ -16,6 +18,12 @@ TERMS = {
     "part": "part cross-entropy",
     "cycle_contrast": "cycle contrast",
 }
+
+
+def peak_memory_gigabytes():
+    """The most main memory this process ever held, in 10^9 bytes; device memory does not count."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak * (1 if sys.platform == "darwin" else 1024) / 1e9
 
 
 def summarise(config, run, rows, saving):
@@ -49,8 +57,10 @@ def summarise(config, run, rows, saving):
     best = f"epoch {saving.best_epoch}" if saving.best_epoch else "not chosen: nothing held out"
     lines += [
         "",
-        f"time       {duration(seconds)} for {last['step']} steps; last epoch {rate:.0f} images/s, "
+        f"time       {duration(seconds)} for {last['step']} steps; last epoch {rate:.3g} images/s, "
+        f"{2 * config.optimization.batch_size / rate:.3g} s a step, "
         f"{last['throughput/data_wait_share']:.0%} of it waiting for data",
+        f"memory     {peak_memory_gigabytes():.1f} GB at most in this process",
         f"encoder    {run.encoder_last} (best: {best})",
         f"pictures   {run.pictures}",
         f"curves     tensorboard --logdir {run.root}",

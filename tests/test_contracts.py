@@ -1,0 +1,124 @@
+"""What is registered works: each entry of each dict builds, takes a step, and comes back from disk."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from flags.config import Mmgl as Options
+from flags.config import settings
+from mmgl_tf.backbones import BACKBONES, Encoder
+from mmgl_tf.pretraining import PRETRAINING
+from mmgl_tf.training.checkpoints import collect, restore
+from mmgl_tf.training.optimizers import TorchSGD
+
+HEIGHT, WIDTH, PAIRS = 96, 32, 3
+SMALL = Options(part_embedding_size=8, gumbel_samples=2, sinkhorn_iters=5)
+# One variant for each alternative that a choice setting of the method offers, and each switch turned over.
+ALTERNATIVES = [
+    {entry.name: value}
+    for group, entry in settings()
+    if group == "mmgl"
+    for value in (
+        entry.metadata["choices"] or ((not entry.default,) if isinstance(entry.default, bool) else ())
+    )
+    if value != entry.default
+]
+
+
+def build(method="mmgl", backbone="resnet10", stream="two", options=SMALL, jit_compile=False):
+    model = PRETRAINING[method](Encoder(backbone, stream=stream, seed=1), options, 2)
+    model.build_from(HEIGHT, WIDTH)
+    model.compile(optimizer=TorchSGD(0.01), jit_compile=jit_compile)
+    model.optimizer.build(model.trainable_variables)
+    return model
+
+
+def batch(stripes=6):
+    dice = np.random.default_rng(0)
+    images = {
+        name: dice.standard_normal((PAIRS, HEIGHT, WIDTH, 3)).astype(np.float32)
+        for name in ("visible", "infrared")
+    }
+    order = np.stack([dice.permutation(stripes) for _ in range(2 * PAIRS)]).astype(np.int32)
+    return {**images, "permutation": order}
+
+
+def fit(model, steps=1, stripes=6):
+    data = tf.data.Dataset.from_tensors(batch(stripes)).repeat(steps)
+    return model.fit(data, epochs=1, verbose=0, shuffle=False).history
+
+
+@pytest.mark.parametrize("method", PRETRAINING)
+@pytest.mark.parametrize("stream", ["one", "two"])
+@pytest.mark.parametrize("backbone", ["resnet10", pytest.param("resnet50", marks=pytest.mark.slow)])
+def test_a_step_moves_every_weight_and_gives_finite_figures(method, stream, backbone):
+    model = build(method, backbone, stream)
+    before = {variable.path: variable.numpy() for variable in model.trainable_variables}
+    history = fit(model)
+    assert all(np.isfinite(values[0]) for values in history.values())
+    still = [v.path for v in model.trainable_variables if np.array_equal(v, before[v.path])]
+    assert not still
+
+
+@pytest.mark.parametrize("method", PRETRAINING)
+def test_two_models_of_one_seed_are_the_same_after_steps(method):
+    ends = []
+    for _ in range(2):
+        keras.utils.set_random_seed(0)
+        model = build(method)
+        fit(model, steps=2)
+        ends.append(collect(model))
+    assert all(np.array_equal(ends[0][name], ends[1][name]) for name in ends[0])
+
+
+@pytest.mark.parametrize("method", PRETRAINING)
+def test_a_restored_model_goes_on_as_the_original_would(method):
+    original, copy = build(method), build(method)
+    fit(original, steps=2)
+    restore(copy, collect(original))
+    fit(original)
+    fit(copy)
+    first, second = collect(original), collect(copy)
+    assert all(np.array_equal(first[name], second[name]) for name in first)
+
+
+@pytest.mark.parametrize("changes", ALTERNATIVES, ids=lambda changes: "-".join(map(str, *changes.items())))
+def test_every_alternative_of_the_method_takes_a_step(changes):
+    history = fit(build(options=dataclasses.replace(SMALL, **changes)))
+    assert all(np.isfinite(values[0]) for values in history.values())
+
+
+def test_the_step_compiles_under_xla_and_agrees():
+    plain, compiled = fit(build()), fit(build(jit_compile=True))
+    # Losses only: at the start the scores are near ties, and rounding decides an accuracy.
+    for name in (name for name in plain if name.startswith("loss/")):
+        assert compiled[name][0] == pytest.approx(plain[name][0], rel=1e-3), name
+
+
+@pytest.mark.parametrize("stripes", [2, 3])
+def test_other_numbers_of_stripes(stripes):
+    options = dataclasses.replace(SMALL, num_stripes=stripes)
+    assert np.isfinite(fit(build(options=options), stripes=stripes)["loss/total"][0])
+
+
+def test_more_than_six_stripes_recover_their_order_on_the_host():
+    options = dataclasses.replace(SMALL, num_stripes=9)
+    model = PRETRAINING["mmgl"](Encoder("resnet10", seed=1), options, 2)
+    model.build_from(144, 32)
+    model.compile(optimizer=TorchSGD(0.01))
+    dice = np.random.default_rng(0)
+    images = {
+        name: dice.standard_normal((2, 144, 32, 3)).astype(np.float32) for name in ("visible", "infrared")
+    }
+    order = np.stack([dice.permutation(9) for _ in range(4)]).astype(np.int32)
+    data = tf.data.Dataset.from_tensors({**images, "permutation": order})
+    history = model.fit(data, epochs=1, verbose=0, shuffle=False).history
+    assert np.isfinite(history["loss/total"][0])
+
+
+def test_backbones_are_the_choices_of_the_flag():
+    choices = {entry.name: entry.metadata["choices"] for _, entry in settings()}
+    assert set(choices["backbone"]) == set(BACKBONES)
