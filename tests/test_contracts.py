@@ -29,6 +29,7 @@ ALTERNATIVES = [
 
 
 def build(method="mmgl", backbone="resnet10", stream="two", options=SMALL, jit_compile=False):
+    keras.utils.set_random_seed(0)
     model = PRETRAINING[method](Encoder(backbone, stream=stream, seed=1), options, 2)
     model.build_from(HEIGHT, WIDTH)
     model.compile(optimizer=TorchSGD(0.01), jit_compile=jit_compile)
@@ -67,7 +68,6 @@ def test_a_step_moves_every_weight_and_gives_finite_figures(method, stream, back
 def test_two_models_of_one_seed_are_the_same_after_steps(method):
     ends = []
     for _ in range(2):
-        keras.utils.set_random_seed(0)
         model = build(method)
         fit(model, steps=2)
         ends.append(collect(model))
