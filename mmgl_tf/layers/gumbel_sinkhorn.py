@@ -62,7 +62,7 @@ def gumbel_noise(shape, seed):
 
     Args:
         shape: shape of the result.
-        seed: int32 [2]; equal seeds give equal noise, on every device.
+        seed: int32 [2]; equal seeds give equal noise (XLA, though, draws others than the op does).
 
     Returns:
         float32 tensor of `shape`.
