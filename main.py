@@ -20,6 +20,9 @@ def main(_):
             print(USAGE)
             return 2
         return MODES[config.run.mode](config)
+    except KeyboardInterrupt:
+        print("\ninterrupted", file=sys.stderr)
+        return 130
     except (ValueError, OSError) as error:
         if os.environ.get("MMGL_TRACEBACK"):
             raise

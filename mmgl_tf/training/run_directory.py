@@ -6,6 +6,11 @@ import os
 import tempfile
 from pathlib import Path
 
+try:
+    import fcntl
+except ImportError:  # Windows; two runs in one directory are then the user's to avoid.
+    fcntl = None
+
 from flags.config import differences, to_flat
 
 
@@ -63,7 +68,8 @@ class RunDirectory:
         if self.root.exists() and not self.root.is_dir():
             raise ValueError(f"--workdir={root} is a file; expected a directory (a new one is made)")
         self.config_path = self.root / "config.json"
-        if self.root.is_dir() and any(self.root.iterdir()) and not self.config_path.exists():
+        strangers = [path for path in self.root.glob("*") if path.name != "run.lock"]
+        if strangers and not self.config_path.exists():
             raise ValueError(
                 f"--workdir={root} holds files but no config.json, so it is not a run of this program; "
                 "choose a new directory or an earlier run's"
@@ -82,8 +88,10 @@ class RunDirectory:
             config: `flags.config.Config`.
 
         Raises:
-            ValueError: the directory holds a run with other decisive settings and --force is not given.
+            ValueError: the directory holds a run with other decisive settings and --force is not given, or
+                another process is at work in it.
         """
+        self._lock()
         new = to_flat(config)
         if self.config_path.exists():
             try:
@@ -102,6 +110,21 @@ class RunDirectory:
                 )
         with atomic_file(self.config_path, "w") as file:
             json.dump(new, file, indent=2)
+
+    def _lock(self):
+        """Keep other processes out until this one ends, however it ends."""
+        if fcntl is None:
+            return
+        self.root.mkdir(parents=True, exist_ok=True)
+        # The open file is the lock; it must live as long as the process does.
+        self.lock = open(self.root / "run.lock", "w")  # noqa: SIM115
+        try:
+            fcntl.lockf(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise ValueError(
+                f"another process is at work in {self.root}; wait for it, stop it, "
+                "or choose another --workdir"
+            ) from error
 
     def read_metrics(self):
         """Rows of metrics.jsonl, one dict per finished epoch; a half-written last line is left out."""

@@ -1,10 +1,15 @@
 import json
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from flags.config import from_flat
 from mmgl_tf.training.run_directory import RunDirectory, atomic_file
+
+ROOT = Path(__file__).parents[3]
 
 
 def test_atomic_file_shows_the_old_file_or_the_new_one(tmp_path):
@@ -54,3 +59,21 @@ def test_a_half_written_row_is_left_out(tmp_path):
     with open(run.metrics_path, "a") as file:
         file.write('{"epoch": 2, "st')
     assert run.read_metrics() == [{"epoch": 1, "step": 5}]
+
+
+def test_a_second_process_in_the_same_directory_is_refused(tmp_path):
+    program = (
+        "import sys; from flags.config import from_flat\n"
+        "from mmgl_tf.training.run_directory import RunDirectory\n"
+        "run = RunDirectory(sys.argv[1]); run.claim(from_flat({}))\n"
+        "print('mine', flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "run")]
+    first = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert first.stdout.readline() == "mine\n"
+    run = RunDirectory(tmp_path / "run")
+    with pytest.raises(ValueError, match="another process is at work"):
+        run.claim(from_flat({}))
+    first.kill()
+    first.wait()
+    run.claim(from_flat({}))
