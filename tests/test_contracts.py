@@ -2,7 +2,6 @@
 
 import dataclasses
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -29,7 +28,6 @@ ALTERNATIVES = [
 
 
 def build(method="mmgl", backbone="resnet10", stream="two", options=SMALL, jit_compile=False):
-    keras.utils.set_random_seed(0)
     model = PRETRAINING[method](Encoder(backbone, stream=stream, seed=1), options, 2)
     model.build_from(HEIGHT, WIDTH)
     model.compile(optimizer=TorchSGD(0.01), jit_compile=jit_compile)

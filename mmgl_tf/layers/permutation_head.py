@@ -20,16 +20,18 @@ class PermutationHead(keras.layers.Layer):
     Args:
         num_stripes: N.
         init_stddev: standard deviation of the initial weights, at least 0.
+        seed: of the initial weights; None draws from the global generator.
     """
 
-    def __init__(self, num_stripes, init_stddev=0.001, **kwargs):
+    def __init__(self, num_stripes, init_stddev=0.001, seed=None, **kwargs):
         kwargs["dtype"] = "float32"
         super().__init__(**kwargs)
         self.num_stripes = num_stripes
         self.init_stddev = init_stddev
+        self.seed = seed
         self.affinity = keras.layers.Dense(
             num_stripes * num_stripes,
-            kernel_initializer=keras.initializers.RandomNormal(stddev=init_stddev),
+            kernel_initializer=keras.initializers.RandomNormal(stddev=init_stddev, seed=seed),
             name="affinity",
             dtype="float32",
         )
@@ -57,4 +59,5 @@ class PermutationHead(keras.layers.Layer):
             **super().get_config(),
             "num_stripes": self.num_stripes,
             "init_stddev": self.init_stddev,
+            "seed": self.seed,
         }

@@ -29,9 +29,12 @@ class StripeHead(keras.layers.Layer):
         shared: True for one projection, False for one per slot.
         batch_norm: True for batch norm after the projection; per slot where the projection is.
         relu: True for a ReLU at the end.
+        seed: of the initial weights; None draws from the global generator.
     """
 
-    def __init__(self, num_stripes, embedding_size, shared=True, batch_norm=False, relu=False, **kwargs):
+    def __init__(
+        self, num_stripes, embedding_size, shared=True, batch_norm=False, relu=False, seed=None, **kwargs
+    ):
         kwargs["dtype"] = "float32"
         super().__init__(**kwargs)
         self.num_stripes = num_stripes
@@ -39,6 +42,7 @@ class StripeHead(keras.layers.Layer):
         self.shared = shared
         self.batch_norm = batch_norm
         self.relu = relu
+        self.seed = seed
         self.normalise = None
         if batch_norm:
             self.normalise = FusedBatchNorm(epsilon=1e-5, momentum=0.9, name="batch_norm", dtype="float32")
@@ -58,7 +62,7 @@ class StripeHead(keras.layers.Layer):
         self.kernel = self.add_weight(
             name="kernel",
             shape=(*copies, channels, self.embedding_size),
-            initializer=keras.initializers.RandomUniform(-limit, limit),
+            initializer=keras.initializers.RandomUniform(-limit, limit, seed=self.seed),
         )
         self.bias = None
         if self.normalise is None:  # batch norm subtracts the mean and brings its own offset
@@ -99,4 +103,5 @@ class StripeHead(keras.layers.Layer):
             "shared": self.shared,
             "batch_norm": self.batch_norm,
             "relu": self.relu,
+            "seed": self.seed,
         }

@@ -22,7 +22,7 @@ class Mmgl(PretrainingModel):
     Args:
         encoder: `mmgl_tf.backbones.Encoder`.
         options: `flags.config.Mmgl`.
-        seed: seed of the Gumbel noise.
+        seed: seed of the heads' initial weights and of the Gumbel noise.
         pcc_start_step: first step at which the cycle contrast counts.
     """
 
@@ -52,7 +52,7 @@ class Mmgl(PretrainingModel):
         self.stripe_pooling = StripePooling(options.num_stripes, name="stripe_pooling")
         if options.permutation:
             self.permutation_head = PermutationHead(
-                options.num_stripes, options.perm_init_stddev, name="permutation_head"
+                options.num_stripes, options.perm_init_stddev, seed=3 * seed, name="permutation_head"
             )
             self.gumbel_sinkhorn = GumbelSinkhorn(
                 options.sinkhorn_iters,
@@ -68,13 +68,14 @@ class Mmgl(PretrainingModel):
                 shared=options.pcb_shared,
                 batch_norm=options.pcb_bn,
                 relu=options.pcb_relu,
+                seed=3 * seed + 1,
                 name="stripe_head",
             )
         if options.part:
             # Small initial weights, as the field's classifiers have: the term starts at ln N, its chance.
             self.part_classifier = keras.layers.Dense(
                 options.num_stripes,
-                kernel_initializer=keras.initializers.RandomNormal(stddev=0.001, seed=seed),
+                kernel_initializer=keras.initializers.RandomNormal(stddev=0.001, seed=3 * seed + 2),
                 dtype="float32",
                 name="part_classifier",
             )
