@@ -69,7 +69,7 @@ class Progress(keras.callbacks.Callback):
         width = len(str(self.position.steps_per_epoch))
         line = (
             f"epoch {self.position.epoch}/{self.epochs} [{'=' * filled}{'.' * (20 - filled)}] "
-            f"{within:{width}d}/{self.position.steps_per_epoch}  {rate * self.images_per_step:.0f} images/s  "
+            f"{within:{width}d}/{self.position.steps_per_epoch}  {rate * self.images_per_step:.3g} images/s  "
             f"left {duration(left)}  {figures}"
         )
         if self.terminal:
