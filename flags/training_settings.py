@@ -56,7 +56,7 @@ class Optimization:
         paper="authors' log",
     )
     warmup_epochs: float = setting(10.0, "linear warm-up", unit="epochs", low=0.0, paper="10 (inferred)")
-    momentum: float = setting(0.9, "SGD momentum", low=0.0, high=1.0, paper="0.9")
+    momentum: float = setting(0.9, "SGD momentum", low=0.0, high=0.999, paper="0.9")
     weight_decay: float = setting(5e-4, "coupled weight decay, as in PyTorch", low=0.0, paper="0.0005")
     wd_on_bn: bool = setting(True, "decay batch norm and biases too, as PyTorch does", paper="silent")
     clip_norm: float = setting(0.0, "clip the global gradient norm; 0 = never", low=0.0, paper="silent")

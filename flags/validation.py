@@ -62,6 +62,11 @@ def _combination_problems(config):
         )
     if not (config.mmgl.permutation or config.mmgl.part or config.mmgl.pcc):
         problems.append("--nopermutation --nopart --nopcc leave no loss to train; keep at least one")
+    if stripes > 6 and config.optimization.jit_compile:
+        problems.append(
+            f"--jit_compile with --num_stripes={stripes}: beyond six stripes SciPy recovers the order, "
+            "which XLA cannot compile; use --nojit_compile"
+        )
     if config.optimization.warmup_epochs >= config.optimization.epochs:
         problems.append(
             f"--warmup_epochs={config.optimization.warmup_epochs} is not shorter than "

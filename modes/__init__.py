@@ -1,4 +1,6 @@
-"""One file per --mode: reads the data, builds the model, runs. Only here do pipelines and mmgl_tf meet.
+"""The modes, and what they share: read data, build a model, run. Only here do pipelines and mmgl_tf meet.
+
+`pretrain.py`, `synthesize.py` and `check_data.py` are the values of --mode; the other files serve them.
 
 A mode is a function Config -> exit status. Modes import what they need when they run, so that
 checking data does not wait for TensorFlow's training parts.

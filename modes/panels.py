@@ -15,7 +15,7 @@ class Panels:
 
     Args:
         config: `flags.config.Config`.
-        probe: `mmgl_tf.pretraining.probe.Probe`, or None where nothing is held out.
+        probe: `mmgl_tf.pretraining.probe.Probe`.
         first_batch: function () -> the run's first training batch.
     """
 
@@ -28,19 +28,17 @@ class Panels:
         """Show the first batch in TensorBoard once, and the probe's look after each epoch."""
         if recording.position.step == 0:
             recording.image("input/augmented_batch", self._augmented())
-        if self.probe:
-            recording.after_epoch = lambda: [
-                recording.image(name, picture) for name, picture in self._looks().items()
-            ]
+        recording.after_epoch = lambda: [
+            recording.image(name, picture) for name, picture in self._looks().items()
+        ]
 
     def write(self, rows, directory):
         """Write all pictures as PNG."""
         pictures = {"augmented_batch": self._augmented()}
         pictures["curves"] = training_curves(rows, chance_values(self.config))
-        if self.probe:
-            if self.probe.recovered is None:
-                self.probe()
-            pictures |= {name.split("/")[1]: picture for name, picture in self._looks().items()}
+        if self.probe.matching is None:
+            self.probe()
+        pictures |= {name.split("/")[1]: picture for name, picture in self._looks().items()}
         for name, picture in pictures.items():
             write_png(picture, directory / f"{name}.png")
 
@@ -73,6 +71,6 @@ class Panels:
             ["visible" if index < count else "infrared" for index in chosen],
             mean=MEAN,
             std=STD,
-            selection=f"the first {each} held-out images of each modality in the probe",
+            selection=f"the first {each} {self.probe.source} of each modality in the probe",
             max_examples=2 * each,
         )

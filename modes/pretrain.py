@@ -1,19 +1,18 @@
 """--mode=pretrain: self-supervised pre-training from image files to an encoder."""
 
+import re
+
 import keras
 import numpy as np
 import tensorflow as tf
 
 from flags.config import to_flat
-from mmgl_tf.backbones import Encoder
-from mmgl_tf.pretraining import PRETRAINING
 from mmgl_tf.pretraining.probe import Probe
 from mmgl_tf.training.fit import Training
 from mmgl_tf.training.guards import Interrupted
-from mmgl_tf.training.optimizers import TorchSGD
 from mmgl_tf.training.run_directory import RunDirectory
-from mmgl_tf.training.schedules import AuthorsCosine, OffsetCosine
 from modes.announce import announce
+from modes.model import build_model, selection
 from modes.panels import Panels
 from modes.reading import fingerprint, open_stores, read_splits
 from modes.summary import summarise
@@ -21,8 +20,6 @@ from pipelines.build import evaluation_dataset, training_dataset
 from pipelines.data_wait import DataWait
 from pipelines.records import INFRARED, VISIBLE
 from pipelines.sampling import steps_in_epoch
-
-SCHEDULES = {"authors": AuthorsCosine, "offset": OffsetCosine}
 
 
 def pretrain(config):
@@ -70,17 +67,12 @@ def pretrain(config):
     validation, probe = _held_out(config, splits, stores, model)
     panels = Panels(config, probe, first_batch=lambda: next(iter(batches(0, 1))))
 
-    def score(logs):
-        name = f"val_accuracy/permutation_{config.validation.select_metric}"
-        found = [float(value) for key, value in logs.items() if key.startswith(name)]
-        return sum(found) / len(found) if found else None
-
     try:
         rows, saving = training.fit(
             batches,
             validation,
             wait,
-            score if validation is not None else None,
+            selection(config) if validation is not None else None,
             to_flat(config),
             probe=probe,
             watch=panels.attach,
@@ -88,44 +80,30 @@ def pretrain(config):
     except Interrupted as stopped:
         print(f"\n{stopped}; everything is saved in {run.root}. Give the same command again to go on.")
         return 128 + stopped.signum
+    except tf.errors.ResourceExhaustedError as error:
+        raise ValueError(
+            "out of memory; try a smaller --batch_size or image, or --precision=bfloat16 "
+            f"({error.message[:200]})"
+        ) from error
+    except tf.errors.OpError as error:
+        raise ValueError(f"TensorFlow stopped the run: {plain_reason(error.message)}") from error
     panels.write(rows, run.pictures)
     summarise(config, run, rows, saving)
     return 0
 
 
-def build_model(config, length):
-    """The compiled, built model of a configuration.
-
-    Args:
-        config: `flags.config.Config`.
-        length: steps per epoch.
-    """
-    network, optimization = config.network, config.optimization
-    encoder = Encoder(network.backbone, network.stream, network.stem_init, seed=config.run.seed)
-    model = PRETRAINING["mmgl"](
-        encoder, config.mmgl, config.run.seed, pcc_start_step=config.mmgl.pcc_start_epoch * length
-    )
-    model.build_from(config.data.image_height, config.data.image_width)
-    model.compile(
-        optimizer=TorchSGD(
-            SCHEDULES[optimization.lr_schedule](
-                optimization.learning_rate, optimization.warmup_epochs, optimization.epochs, length
-            ),
-            momentum=optimization.momentum,
-            weight_decay=optimization.weight_decay,
-            decay_norms_and_biases=optimization.wd_on_bn,
-            global_clipnorm=optimization.clip_norm or None,
-        ),
-        jit_compile=optimization.jit_compile,
-    )
-    model.optimizer.build(model.trainable_variables)
-    return model
+def plain_reason(message):
+    """The line of a TensorFlow message that a person can use: that of the Python error inside, if any."""
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    ours = [line for line in lines if re.match(r"(\w+Error|ValueError): ", line)]
+    return (ours or lines or ["no message"])[0]
 
 
 def _held_out(config, splits, stores, model):
-    """Validation data and probe on the held-out identities; (None, None) where nothing is held out."""
+    """Validation data of the held-out identities, or None, and a probe: on them, else on training images."""
     if not len(splits.validation):
-        return None, None
+        visible, infrared = stores["train", VISIBLE], stores["train", INFRARED]
+        return None, _probe(config, splits.train, visible, infrared, model)
     visible, infrared = stores["validation", VISIBLE], stores["validation", INFRARED]
     validation = evaluation_dataset(
         visible,
@@ -140,7 +118,7 @@ def _held_out(config, splits, stores, model):
 
 
 def _probe(config, split, visible, infrared, model):
-    """A probe on images spread evenly over the held-out ones, each under one fixed stripe order."""
+    """A probe on unaugmented images spread evenly over a split, each under one fixed stripe order."""
     images = config.validation.probe_images
     (batch,) = evaluation_dataset(
         visible,
@@ -168,4 +146,5 @@ def _probe(config, split, visible, infrared, model):
         },
         tuple(np.array(half, np.int64) for half in identities) if known else None,
         config.mmgl.snn_tau or config.mmgl.nce_tau,
+        f"{'held-out' if split.name == 'validation' else 'training'} images",
     )

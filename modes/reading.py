@@ -67,6 +67,18 @@ def open_stores(data, splits):
                     on_bad_image="skip",  # Judged below, so that one message names them all.
                     progress=progress,
                 )
+    for split in (splits.train, splits.validation):
+        found = {modality: len(split.of_modality(modality)) for modality in (VISIBLE, INFRARED)}
+        if len(split) and not all(found.values()):
+            raise ValueError(
+                f"{found[VISIBLE]} visible and {found[INFRARED]} infrared images were found for "
+                f"{split.name}; both modalities are needed. "
+                + (
+                    "--pretrain_ids=trainval holds nothing out."
+                    if split.name == "validation"
+                    else "`python main.py --mode=check_data` shows what was found where."
+                )
+            )
     for store in stores.values():
         for note in store.notes:
             print(note)

@@ -1,7 +1,6 @@
 """What a finished pre-training run prints: did it learn, how fast, and where everything is."""
 
 import json
-import resource
 import sys
 
 from mmgl_tf.training.progress import duration
@@ -22,6 +21,10 @@ TERMS = {
 
 def peak_memory_gigabytes():
     """The most main memory this process ever held, in 10^9 bytes; device memory does not count."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return float("nan")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak * (1 if sys.platform == "darwin" else 1024) / 1e9
 
@@ -37,6 +40,7 @@ def summarise(config, run, rows, saving):
     """
     chance, first, last = chance_values(config), rows[0], rows[-1]
     lines = [""]
+    held_out_images = config.data.pretrain_ids == "train"
     held_out = [name for name in TITLES if f"validation/accuracy/{name}_visible" in last]
     if held_out:
         lines.append(f"{'identities never seen, last epoch':34}{'visible':>10}{'infrared':>10}{'chance':>10}")
@@ -44,7 +48,7 @@ def summarise(config, run, rows, saving):
             values = [last[f"validation/accuracy/{name}_{modality}"] for modality in ("visible", "infrared")]
             cells = "".join(f"{value:>10.1%}" for value in values)
             lines.append(f"{TITLES[name]:34}{cells}{chance[f'accuracy/{name}']:>10.2%}")
-    else:
+    elif not held_out_images:
         lines.append(
             "no identities were held out (--pretrain_ids=train does), so there is no accuracy on unseen ones"
         )
@@ -54,7 +58,8 @@ def summarise(config, run, rows, saving):
         lines.append(f"{TERMS[name]:34}{first[key]:>10.3f}{last[key]:>12.3f}{chance[key]:>10.3f}")
     seconds = last["time/seconds"]
     rate = last["throughput/images_per_second"]
-    best = f"epoch {saving.best_epoch}" if saving.best_epoch else "not chosen: nothing held out"
+    why = "there is no accuracy to choose by" if held_out_images else "nothing is held out"
+    best = f"epoch {saving.best_epoch}" if saving.best_epoch else f"not chosen, {why}"
     lines += [
         "",
         f"time       {duration(seconds)} for {last['step']} steps; last epoch {rate:.3g} images/s, "

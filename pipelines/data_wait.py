@@ -17,13 +17,13 @@ class DataWait:
         # on_train_batch_begin:
         wait.requested()
         # on_epoch_end, with the seconds of the epoch:
-        share = wait.take() / seconds
+        share = (wait.seconds - before) / seconds
 
     With several steps per callback (steps_per_execution), only the first batch of each call is timed.
     A distribution strategy that prefetches to devices behind this stage makes waiting look shorter.
 
     Attributes:
-        seconds: waited so far, since the last `take`.
+        seconds: waited so far.
         batches: arrivals counted in it.
     """
 
@@ -42,11 +42,6 @@ class DataWait:
             self.seconds += time.perf_counter() - self._since
             self.batches += 1
             self._since = None
-
-    def take(self) -> float:
-        """Returns the seconds waited and starts again from zero."""
-        seconds, self.seconds, self.batches = self.seconds, 0.0, 0
-        return seconds
 
     def attach(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
         """Adds the stage that notices arrivals.

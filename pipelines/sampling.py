@@ -21,6 +21,11 @@ def steps_in_epoch(num_visible: int, num_infrared: int, batch_size: int, epoch_b
         ValueError: a modality has fewer images than a batch, or `epoch_by` is unknown.
     """
     for name, number in (("visible", num_visible), ("infrared", num_infrared)):
+        if number == 0:
+            raise ValueError(
+                f"There are no {name} images to train on; pre-training needs both modalities. "
+                "`python main.py --mode=check_data` shows what was found where."
+            )
         if number < batch_size:
             raise ValueError(
                 f"The batch needs {batch_size} {name} images, but there are only {number}. "

@@ -83,10 +83,53 @@ def test_a_restored_model_goes_on_as_the_original_would(method):
     assert all(np.array_equal(first[name], second[name]) for name in first)
 
 
-@pytest.mark.parametrize("changes", ALTERNATIVES, ids=lambda changes: "-".join(map(str, *changes.items())))
-def test_every_alternative_of_the_method_takes_a_step(changes):
-    history = fit(build(options=dataclasses.replace(SMALL, **changes)))
-    assert all(np.isfinite(values[0]) for values in history.values())
+NUMBERS = [
+    {"sinkhorn_iters": 1},
+    {"sinkhorn_tau": 0.5},
+    {"gumbel_samples": 3},
+    {"gumbel_scale": 0.3},
+    {"perm_init_stddev": 0.5},
+    {"part_embedding_size": 16},
+    {"nce_tau": 0.3},
+    {"snn_tau": 0.5},
+    {"pcc_weight": 0.7},
+    {"part_weight": 0.5},
+]
+# The figure that a setting must move; a switch takes its term away.
+MOVES = {
+    "pcc_stopgrad": "gradient/norm",
+    "pcc_weight": "loss/total",
+    "part_weight": "loss/total",
+    "part_ce_input": "loss/part",
+    "permutation": "loss/total",
+    "part": "loss/total",
+    "pcc": "loss/total",
+}
+
+
+@pytest.mark.parametrize(
+    "changes", ALTERNATIVES + NUMBERS, ids=lambda changes: "-".join(map(str, *changes.items()))
+)
+def test_every_setting_of_the_method_does_what_it_is_for(changes):
+    (name,) = changes
+    # Ranks have a scale only where ranks are compared.
+    base = dataclasses.replace(SMALL, perm_loss="rank") if name == "rank_scale" else SMALL
+    default, changed = fit(build(options=base)), fit(build(options=dataclasses.replace(base, **changes)))
+    assert all(np.isfinite(values[0]) for values in changed.values())
+    family = (
+        "permutation" if name.split("_")[0] in ("perm", "sinkhorn", "gumbel", "rank") else "cycle_contrast"
+    )
+    figure = MOVES.get(name, f"loss/{family}")
+    assert changed[figure][0] != pytest.approx(default[figure][0], rel=1e-6)
+
+
+def test_each_step_draws_other_noise():
+    model = build()
+    model.optimizer.learning_rate = 0.0
+    data = {name: tf.constant(value) for name, value in batch().items()}
+    first = float(model.train_step(data)["loss/permutation"])
+    second = 2 * float(model.train_step(data)["loss/permutation"]) - first
+    assert second != pytest.approx(first, rel=1e-4)
 
 
 def test_the_step_compiles_under_xla_and_agrees():

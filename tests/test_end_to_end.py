@@ -78,7 +78,7 @@ def final_state(workdir):
 
 def assert_same_end(workdir, reference):
     (found, note), (expected, expected_note) = final_state(workdir), final_state(reference)
-    assert note == expected_note
+    assert {**note, "seconds": 0} == {**expected_note, "seconds": 0}
     assert set(found) == set(expected)
     different = [name for name in expected if found[name].tobytes() != expected[name].tobytes()]
     assert not different, f"{len(different)} arrays differ, such as {different[:3]}"

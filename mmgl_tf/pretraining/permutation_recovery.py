@@ -67,6 +67,8 @@ def recover(logits):
 
 def _assign_on_host(logits):
     """The same as `recover` for any N, in NumPy and SciPy: [B, N, N] -> int32 [B, N]."""
+    # SciPy refuses what is not finite; the guard of the training loop has the better message for it.
+    logits = np.nan_to_num(logits)
     columns = [linear_sum_assignment(matrix, maximize=True)[1] for matrix in logits]
     return np.array(columns, np.int32).reshape(logits.shape[:-1])
 

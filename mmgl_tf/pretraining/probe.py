@@ -1,4 +1,4 @@
-"""A fixed look at held-out images after each epoch: is the embedding alive, is the matching about body parts?
+"""A fixed look at images after each epoch: is the embedding alive, is the matching about body parts?
 
 A falling cycle-contrast loss proves nothing (docs/choices.md): it can be solved by the position of a stripe
 in the image. What tells is where the soft neighbours of a stripe are: on the same body part, the same slot,
@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from mmgl_tf.pretraining.diagnostics import effective_rank, embedding_std, matching, modality_gap
-from mmgl_tf.pretraining.permutation_recovery import recover
+from mmgl_tf.pretraining.permutation_recovery import kendall_tau, recover
 
 
 class Probe:
@@ -21,13 +21,15 @@ class Probe:
             int32 [n + m, N].
         identities: (int [n], int [m]) identity numbers, only for the identity lift; or None.
         temperature: of the soft neighbours, Eq. 5.
+        source: what the images are, for captions, e.g. "held-out images".
     """
 
-    def __init__(self, model, batch, identities, temperature):
+    def __init__(self, model, batch, identities, temperature, source="held-out images"):
         self.model = model
         self.batch = {name: np.asarray(value) for name, value in batch.items()}
         self.identities = identities or (None, None)
         self.temperature = temperature
+        self.source = source
         self.recovered = None
         self.matching = None
         self._heads = tf.function(lambda images: model(images, training=False))
@@ -43,8 +45,10 @@ class Probe:
         count = len(self.batch["visible"])
         order = self.batch["permutation"]
         features, parts = heads["features"], heads["parts"]
+        figures = {}
         if "permutation_logits" in heads:
             self.recovered = recover(tf.constant(heads["permutation_logits"])).numpy()
+            figures["probe/kendall_tau"] = np.mean(kendall_tau(self.recovered, order))
         self.matching = matching(
             parts[:count],
             parts[count:],
@@ -54,7 +58,7 @@ class Probe:
             temperature=self.temperature,
         )
         unit = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
-        figures = {
+        figures |= {
             "embedding/std": embedding_std(features),
             "embedding/std_visible": embedding_std(features[:count]),
             "embedding/std_infrared": embedding_std(features[count:]),

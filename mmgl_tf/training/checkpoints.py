@@ -75,6 +75,8 @@ class Checkpoints:
                 return arrays, json.loads(str(arrays.pop(NOTE)))
             except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
                 self.report(f"checkpoint {path} cannot be read ({error}); trying the one before")
+                # Set aside, or its higher step number would make later, good ones look older.
+                path.rename(path.with_suffix(".damaged"))
         return None
 
 

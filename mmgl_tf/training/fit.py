@@ -5,7 +5,7 @@ from mmgl_tf.training.guards import NonFiniteGuard, StopRequest
 from mmgl_tf.training.position import Position
 from mmgl_tf.training.progress import Progress
 from mmgl_tf.training.recording import Recording
-from mmgl_tf.training.saving import Saving
+from mmgl_tf.training.saving import ResumedMeans, Saving
 
 
 class Training:
@@ -44,6 +44,11 @@ class Training:
                 )
             restore(model, arrays)
             self.first_step = self.note["step"]
+            if self.first_step > self.total_steps:
+                raise ValueError(
+                    f"{run.root} is at step {self.first_step} already, beyond the {self.total_steps} "
+                    "steps asked for; raise --epochs or choose another --workdir"
+                )
             if self.first_step % steps_per_epoch:
                 self.epoch_means = {
                     name: value for name, value in arrays.items() if name.startswith("metric/")
@@ -72,7 +77,17 @@ class Training:
         images_per_step = 2 * optimization.batch_size
         every = self.settings.validation.log_every_steps
         position = Position(self.first_step, self.steps_per_epoch, self.total_steps)
-        recording = Recording(self.run, position, images_per_step, every, wait, flat_settings, probe)
+        recording = Recording(
+            self.run,
+            position,
+            images_per_step,
+            every,
+            wait,
+            flat_settings,
+            probe,
+            self.note.get("seconds", 0.0),
+            watched=[f"validation/{name}" for name in self.model.validation_means if validation],
+        )
         with StopRequest() as stop:
             saving = Saving(
                 self.run,
@@ -82,11 +97,12 @@ class Training:
                 self.settings.run.checkpoint_every_steps,
                 select,
                 self.note | {"data": self.data},
-                self.epoch_means,
+                lambda: recording.seconds,
             )
             callbacks = [
                 position,
                 NonFiniteGuard(position, self.checkpoints),
+                ResumedMeans(self.epoch_means),
                 recording,
                 Progress(position, optimization.epochs, images_per_step, every),
                 saving,

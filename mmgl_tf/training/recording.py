@@ -1,5 +1,6 @@
 """Callback that writes down what a run did: metrics.jsonl, TensorBoard scalars, HParams."""
 
+import math
 import time
 
 import keras
@@ -22,13 +23,15 @@ class Recording(keras.callbacks.Callback):
         every_steps: length of a TensorBoard window.
         wait: object with `requested()` and `seconds`, the time spent waiting for batches.
         settings: flat configuration, for HParams.
-        probe: callable () -> {name: figure}, or None where nothing is held out; called after each epoch.
+        probe: callable () -> {name: figure}, or None; called before the first and after each epoch.
+        seconds: training time of the run before this process began.
+        watched: names of the scalars that the HParams table shows.
 
     Attributes:
         after_epoch: function () -> None that draws pictures after the probe's look, or None.
     """
 
-    def __init__(self, run, position, images_per_step, every_steps, wait, settings, probe):
+    def __init__(self, run, position, images_per_step, every_steps, wait, settings, probe, seconds, watched):
         super().__init__()
         self.run = run
         self.position = position
@@ -37,28 +40,36 @@ class Recording(keras.callbacks.Callback):
         self.wait = wait
         self.probe = probe
         self.after_epoch = None
+        self.seconds_before = seconds
         self.rows = [row for row in run.read_metrics() if row["step"] <= position.step]
-        if position.step == 0:
-            self.rows = []
         self.writer = tf.summary.create_file_writer(str(run.tensorboard))
         with self.writer.as_default():
-            hparams.hparams({name: value for name, value in settings.items() if name != "workdir"})
+            chosen = {name: value for name, value in settings.items() if name != "workdir"}
+            hparams.hparams_config(
+                hparams=[hparams.HParam(name) for name in chosen],
+                metrics=[hparams.Metric(name) for name in watched],
+            )
+            hparams.hparams(chosen)
+        self.started = time.perf_counter()
 
     def on_train_begin(self, logs=None):
         """Look at the untrained network, so that later figures have a start to be compared with."""
-        self.untrained = self.probe() if self.probe and self.position.step == 0 else {}
+        self.untrained = _finite(self.probe()) if self.probe and self.position.step == 0 else {}
 
     @property
     def seconds(self):
-        """Training time of the whole run so far, over all its processes."""
-        return self.rows[-1]["time/seconds"] if self.rows else 0.0
+        """Training time of the run so far, validation included, over all its processes."""
+        return self.seconds_before + time.perf_counter() - self.started
 
     def on_epoch_begin(self, epoch, logs=None):
         """Start the clocks of an epoch."""
+        self.window = self._totals()
+        self._start_clock()
+
+    def _start_clock(self):
         self.began = time.perf_counter()
         self.steps = 0
         self.waited = self.wait.seconds
-        self.window = self._totals()
 
     def on_train_batch_begin(self, batch, logs=None):
         """Note when a batch was asked for."""
@@ -70,6 +81,9 @@ class Recording(keras.callbacks.Callback):
         if self.position.step == 1:
             figures = {name: float(value) for name, value in logs.items()}
             self._write_row({"epoch": 0, "step": 1, **figures, **self.untrained, "time/seconds": 0.0})
+        if self.position.step == self.position.start + 1 and not self.position.at_epoch_end:
+            # The first step of a process traces the graph, which is neither throughput nor waiting for data.
+            self._start_clock()
         if self.position.step % self.every_steps == 0 or self.position.at_epoch_end:
             now = self._totals()
             for name, (total, count) in now.items():
@@ -94,15 +108,14 @@ class Recording(keras.callbacks.Callback):
             "throughput/data_wait_share": min(1.0, (self.wait.seconds - self.waited) / self.train_seconds),
         }
         if self.probe:
-            extra |= self.probe()
+            extra |= _finite(self.probe())
         for name, value in extra.items():
             self._scalar(name, value)
         if self.after_epoch:
             self.after_epoch()
         self.writer.flush()
-        seconds = self.seconds + time.perf_counter() - self.began
         self._write_row(
-            {"epoch": epoch + 1, "step": self.position.step, **figures, **extra, "time/seconds": seconds}
+            {"epoch": epoch + 1, "step": self.position.step, **figures, **extra, "time/seconds": self.seconds}
         )
 
     def image(self, name, picture):
@@ -123,3 +136,8 @@ class Recording(keras.callbacks.Callback):
 
     def _learning_rate(self):
         return float(self.model.optimizer.learning_rate)
+
+
+def _finite(figures):
+    """Figures without those that are not finite, which JSON cannot say: an undefined figure is left out."""
+    return {name: value for name, value in figures.items() if math.isfinite(value)}

@@ -1,6 +1,7 @@
 """One run is one directory: its layout, its configuration file and atomic writing into it."""
 
 import contextlib
+import errno
 import json
 import os
 import tempfile
@@ -68,7 +69,8 @@ class RunDirectory:
         if self.root.exists() and not self.root.is_dir():
             raise ValueError(f"--workdir={root} is a file; expected a directory (a new one is made)")
         self.config_path = self.root / "config.json"
-        strangers = [path for path in self.root.glob("*") if path.name != "run.lock"]
+        # The remains of a kill while the first file was written are ours.
+        strangers = [path for path in self.root.glob("*") if path.name != "run.lock" and path.name[0] != "."]
         if strangers and not self.config_path.exists():
             raise ValueError(
                 f"--workdir={root} holds files but no config.json, so it is not a run of this program; "
@@ -101,7 +103,9 @@ class RunDirectory:
                     f"{self.config_path} is not readable JSON ({error}); mend it or choose another --workdir"
                 ) from error
             changed = differences(old, new)
-            if changed and not config.run.force:
+            # Before its first checkpoint a run has nothing to lose: correct the command and start again.
+            begun = any(self.checkpoints.glob("step_*.npz"))
+            if changed and begun and not config.run.force:
                 listing = "\n".join(f"  --{name}: was {was!r}, now {now!r}" for name, was, now in changed)
                 raise ValueError(
                     f"{self.root} holds a run with other settings:\n{listing}\n"
@@ -121,6 +125,8 @@ class RunDirectory:
         try:
             fcntl.lockf(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
+            if error.errno not in (errno.EAGAIN, errno.EACCES):
+                return  # A file system without locks; two runs in one directory are then the user's to avoid.
             raise ValueError(
                 f"another process is at work in {self.root}; wait for it, stop it, "
                 "or choose another --workdir"

@@ -8,6 +8,26 @@ from mmgl_tf.training.checkpoints import collect
 from mmgl_tf.training.guards import Interrupted
 
 
+class ResumedMeans(keras.callbacks.Callback):
+    """Puts back the running means of an epoch that goes on in its middle; `fit` resets them at its start.
+
+    Args:
+        arrays: of the checkpoint, or None where an epoch begins afresh.
+    """
+
+    def __init__(self, arrays):
+        super().__init__()
+        self.arrays = arrays
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Put them back, once."""
+        if self.arrays:
+            for metric in self.model.metrics:
+                for variable in metric.variables:
+                    variable.assign(self.arrays[f"metric/{variable.path}"])
+        self.arrays = None
+
+
 class Saving(keras.callbacks.Callback):
     """Saves at the end of each epoch, at every n-th step, and when asked to stop.
 
@@ -19,10 +39,10 @@ class Saving(keras.callbacks.Callback):
         every_steps: save within epochs this often; 0 = never.
         select: function logs -> score of the encoder (larger is better), or None where nothing is held out.
         note: what each checkpoint's note holds besides the best score: that of the one resumed from.
-        epoch_means: arrays of the running means to put back when the first epoch goes on in its middle.
+        seconds: function () -> training time of the run so far.
     """
 
-    def __init__(self, run, checkpoints, position, stop, every_steps, select, note, epoch_means):
+    def __init__(self, run, checkpoints, position, stop, every_steps, select, note, seconds):
         super().__init__()
         self.run = run
         self.checkpoints = checkpoints
@@ -31,20 +51,12 @@ class Saving(keras.callbacks.Callback):
         self.every_steps = every_steps
         self.select = select
         self.note = note
-        self.epoch_means = epoch_means
+        self.seconds = seconds
 
     @property
     def best_epoch(self):
         """Finished epochs of the best encoder, or None before there is one."""
         return self.note.get("best_epoch")
-
-    def on_epoch_begin(self, epoch, logs=None):
-        """Restore the running means of an epoch that was interrupted; `fit` has just reset them."""
-        for metric in self.model.metrics:
-            for variable in metric.variables:
-                if self.epoch_means:
-                    variable.assign(self.epoch_means[f"metric/{variable.path}"])
-        self.epoch_means = None
 
     def on_train_batch_end(self, batch, logs=None):
         """Save inside an epoch; the end of an epoch waits for its validation."""
@@ -66,7 +78,8 @@ class Saving(keras.callbacks.Callback):
         self._obey()
 
     def _save(self):
-        self.checkpoints.save(self.position.step, collect(self.model), self.note)
+        note = self.note | {"seconds": self.seconds()}
+        self.checkpoints.save(self.position.step, collect(self.model), note)
 
     def _obey(self):
         if self.stop.signum:

@@ -75,7 +75,7 @@ def write_world(spec, directory, processes=None, progress=None):
     Raises:
         WorldError: where the directory holds something else.
         OSError: where a file cannot be written.
-        RuntimeError: where a drawing process fails.
+        OSError: where a drawing process fails.
     """
     directory = Path(directory).absolute()
     if _holds(spec, directory):
@@ -248,7 +248,7 @@ def _draw_in_processes(spec, root, processes, drawn):
             if worker.wait():
                 log.seek(0)
                 reason = (log.read().strip().splitlines() or ["no message"])[-1]
-                raise RuntimeError(
+                raise OSError(
                     f"A process that draws the world into {root} ended with status {worker.returncode}: "
                     f"{reason}. "
                     "Nothing was left there; check the free space and start again."

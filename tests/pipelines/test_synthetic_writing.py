@@ -96,7 +96,7 @@ def test_a_failed_write_leaves_nothing(tmp_path, monkeypatch):
 def test_a_failing_process_is_reported_and_leaves_nothing(tmp_path, monkeypatch):
     # The children's spec has a drawing version that theirs cannot match.
     monkeypatch.setattr(spec_module, "DRAWING_VERSION", -1)
-    with pytest.raises(RuntimeError, match="drawing code changed"):
+    with pytest.raises(OSError, match="drawing code changed"):
         write_world(SPEC, tmp_path / "world", processes=2)
     assert list(tmp_path.iterdir()) == []
 

@@ -51,6 +51,8 @@ def test_a_damaged_checkpoint_is_reported_and_the_one_before_is_used(tmp_path, d
     arrays, note = store.latest()
     assert note["step"] == 1 and arrays["a"][0] == 1.0
     assert "step_00000002" in told[0]
+    store.save(2, {"a": np.full(1000, 3.0)}, {})
+    assert store.latest()[0]["a"][0] == 3.0, "a damaged file must not stand in the way of later ones"
 
 
 def test_a_flipped_bit_is_noticed(tmp_path):

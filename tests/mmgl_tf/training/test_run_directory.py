@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from flags.config import from_flat
+from mmgl_tf.training.checkpoints import Checkpoints
 from mmgl_tf.training.run_directory import RunDirectory, atomic_file
 
 ROOT = Path(__file__).parents[3]
@@ -36,12 +37,25 @@ def test_the_same_settings_may_go_on_and_others_are_refused_with_the_difference(
     run = RunDirectory(tmp_path / "run")
     run.claim(from_flat({"epochs": 20}))
     RunDirectory(tmp_path / "run").claim(from_flat({"epochs": 20, "data_threads": 2}))
+    Checkpoints(run.checkpoints).save(3, {}, {})
     with pytest.raises(ValueError, match="--epochs: was 20, now 30") as error:
         RunDirectory(tmp_path / "run").claim(from_flat({"epochs": 30}))
     assert "--force" in str(error.value)
     assert json.loads(run.config_path.read_text())["epochs"] == 20, "a refused start must not change the run"
     RunDirectory(tmp_path / "run").claim(from_flat({"epochs": 30, "force": True}))
     assert json.loads(run.config_path.read_text())["epochs"] == 30
+
+
+def test_before_the_first_checkpoint_settings_may_be_corrected(tmp_path):
+    run = RunDirectory(tmp_path / "run")
+    run.claim(from_flat({"batch_size": 500}))
+    run.claim(from_flat({"batch_size": 8}))
+    assert json.loads(run.config_path.read_text())["batch_size"] == 8
+
+
+def test_the_remains_of_a_kill_are_not_strangers(tmp_path):
+    (tmp_path / ".config.json.x1.tmp").write_text("half")
+    RunDirectory(tmp_path).claim(from_flat({}))
 
 
 def test_a_directory_with_other_things_in_it_is_refused(tmp_path):

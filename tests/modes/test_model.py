@@ -1,0 +1,81 @@
+"""Settings reach what they are settings of."""
+
+import numpy as np
+import pytest
+
+from flags.config import from_flat
+from flags.presets import PRESETS
+from modes.model import build_model, selection
+
+SMALL = PRESETS["demo"] | {"image_width": 32, "part_embedding_size": 8}
+
+
+def model_of(**changes):
+    return build_model(from_flat(SMALL | changes), length=10)
+
+
+def test_optimiser_and_network_are_the_configurations():
+    model = model_of(
+        learning_rate=0.03,
+        momentum=0.8,
+        weight_decay=0.002,
+        clip_norm=4.0,
+        warmup_epochs=2.0,
+        epochs=20,
+        stream="one",
+        backbone="resnet18",
+        pcc_start_epoch=3,
+    )
+    optimizer = model.optimizer
+    assert (optimizer.momentum, optimizer.coupled_weight_decay, optimizer.nesterov) == (0.8, 0.002, False)
+    assert optimizer.global_clipnorm == 4.0
+    assert optimizer.decay_norms_and_biases
+    schedule = optimizer._learning_rate
+    assert float(schedule(20)) == pytest.approx(0.03)  # the warm-up of 2 epochs of 10 steps has ended
+    assert float(schedule(0)) == pytest.approx(0.03 / 20)
+    assert (model.encoder.backbone, model.encoder.stream) == ("resnet18", "one")
+    assert float(model.term_weight("cycle_contrast", np.int64(29))) == 0.0
+    assert float(model.term_weight("cycle_contrast", np.int64(30))) == pytest.approx(0.2)
+
+
+def test_the_authors_schedule_and_the_papers_defaults():
+    model = model_of(lr_schedule="authors", warmup_epochs=10.0, epochs=100, clip_norm=0.0, wd_on_bn=False)
+    schedule = model.optimizer._learning_rate
+    assert float(schedule(0)) == pytest.approx(0.01)
+    assert float(schedule(400)) == pytest.approx(0.05 * (1 + np.cos(np.pi * 40 / 100)))
+    assert model.optimizer.global_clipnorm is None
+    assert not model.optimizer.decay_norms_and_biases
+
+
+def test_seed_and_stem_init_reach_the_weights():
+    first, again, other = model_of(), model_of(), model_of(seed=5)
+    names = [variable.path for variable in first.trainable_variables if variable.path.endswith("kernel")]
+    values = [
+        {variable.path: variable.numpy() for variable in model.trainable_variables}
+        for model in (first, again, other)
+    ]
+    assert all(np.array_equal(values[0][name], values[1][name]) for name in names)
+    assert not any(np.array_equal(values[0][name], values[2][name]) for name in names)
+    assert (first.seed, other.seed) == (0, 5)
+
+    def stems(model):
+        encoder = model.encoder
+        return [stem.weights[0].numpy() for stem in (encoder.stem_visible, encoder.stem_infrared)]
+
+    assert np.array_equal(*stems(first))
+    assert not np.array_equal(*stems(model_of(stem_init="independent")))
+
+
+def test_selection_takes_the_mean_over_modalities_of_the_chosen_accuracy():
+    logs = {
+        "val_accuracy/permutation_whole_visible": 0.2,
+        "val_accuracy/permutation_whole_infrared": 0.4,
+        "val_accuracy/permutation_stripe_visible": 0.6,
+        "val_accuracy/permutation_stripe_infrared": 0.8,
+        "val_accuracy/part_visible": 0.5,
+        "val_accuracy/part_infrared": 0.1,
+    }
+    assert selection(from_flat({}))(logs) == pytest.approx(0.3)
+    assert selection(from_flat({"select_metric": "stripe"}))(logs) == pytest.approx(0.7)
+    assert selection(from_flat({"permutation": False}))(logs) == pytest.approx(0.3)
+    assert selection(from_flat({"permutation": False}))({"loss/total": 1.0}) is None
