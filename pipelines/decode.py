@@ -28,7 +28,7 @@ def decode_pixels(encoded: tf.Tensor) -> tf.Tensor:
 
     Choice: what Pillow's `convert("RGB")` does. Transparency is dropped, not composited; CMYK and grey
     become RGB; of an animation the first frame is taken; EXIF orientation is ignored. 16-bit PNG keeps
-    the high byte.
+    the high byte, where Pillow would clip it to white.
 
     Args:
         encoded: string scalar, the bytes of a JPEG, PNG, BMP (8, 24 or 32 bits per pixel), GIF or WebP file.

@@ -79,6 +79,7 @@ def test_unknown_flag_and_stray_word_are_named():
         ({"erase_min_area": 0.5}, "erase_max_area"),
         ({"permutation": False, "part": False, "pcc": False}, "no loss"),
         ({"epochs": 5}, "warmup_epochs"),
+        ({"num_stripes": 9, "jit_compile": True}, "SciPy"),
     ],
 )
 def test_bad_settings_are_refused_by_name(changes, word):

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from flags.config import World
+from pipelines.folder import read_folder
 from pipelines.synthetic import synthesize
 
 ROOT = Path(__file__).parents[2]
@@ -32,8 +34,6 @@ def tree(tmp_path_factory):
 @pytest.fixture
 def spoiled(tree, tmp_path):
     """A copy of the tree with three unreadable training images: empty, cut short, not an image."""
-    import shutil
-
     root = tmp_path / "sysu"
     shutil.copytree(tree, root)
     identity = (root / "exp" / "train_id.txt").read_text().split(",")[0].strip().zfill(4)
@@ -83,6 +83,8 @@ def test_unreadable_images_stop_the_run_and_are_all_named(tmp_path, spoiled):
 
 
 def test_unreadable_images_can_be_skipped_and_are_listed(tmp_path, spoiled):
+    """In the directory of the run that failed on them, as its message advises."""
+    assert run(tmp_path, "--dataset=sysu", f"--data_dir={spoiled}", "--batch_size=4").returncode == 1
     done = run(
         tmp_path,
         "--dataset=sysu",
@@ -115,3 +117,19 @@ def test_stripes_that_divide_neither_image_nor_feature_map_are_refused(tmp_path,
     done = run(tmp_path, "--dataset=sysu", f"--data_dir={tree}", "--num_stripes=4")
     assert done.returncode == 1
     assert "--num_stripes=4" in done.stderr and "use one of 2, 3, 6" in done.stderr
+
+
+def test_held_out_people_of_one_modality_are_refused_before_training(tmp_path, tree):
+    root = tmp_path / "folder"
+    for modality, camera in (("visible", "cam1"), ("infrared", "cam3")):
+        for identity in sorted((tree / camera).iterdir()):
+            for image in identity.iterdir():
+                target = root / modality / identity.name / image.name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(image.read_bytes())
+    splits = read_folder(str(root), "train")
+    for identity in {sample.identity for sample in splits.validation.samples}:
+        shutil.rmtree(root / "infrared" / splits.identity_names[identity])
+    done = run(tmp_path, "--dataset=folder", f"--data_dir={root}")
+    assert done.returncode == 1
+    assert "0 infrared images were found for validation" in done.stderr

@@ -144,3 +144,10 @@ def test_start_value_with_gumbel_noise_is_that_of_the_acceptance_check(random):
     soft = sinkhorn(gumbel_noise([10, 96, 6, 6], [0, 1]), 20)
     assert 2.9 < permutation_loss(soft, permutation, "rank", "mean") < 3.9
     assert 5.0 < permutation_loss(soft, permutation, "matrix", "sum") < 6.5
+
+
+@pytest.mark.parametrize("stripes", [6, 9])
+def test_scores_that_are_not_numbers_do_not_raise(stripes):
+    """The training loop's guard has the better message."""
+    logits = tf.fill([2, stripes, stripes], float("nan"))
+    assert recover(logits).shape == (2, stripes)
