@@ -6,7 +6,10 @@ import sys
 # Level 1 hides TensorFlow's start-up notes on CPU features and absent GPUs; warnings and errors still show.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
 
-from absl import app
+try:
+    from absl import app
+except ModuleNotFoundError:
+    sys.exit("error: the packages are not installed; run `make test` once, then use .venv/bin/python main.py")
 
 from flags.definitions import USAGE, define_flags, parse_command_line, read_config
 from modes import MODES

@@ -29,10 +29,9 @@ def define_flags():
     """Register one absl flag per setting; call once, before parsing."""
     for _, entry in settings():
         default, about = entry.default, describe(entry)
-        if entry.metadata["choices"]:
-            # An enum would refuse the empty default that stands for "not chosen yet".
-            choices = list(entry.metadata["choices"]) + ([""] if default == "" else [])
-            flags.DEFINE_enum(entry.name, default, choices, about)
+        # An enum would refuse the empty default that stands for "not chosen yet"; `validate` checks it.
+        if entry.metadata["choices"] and default != "":
+            flags.DEFINE_enum(entry.name, default, list(entry.metadata["choices"]), about)
         elif isinstance(default, bool):
             flags.DEFINE_bool(entry.name, default, about)
         elif isinstance(default, int):
@@ -80,12 +79,19 @@ def read_config():
         entry.name: FLAGS[entry.name].value for _, entry in settings() if FLAGS[entry.name].present
     }
     chosen.setdefault("preset", FLAGS.preset)
-    mode, dataset = chosen.get("mode", ""), chosen.get("dataset", FLAGS.dataset)
     if not chosen.get("workdir"):
-        chosen["workdir"] = f"runs/{mode}-{dataset}-{FLAGS.preset}"
+        chosen["workdir"] = default_workdir()
     config = from_flat(chosen)
     validate(config)
     return config
+
+
+def default_workdir():
+    """A run directory that says what is in it, so that different things do not meet in one."""
+    if FLAGS.mode == "synthesize":
+        return f"runs/world-{FLAGS.world_layout}-seed{FLAGS.world_seed}"
+    split = f"{FLAGS.dataset}-trial{FLAGS.trial}" if FLAGS.dataset == "regdb" else FLAGS.dataset
+    return f"runs/{FLAGS.mode}-{split}-{FLAGS.preset}"
 
 
 def describe(entry):

@@ -88,7 +88,7 @@ def pretrain(config):
     except tf.errors.OpError as error:
         raise ValueError(f"TensorFlow stopped the run: {plain_reason(error.message)}") from error
     panels.write(rows, run.pictures)
-    summarise(config, run, rows, saving)
+    summarise(config, run, rows, saving, len(splits.validation.identities()) > 0)
     return 0
 
 

@@ -6,7 +6,7 @@ import os
 from modes.console import ProgressLine
 from pipelines import DATASETS
 from pipelines.image_store import open_store
-from pipelines.records import INFRARED, VISIBLE
+from pipelines.records import INFRARED, MODALITIES, VISIBLE
 
 NAMED = 50  # unreadable files that an error message lists
 
@@ -57,7 +57,7 @@ def open_stores(data, splits):
     stores = {}
     for split in (splits.train, splits.validation):
         for modality in (VISIBLE, INFRARED) if len(split) else ():
-            with ProgressLine("images decoded", "images") as progress:
+            with ProgressLine(f"{split.name} {MODALITIES[modality]} decoded", "images") as progress:
                 stores[split.name, modality] = open_store(
                     split.of_modality(modality),
                     data.image_height,

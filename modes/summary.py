@@ -29,7 +29,7 @@ def peak_memory_gigabytes():
     return peak * (1 if sys.platform == "darwin" else 1024) / 1e9
 
 
-def summarise(config, run, rows, saving):
+def summarise(config, run, rows, saving, identities_known):
     """Print the tables and write the same figures to summary.json.
 
     Args:
@@ -37,13 +37,15 @@ def summarise(config, run, rows, saving):
         run: `RunDirectory`.
         rows: rows of metrics.jsonl; row 0 is the first step.
         saving: `mmgl_tf.training.saving.Saving`, for the best epoch.
+        identities_known: whether held-out images are of other people than training images for sure.
     """
     chance, first, last = chance_values(config), rows[0], rows[-1]
     lines = [""]
     held_out_images = config.data.pretrain_ids == "train"
     held_out = [name for name in TITLES if f"validation/accuracy/{name}_visible" in last]
     if held_out:
-        lines.append(f"{'identities never seen, last epoch':34}{'visible':>10}{'infrared':>10}{'chance':>10}")
+        who = "identities never seen" if identities_known else "held-out images"
+        lines.append(f"{who + ', last epoch':34}{'visible':>10}{'infrared':>10}{'chance':>10}")
         for name in held_out:
             values = [last[f"validation/accuracy/{name}_{modality}"] for modality in ("visible", "infrared")]
             cells = "".join(f"{value:>10.1%}" for value in values)
@@ -66,10 +68,12 @@ def summarise(config, run, rows, saving):
         f"{2 * config.optimization.batch_size / rate:.3g} s a step, "
         f"{last['throughput/data_wait_share']:.0%} of it waiting for data",
         f"memory     {peak_memory_gigabytes():.1f} GB at most in this process",
-        f"encoder    {run.encoder_last} (best: {best})",
+        f"encoder    {run.encoder_best if saving.best_epoch else run.encoder_last} (best: {best})",
         f"pictures   {run.pictures}",
         f"curves     tensorboard --logdir {run.root}",
     ]
+    if config.run.preset == "smoke":
+        lines.append("(a smoke run is too short to learn: figures near chance are as they should be)")
     print("\n".join(lines), flush=True)
     with atomic_file(run.root / "summary.json", "w") as file:
         json.dump(

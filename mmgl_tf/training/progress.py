@@ -79,12 +79,12 @@ class Progress(keras.callbacks.Callback):
         self.stream.flush()
 
     def on_epoch_end(self, epoch, logs=None):
-        """One line with the accuracies on held-out identities."""
+        """One line with the accuracies on held-out images."""
         held_out = {name[4:]: float(value) for name, value in logs.items() if name.startswith("val_")}
         if held_out:
             figures = "  ".join(
                 f"{name.split('/')[1].replace('permutation_', '')} {value:.1%}"
                 for name, value in held_out.items()
             )
-            self.stream.write(f"  held-out identities: {figures}\n")
+            self.stream.write(f"  held out: {figures}\n")
             self.stream.flush()

@@ -93,6 +93,12 @@ class RunDirectory:
             ValueError: the directory holds a run with other decisive settings and --force is not given, or
                 another process is at work in it.
         """
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ValueError(
+                f"--workdir={self.root} cannot be made ({error.strerror}); choose a place you may write to"
+            ) from error
         self._lock()
         new = to_flat(config)
         if self.config_path.exists():
@@ -119,7 +125,6 @@ class RunDirectory:
         """Keep other processes out until this one ends, however it ends."""
         if fcntl is None:
             return
-        self.root.mkdir(parents=True, exist_ok=True)
         # The open file is the lock; it must live as long as the process does.
         self.lock = open(self.root / "run.lock", "w")  # noqa: SIM115
         try:

@@ -18,7 +18,7 @@ PANELS = (
     ("Whole permutation right", "share", ("accuracy/permutation_whole",)),
     ("Stripe in its place", "share", ("accuracy/permutation_stripe",)),
     ("Part named right", "share", ("accuracy/part",)),
-    ("Soft neighbours: mass on the same ...", "share", ("matching/part_mass", "matching/slot_mass")),
+    ("Soft neighbours: same part, same slot", "share", ("matching/part_mass", "matching/slot_mass")),
     ("Soft neighbours: identity lift", "free", ("matching/identity_lift",)),
     ("Embedding: standard deviation", "zero", ("embedding/std",)),
     ("Embedding: effective rank", "zero", ("embedding/effective_rank",)),
@@ -171,7 +171,9 @@ def _draw(axes, title, start, lines, chances, legend):
     if start == "share":
         axes.set_ylim(-0.03, 1.03)
     elif start == "zero":
-        axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
+        # Reading the limits lets Matplotlib settle the top, margin included, before the bottom is moved.
+        low, high = axes.get_ylim()
+        axes.set_ylim(min(0.0, low), high + 0.05 * (high - low) + 0.02 * abs(high))
     bad = sum(int((~np.isfinite(values)).sum()) for *_, values in lines)
     note = f" ({bad} value{'s' if bad > 1 else ''} not finite)" if bad else ""
     axes.set_xlabel(f"epoch{note}", fontsize=10, color="#d73027" if bad else "black")

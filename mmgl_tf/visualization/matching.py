@@ -5,20 +5,18 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-BODY_PARTS = ("head", "chest", "waist", "thighs", "shins", "feet")
-
 
 def stripe_names(num_stripes):
-    """Names of the stripes of an upright person, e.g. "0 head" .. "5 feet" for six stripes.
+    """Names of the stripes: numbers from the top, the ends in words.
+
+    Not body parts: where the head is depends on the crop, and the topmost stripe is often above it.
 
     Args:
-        num_stripes: N. Body parts are named only for N = 6, the paper's value; else "0 top" .. "N-1 bottom".
+        num_stripes: N.
 
     Returns:
-        List of N strings.
+        List of N strings, "0 top" .. "5 bottom" for six stripes.
     """
-    if num_stripes == len(BODY_PARTS):
-        return [f"{index} {part}" for index, part in enumerate(BODY_PARTS)]
     ends = {0: "0 top", num_stripes - 1: f"{num_stripes - 1} bottom"}
     return [ends.get(index, str(index)) for index in range(num_stripes)]
 

@@ -71,7 +71,9 @@ def augmented_batch(visible, infrared, permutation=None, *, mean, std, max_pairs
     label = 84
     rows, per_row = _balance(shown, (MAX_WIDTH - 2 * Sheet.margin - label + 8) // (width + 8))
     pair_height = 2 * (IMAGE_PIXELS + caption) + GAP
-    notes = [f"The first {shown} of {batch} pairs; a pair is two draws, not one person."]
+    notes = [
+        f"The first {shown} of {batch} pairs; a pair is two draws, not one person. Plain boxes: erased, mean colour."
+    ]
     if permutation is not None:
         notes.append("Stripes put back; the network sees them in the order written below each image.")
     sheet = Sheet(

@@ -12,17 +12,17 @@ from .tubes import capsule, ellipse, profile
 _FALLING = {"long": 0.215, "bob": 0.115}
 # How far down the forehead (0 crown, 1 chin) the hair reaches in front, and at the sides and back.
 _HAIRLINE = {
-    "short": (0.25, 0.8),
-    "parted": (0.27, 0.78),
+    "short": (0.25, 0.9),
+    "parted": (0.27, 0.9),
     "cropped": (0.2, 0.7),
     "bald": (-1.0, -1.0),
     "long": (0.24, 1.1),
     "bob": (0.3, 1.0),
     "ponytail": (0.22, 0.8),
     "bun": (0.22, 0.78),
-    "curly": (0.28, 0.75),
-    "cap": (0.3, 0.74),
-    "beanie": (0.3, 0.74),
+    "curly": (0.28, 0.9),
+    "cap": (0.3, 0.94),
+    "beanie": (0.3, 0.94),
     "hood": (0.25, 0.8),
 }
 

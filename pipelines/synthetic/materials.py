@@ -81,16 +81,20 @@ def _jittered(dice, palette, sd=0.035):
     return tuple(channel + common + dice.normal(0, sd * 0.5) for channel in (red, green, blue))
 
 
-def draw_garment(dice, warmth=0.5):
+def draw_garment(dice, warmth=0.5, unlike=None):
     """Cloth of any colour; infrared reflectance is uniform on .12 .. .88 whatever the colour.
 
     Args:
         dice: a `Dice`.
         warmth: mean thermal value, 0..1: thin cloth lets more of the body's warmth through.
+        unlike: a `Material` whose colour this one must not come near: the wearer's skin, or trousers of its
+            colour would look like none.
     """
-    return _material(
-        _jittered(dice, _GARMENT_COLOURS), dice.uniform(0.12, 0.88), warmth + dice.uniform(-0.13, 0.13)
-    )
+    for _ in range(12):
+        colour = _jittered(dice, _GARMENT_COLOURS)
+        if unlike is None or float(np.abs(np.float32(colour) - unlike.visible.ravel()).max()) > 0.25:
+            break
+    return _material(colour, dice.uniform(0.12, 0.88), warmth + dice.uniform(-0.13, 0.13))
 
 
 def draw_second_tone(dice, first):

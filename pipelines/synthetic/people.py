@@ -109,9 +109,9 @@ class Person:
 _WARMTH = {"tee": 0.66, "long": 0.58, "jacket": 0.46, "coat": 0.38, "vest": 0.44}
 
 
-def _draw_garment(dice, kinds, pattern_kinds, camouflage):
+def _draw_garment(dice, kinds, pattern_kinds, camouflage, skin):
     kind = dice.pick(kinds)
-    first = draw_garment(dice, _WARMTH.get(kind, 0.54))
+    first = draw_garment(dice, _WARMTH.get(kind, 0.54), unlike=skin)
     second = draw_second_tone(dice, first)
     return Garment(kind, first, second, draw_pattern(dice, pattern_kinds, camouflage))
 
@@ -147,16 +147,17 @@ def draw_person(seed, identity):
         "toe_out": dice.uniform(-0.05, 0.3),
     }
     hair_kind = dice.pick(HAIR_KINDS)
-    hat = draw_garment(dice, 0.4)
-    upper = _draw_garment(dice, UPPER_GARMENTS, UPPER_KINDS, camouflage)
-    lower = _draw_garment(dice, LOWER_GARMENTS, LOWER_KINDS, camouflage)
+    skin = draw_skin(dice)
+    hat = draw_garment(dice, 0.4, unlike=skin)
+    upper = _draw_garment(dice, UPPER_GARMENTS, UPPER_KINDS, camouflage, skin)
+    lower = _draw_garment(dice, LOWER_GARMENTS, LOWER_KINDS, camouflage, skin)
     if lower.kind in ("skirt", "long_skirt") and lower.pattern.kind == "knee_patch":
         lower = Garment(lower.kind, lower.first, lower.second, PLAIN)
-    shoes = draw_garment(dice, 0.3)
+    shoes = draw_garment(dice, 0.3, unlike=skin)
     bag = draw_garment(dice, 0.14)
     return Person(
         **body,
-        skin=draw_skin(dice),
+        skin=skin,
         hair_kind=hair_kind,
         hair=draw_hair(dice),
         hat=hat,

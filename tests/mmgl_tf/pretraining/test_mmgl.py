@@ -1,4 +1,4 @@
-"""Acceptance checks of the whole model on small images (spec A11)."""
+"""Acceptance checks of the whole model on small images."""
 
 import dataclasses
 
@@ -45,7 +45,7 @@ def terms_of(model, batch, seed=(3, 0)):
 
 def test_losses_start_where_a_network_that_knows_nothing_must():
     terms, measures = terms_of(make_model(), make_batch())
-    # 5 for a uniform soft permutation; Gumbel noise of scale 1 adds about one (spec/world.md saw 5.96).
+    # 5 for a uniform soft permutation; Gumbel noise of scale 1 adds about one.
     assert 5.0 < terms["permutation"] < 6.6
     assert terms["part"] == pytest.approx(np.log(6), rel=0.1)
     assert 0.5 * np.log(6 * PAIRS) < terms["cycle_contrast"] < 1.05 * np.log(6 * PAIRS)
@@ -55,7 +55,7 @@ def test_losses_start_where_a_network_that_knows_nothing_must():
 
 
 def test_the_model_learns_a_few_images_by_heart():
-    """A11: 8 + 8 images, fixed permutations: rank loss < .05, all permutations right (300 steps allowed)."""
+    """8 + 8 images, fixed permutations: rank loss < .05, all permutations right (300 steps allowed)."""
     model = make_model()
     batch = make_batch()
     data = tf.data.Dataset.from_tensors(batch).repeat()
@@ -95,7 +95,7 @@ def test_a_two_stream_encoder_knows_the_modality_and_a_one_stream_does_not():
 
 
 def test_mixed_precision_gives_the_same_losses():
-    """A11: within one percent, same weights and noise; heads and losses stay float32."""
+    """Within one percent, same weights and noise; heads and losses stay float32."""
     batch = make_batch(pairs=16)
     exact = make_model()
     reference, _ = terms_of(exact, batch)
