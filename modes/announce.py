@@ -69,6 +69,10 @@ def announce(config, splits, stores, model, training):
             f"XLA {'on' if optimization.jit_compile else 'off'}",
         )
     )
+    if not devices and config.network.backbone in ("resnet34", "resnet50"):
+        lines.append(
+            ("note", "without a GPU this network takes many seconds a step; --preset=demo is for CPUs")
+        )
     first = training.first_step
     lines.append(
         ("resume", f"from step {first} of {training.total_steps}" if first else "no, from the start")

@@ -72,7 +72,8 @@ def augmented_batch(visible, infrared, permutation=None, *, mean, std, max_pairs
     rows, per_row = _balance(shown, (MAX_WIDTH - 2 * Sheet.margin - label + 8) // (width + 8))
     pair_height = 2 * (IMAGE_PIXELS + caption) + GAP
     notes = [
-        f"The first {shown} of {batch} pairs; a pair is two draws, not one person. Plain boxes: erased, mean colour."
+        f"The first {shown} of {batch} pairs; a pair is two draws, not one person. "
+        "Plain boxes are erased: they have the mean colour."
     ]
     if permutation is not None:
         notes.append("Stripes put back; the network sees them in the order written below each image.")
