@@ -7,7 +7,7 @@ DEMO_DIR ?= runs/demo
 .PHONY: help demo smoke test test-slow lint format bench clean
 
 help:
-	@echo "make demo       draw the world, pre-train MMGL on it, print the result (about six minutes on 2 cores)"
+	@echo "make demo       draw the world, pre-train MMGL on it, print the result (about five minutes on 2 cores)"
 	@echo "make smoke      the same path in about a minute, to see that the installation works"
 	@echo "make test       unit and end-to-end tests"
 	@echo "make test-slow  the long tests as well (kills and resumes, full-size network)"
