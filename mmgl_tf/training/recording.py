@@ -14,7 +14,7 @@ class Recording(keras.callbacks.Callback):
     Row 0 holds the losses of the very first step and the probe's look at the untrained network, the start
     that later rows are compared with.
     Names are slash-grouped and stable: loss/*, accuracy/*, validation/*, embedding/*, matching/*,
-    sinkhorn/*, throughput/*, learning_rate.
+    sinkhorn/*, probe/*, throughput/*, learning_rate.
 
     Args:
         run: `RunDirectory`.
