@@ -69,7 +69,7 @@ def open_stores(data, splits):
                 )
     for split in (splits.train, splits.validation):
         found = {modality: len(split.of_modality(modality)) for modality in (VISIBLE, INFRARED)}
-        if len(split) and not all(found.values()):
+        if (len(split) or split is splits.train) and not all(found.values()):
             raise ValueError(
                 f"{found[VISIBLE]} visible and {found[INFRARED]} infrared images were found for "
                 f"{split.name}; both modalities are needed. "
