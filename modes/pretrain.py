@@ -87,6 +87,10 @@ def pretrain(config):
         ) from error
     except tf.errors.OpError as error:
         raise ValueError(f"TensorFlow stopped the run: {plain_reason(error.message)}") from error
+    if not rows:
+        raise ValueError(
+            f"the run is complete, but {run.metrics_path} is missing, so there is nothing to show"
+        )
     panels.write(rows, run.pictures)
     summarise(config, run, rows, saving, len(splits.validation.identities()) > 0)
     return 0

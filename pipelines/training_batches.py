@@ -1,7 +1,6 @@
 """The training batch of a step, in NumPy: a pure function of the step, whatever the number of threads."""
 
 import functools
-import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,6 +11,7 @@ from flags.config import Augmentation
 from pipelines.augmix import augmix, draws_per_image, plan_augmix
 from pipelines.batch_slots import SlotWriter
 from pipelines.buffer_pool import BufferPool
+from pipelines.cores import available_cores
 from pipelines.crop_flip_erase import (
     DRAWS_PER_CROP,
     DRAWS_PER_ERASE,
@@ -202,13 +202,6 @@ class TrainingBatches:
 def _run(jobs):
     for augment, store, index, row in jobs:
         augment(store[index], row)
-
-
-def available_cores() -> int:
-    """Cores that this process may use, which in a container are fewer than the machine has."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def image_size(visible_store, infrared_store) -> tuple[int, int]:

@@ -39,9 +39,10 @@ class NonFiniteGuard(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         """Check the step that just ended."""
-        values = {name: float(value) for name, value in logs.items()}
-        if math.isfinite(values["loss/total"]) and math.isfinite(values["gradient/norm"]):
+        # Whatever is wrong reaches these two; the others are fetched from the device only to be named.
+        if math.isfinite(float(logs["loss/total"])) and math.isfinite(float(logs["gradient/norm"])):
             return
+        values = {name: float(value) for name, value in logs.items()}
         bad = [name for name, value in values.items() if not math.isfinite(value) and name != "loss/total"]
         good = self.checkpoints.paths()
         kept = f"The last good checkpoint is {good[-1]}." if good else "No checkpoint had been saved yet."

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import cv2
 
+from pipelines.cores import available_cores
+
 from .draw import draw_image
 from .layouts import all_images, write_lists
 from .spec import WorldSpec
@@ -86,7 +88,7 @@ def write_world(spec, directory, processes=None, progress=None):
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
     try:
-        count = _draw_all(spec, partial, processes or _usable_cores(), progress)
+        count = _draw_all(spec, partial, processes or available_cores(), progress)
         write_lists(spec, partial)
         (partial / "world.json").write_text(json.dumps({**spec.as_dict(), "images": count}, indent=2) + "\n")
         _move(spec, partial, directory)
@@ -188,12 +190,6 @@ def _move(spec, partial, directory):
             raise
     finally:
         shutil.rmtree(replaced, ignore_errors=True)
-
-
-def _usable_cores():
-    if hasattr(os, "sched_getaffinity"):  # not everywhere
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _draw_all(spec, root, processes, progress):

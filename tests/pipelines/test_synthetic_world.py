@@ -5,6 +5,7 @@ import cv2
 import numpy as np
 import pytest
 from scipy.io import loadmat
+from small_world import REGDB, SPEC
 
 from flags.config import Data, World
 from pipelines.synthetic import (
@@ -19,17 +20,6 @@ from pipelines.synthetic import (
 from pipelines.synthetic import spec as spec_module
 from pipelines.synthetic.layouts import regdb_trial, split_identities
 from pipelines.synthetic.write import read_spec
-
-SPEC = WorldSpec(
-    seed=1,
-    train_identities=5,
-    validation_identities=2,
-    test_identities=3,
-    frames=2,
-    infrared_train_frames=3,
-    height=48,
-)
-REGDB = WorldSpec(**{**vars(SPEC), "layout": "regdb"})
 
 
 @pytest.fixture(scope="module")

@@ -8,25 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from small_world import SPEC
 
 from pipelines.synthetic import (
     WorldError,
-    WorldSpec,
     write_world,
 )
 from pipelines.synthetic import spec as spec_module
 from pipelines.synthetic import write as write_module
-
-SPEC = WorldSpec(
-    seed=1,
-    train_identities=5,
-    validation_identities=2,
-    test_identities=3,
-    frames=2,
-    infrared_train_frames=3,
-    height=48,
-)
-REGDB = WorldSpec(**{**vars(SPEC), "layout": "regdb"})
 
 
 def tree_hash(root):
