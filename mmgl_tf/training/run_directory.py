@@ -125,10 +125,10 @@ class RunDirectory:
         """Keep other processes out until this one ends, however it ends."""
         if fcntl is None:
             return
-        # The open file is the lock; it must live as long as the process does.
-        self.lock = open(self.root / "run.lock", "w")  # noqa: SIM115
+        # A bare descriptor, never closed: the lock must live as long as the process does.
+        lock = os.open(self.root / "run.lock", os.O_CREAT | os.O_RDWR, 0o666)
         try:
-            fcntl.lockf(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             if error.errno not in (errno.EAGAIN, errno.EACCES):
                 return  # A file system without locks; two runs in one directory are then the user's to avoid.
