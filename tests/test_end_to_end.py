@@ -67,6 +67,7 @@ def run_and_signal(workdir, cache, step, signum, *flags):
         seen += line.startswith("epoch ")
         if line.startswith("epoch ") and seen == step:
             process.send_signal(signum)
+    process.stdout.close()
     return process.wait(timeout=60), "".join(lines)
 
 

@@ -89,5 +89,5 @@ def test_a_second_process_in_the_same_directory_is_refused(tmp_path):
     with pytest.raises(ValueError, match="another process is at work"):
         run.claim(from_flat({}))
     first.kill()
-    first.wait()
+    first.communicate()
     run.claim(from_flat({}))
