@@ -44,18 +44,22 @@ def draw_identities(spec, root, identities, drawn):
     images = all_images(spec)
     folders = set()
     for identity in identities:
-        if not Path(root).is_dir():  # swept away: whoever started this process is gone
-            raise FileNotFoundError(f"{root} is not there any more, so drawing into it ends.")
         for name, camera, frame in images[identity]:
             path = Path(root) / name
             if path.parent not in folders:
-                path.parent.mkdir(parents=True, exist_ok=True)
+                _make_folder(Path(root), path.parent)
                 folders.add(path.parent)
             pixels = cv2.cvtColor(draw_image(spec, identity, camera, frame), cv2.COLOR_RGB2BGR)
             # Encoded here and written by Python: OpenCV's own writer says nothing when the disk is full.
             _, encoded = cv2.imencode(path.suffix, pixels, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
             path.write_bytes(encoded.tobytes())
         drawn(len(images[identity]))
+
+
+def _make_folder(root, folder):
+    """Makes a folder below `root`, but not `root`: where that was swept away, the parent process is gone."""
+    for path in [*reversed(folder.relative_to(root).parents), folder.relative_to(root)][1:]:
+        (root / path).mkdir(exist_ok=True)
 
 
 def write_world(spec, directory, processes=None, progress=None):
@@ -163,7 +167,20 @@ def _sweep(directory):
     for path in directory.parent.glob(f".{directory.name}.*-*"):
         pid = path.name.rpartition("-")[2]
         if path.is_dir() and pid.isdigit() and not _is_running(int(pid)):
-            shutil.rmtree(path, ignore_errors=True)
+            _remove_from_under_orphans(path)
+
+
+def _remove_from_under_orphans(path, patience_seconds=10.0):
+    """Removes a directory in which a killed run's drawing processes may still be at work.
+
+    They end when they next report to the dead parent, an identity later at most; until then they may put a
+    file into a folder that is just being emptied.
+    """
+    deadline = time.monotonic() + patience_seconds
+    while path.exists() and time.monotonic() < deadline:
+        shutil.rmtree(path, ignore_errors=True)
+        if path.exists():
+            time.sleep(0.05)
 
 
 def _is_running(pid):
