@@ -14,9 +14,9 @@ class Data:
     )
     data_dir: str = setting("", "root of the data set (not needed for synthetic)", resumable=True)
     trial: int = setting(1, "RegDB's split", low=1, high=10)
-    pretrain_ids: str = setting(
+    train_ids: str = setting(
         "trainval",
-        "identities to pre-train on; train holds the validation identities out for model selection",
+        "identities to train on; train holds the validation identities out for model selection",
         choices=("train", "trainval"),
         paper="trainval (inferred)",
     )

@@ -6,7 +6,7 @@ PAPER = {}
 # One small network on the drawn world: what docs/choices.md calls the demo recipe. 96 x 48 pixels give the
 # feature map six rows, one a stripe; the padding shrinks with the image (10 of 288 pixels -> 4 of 96).
 DEMO = {
-    "pretrain_ids": "train",
+    "train_ids": "train",
     "image_height": 96,
     "image_width": 48,
     "pad_pixels": 4,

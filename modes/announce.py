@@ -17,7 +17,7 @@ def announce(config, splits, stores, model, training):
     """
     optimization, data = config.optimization, config.data
     lines = [("run", f"{config.run.mode} MMGL, seed {config.run.seed}, preset {config.run.preset}")]
-    lines.append(("data", f"{splits.name} in {splits.root}, --pretrain_ids={data.pretrain_ids}"))
+    lines.append(("data", f"{splits.name} in {splits.root}, --train_ids={data.train_ids}"))
     for split in splits.splits():
         if len(split):
             cameras = {VISIBLE: [], INFRARED: []}

@@ -74,7 +74,7 @@ def open_stores(data, splits):
                 f"{found[VISIBLE]} visible and {found[INFRARED]} infrared images were found for "
                 f"{split.name}; both modalities are needed. "
                 + (
-                    "--pretrain_ids=trainval holds nothing out."
+                    "--train_ids=trainval holds nothing out."
                     if split.name == "validation"
                     else "`python main.py --mode=check_data` shows what was found where."
                 )

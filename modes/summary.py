@@ -41,7 +41,7 @@ def summarise(config, run, rows, saving, identities_known):
     """
     chance, first, last = chance_values(config), rows[0], rows[-1]
     lines = [""]
-    held_out_images = config.data.pretrain_ids == "train"
+    held_out_images = config.data.train_ids == "train"
     held_out = [name for name in TITLES if f"validation/accuracy/{name}_visible" in last]
     if held_out:
         who = "identities never seen" if identities_known else "held-out images"
@@ -52,7 +52,7 @@ def summarise(config, run, rows, saving, identities_known):
             lines.append(f"{TITLES[name]:34}{cells}{chance[f'accuracy/{name}']:>10.2%}")
     elif not held_out_images:
         lines.append(
-            "no identities were held out (--pretrain_ids=train does), so there is no accuracy on unseen ones"
+            "no identities were held out (--train_ids=train does), so there is no accuracy on unseen ones"
         )
     lines += ["", f"{'loss':34}{'first step':>10}{'last epoch':>12}{'chance':>10}"]
     for name in (name for name in TERMS if f"loss/{name}" in last):

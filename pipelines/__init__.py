@@ -20,8 +20,8 @@ def _synthetic(data: Data, world: World) -> DatasetSplits:
 
 
 DATASETS: dict[str, Callable[[Data, World], DatasetSplits]] = {
-    "sysu": lambda data, world: read_sysu(data.data_dir, data.pretrain_ids),
-    "regdb": lambda data, world: read_regdb(data.data_dir, data.trial, data.pretrain_ids),
-    "folder": lambda data, world: read_folder(data.data_dir, data.pretrain_ids),
+    "sysu": lambda data, world: read_sysu(data.data_dir, data.train_ids),
+    "regdb": lambda data, world: read_regdb(data.data_dir, data.trial, data.train_ids),
+    "folder": lambda data, world: read_folder(data.data_dir, data.train_ids),
     "synthetic": _synthetic,
 }

@@ -12,20 +12,20 @@ TREE = """  DIR/visible/*.jpg                 images of people, cut out; or, whe
   DIR/infrared/*.jpg                DIR/visible/<identity>/*.jpg and DIR/infrared/<identity>/*.jpg"""
 
 
-def read_folder(root: str, pretrain_ids: str = "trainval", name: str = "folder") -> DatasetSplits:
+def read_folder(root: str, train_ids: str = "trainval", name: str = "folder") -> DatasetSplits:
     """Reads `root`/visible and `root`/infrared.
 
     Images lie either directly there (nobody is identified) or in one sub-directory per identity, where
     deeper directories are allowed and ignored. A directory name is one identity in both modalities; its
     number is its rank among all names. Cameras are unknown. There are no test images.
 
-    Choice: with pretrain_ids="train" a tenth is held out for validation (VALIDATION_SHARE, by hash): of
+    Choice: with train_ids="train" a tenth is held out for validation (VALIDATION_SHARE, by hash): of
     the identities, or of each modality's images where there are none (by path below `root`; pictures of
     one walk may then be on both sides). With "trainval" everything is trained on.
 
     Args:
         root: directory that holds visible and infrared.
-        pretrain_ids: "train" or "trainval".
+        train_ids: "train" or "trainval".
         name: name of the data set in messages.
 
     Returns:
@@ -36,8 +36,8 @@ def read_folder(root: str, pretrain_ids: str = "trainval", name: str = "folder")
         FileNotFoundError: `root` is no such tree.
         ValueError: visible or infrared holds no image.
     """
-    if pretrain_ids not in ("train", "trainval"):
-        raise ValueError(f"pretrain_ids is {pretrain_ids!r}, expected 'train' or 'trainval'.")
+    if train_ids not in ("train", "trainval"):
+        raise ValueError(f"train_ids is {train_ids!r}, expected 'train' or 'trainval'.")
     require_tree(root, MODALITIES, TREE, name)
     files = {m: image_files_below(os.path.join(root, MODALITIES[m])) for m in (VISIBLE, INFRARED)}
     for modality, found in files.items():
@@ -60,7 +60,7 @@ def read_folder(root: str, pretrain_ids: str = "trainval", name: str = "folder")
         for modality in (VISIBLE, INFRARED)
         for file in files[modality]
     )
-    validated = _validation_samples(samples, identity_names, root) if pretrain_ids == "train" else set()
+    validated = _validation_samples(samples, identity_names, root) if train_ids == "train" else set()
     return DatasetSplits(
         name=name,
         root=root,

@@ -34,7 +34,7 @@ PUBLISHED = {
 
 
 def read_regdb(
-    root: str, trial: int = 1, pretrain_ids: str = "trainval", name: str = "regdb"
+    root: str, trial: int = 1, train_ids: str = "trainval", name: str = "regdb"
 ) -> DatasetSplits:
     """Reads one of the ten random splits of a tree in RegDB's layout.
 
@@ -42,14 +42,14 @@ def read_regdb(
     all trials; the lists' labels count the identities of one list and are only checked against it. The
     images have no camera. Trials differ in their training identities, so results are averaged over runs.
 
-    Choice: RegDB has no validation identities. With pretrain_ids="train", a fifth of the training
+    Choice: RegDB has no validation identities. With train_ids="train", a fifth of the training
     identities is held out (VALIDATION_SHARE; by hash of trial and identity, so that a trial always holds
     out the same ones); with "trainval" all of them are trained on and the validation split is empty.
 
     Args:
         root: directory that holds Visible, Thermal and idx.
         trial: number of the split, 1 to 10.
-        pretrain_ids: "train" or "trainval".
+        train_ids: "train" or "trainval".
         name: name of the data set in messages; published numbers and terms are given for "regdb" only.
 
     Returns:
@@ -62,8 +62,8 @@ def read_regdb(
         FileNotFoundError: `root` is no such tree.
         ValueError: no line of a list can be read, or training and test lists share identities.
     """
-    if pretrain_ids not in ("train", "trainval"):
-        raise ValueError(f"pretrain_ids is {pretrain_ids!r}, expected 'train' or 'trainval'.")
+    if train_ids not in ("train", "trainval"):
+        raise ValueError(f"train_ids is {train_ids!r}, expected 'train' or 'trainval'.")
     files = {
         (part, modality): f"idx/{part}_{SPELLING[modality]}_{trial}.txt"
         for part in ("train", "test")
@@ -80,7 +80,7 @@ def read_regdb(
 
     trained = samples["train", VISIBLE] + samples["train", INFRARED]
     validated: set[int] = set()
-    if pretrain_ids == "train":
+    if train_ids == "train":
         validated = held_out({s.identity for s in trained}, VALIDATION_SHARE, f"regdb trial {trial}")
     published = name == "regdb"
     return DatasetSplits(

@@ -36,20 +36,20 @@ PUBLISHED = {
 }
 
 
-def read_sysu(root: str, pretrain_ids: str = "trainval", name: str = "sysu") -> DatasetSplits:
+def read_sysu(root: str, train_ids: str = "trainval", name: str = "sysu") -> DatasetSplits:
     """Reads a tree in SYSU-MM01's layout.
 
     Cameras and identities are the names of directories. Every image of the identities in question is
     used; identities in none of the three lists are ignored (SYSU-MM01 has some).
 
-    Choice: which identities to pre-train on, `pretrain_ids`. "trainval" takes all 395 that fine-tuning
+    Choice: which identities to pre-train on, `train_ids`. "trainval" takes all 395 that fine-tuning
     uses too, so nobody is left to validate on and the validation split is empty (validating on
     identities that were trained on would measure memory). "train" holds the validation identities out.
     Test identities are in neither.
 
     Args:
         root: directory that holds cam1 ... cam6 and exp.
-        pretrain_ids: "train" or "trainval".
+        train_ids: "train" or "trainval".
         name: name of the data set in messages; published numbers and terms are given for "sysu" only.
 
     Returns:
@@ -62,8 +62,8 @@ def read_sysu(root: str, pretrain_ids: str = "trainval", name: str = "sysu") -> 
         FileNotFoundError: `root` is no such tree.
         ValueError: an identity list is malformed, lists overlap, or there is no image at all.
     """
-    if pretrain_ids not in ("train", "trainval"):
-        raise ValueError(f"pretrain_ids is {pretrain_ids!r}, expected 'train' or 'trainval'.")
+    if train_ids not in ("train", "trainval"):
+        raise ValueError(f"train_ids is {train_ids!r}, expected 'train' or 'trainval'.")
     require_tree(root, tuple(f"exp/{file}" for file in ID_LISTS.values()), TREE, name)
     lists = {kind: _read_identities(os.path.join(root, "exp", file)) for kind, file in ID_LISTS.items()}
     _require_disjoint(lists, root)
@@ -93,7 +93,7 @@ def read_sysu(root: str, pretrain_ids: str = "trainval", name: str = "sysu") -> 
             f"Expected:\n{TREE}"
         )
     problems += _incomplete_identities(lists, everything)
-    trained = lists["train"] | (lists["validation"] if pretrain_ids == "trainval" else set())
+    trained = lists["train"] | (lists["validation"] if train_ids == "trainval" else set())
     published = name == "sysu"
     return DatasetSplits(
         name=name,

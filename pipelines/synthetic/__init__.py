@@ -62,7 +62,7 @@ def read_synthetic(data, world, progress=None):
     """Reads the built-in world, and draws it first where the cache has none.
 
     Args:
-        data: a `flags.config.Data`; cache_dir, trial and pretrain_ids are used.
+        data: a `flags.config.Data`; cache_dir, trial and train_ids are used.
         world: a `flags.config.World`.
         progress: as in `write_world`.
 
@@ -72,5 +72,5 @@ def read_synthetic(data, world, progress=None):
     """
     directory = ensure_world(world, data.cache_dir, progress)
     if world.world_layout == "regdb":
-        return read_regdb(str(directory), data.trial, data.pretrain_ids, name="synthetic")
-    return read_sysu(str(directory), data.pretrain_ids, name="synthetic")
+        return read_regdb(str(directory), data.trial, data.train_ids, name="synthetic")
+    return read_sysu(str(directory), data.train_ids, name="synthetic")

@@ -49,10 +49,10 @@ def test_counts(sysu):
     assert report.problems == ()
 
 
-@pytest.mark.parametrize("pretrain_ids", ["train", "trainval"])
-def test_beside_published(sysu, pretrain_ids):
+@pytest.mark.parametrize("train_ids", ["train", "trainval"])
+def test_beside_published(sysu, train_ids):
     """The training numbers are those of train and validation identities together, whatever is held out."""
-    assert check_data(read_sysu(str(sysu), pretrain_ids)).published == (
+    assert check_data(read_sysu(str(sysu), train_ids)).published == (
         ("training visible", 24, 22258),
         ("training infrared", 12, 11909),
         ("query", 8, 3803),

@@ -192,7 +192,7 @@ def test_impossible_worlds_are_refused(change, message):
 
 def test_the_reader_draws_what_is_missing_and_reads_it(tmp_path):
     world = World(1, "sysu", 5, 2, 3, 2, 3, 48)
-    splits = read_synthetic(Data(cache_dir=str(tmp_path), pretrain_ids="train"), world)
+    splits = read_synthetic(Data(cache_dir=str(tmp_path), train_ids="train"), world)
     assert splits.name == "synthetic"
     assert not splits.published
     assert not splits.problems

@@ -53,7 +53,7 @@ def test_sample_paths_lead_to_files_of_their_identity_and_camera(tmp_path):
         open(sample.path).close()
 
 
-def test_pretrain_ids(tmp_path):
+def test_train_ids(tmp_path):
     root = write_tree(tmp_path)
     both, held = read_sysu(root, "trainval"), read_sysu(root, "train")
     assert (both.train.identities(), len(both.validation)) == ((1, 3, 12), 0)
@@ -61,7 +61,7 @@ def test_pretrain_ids(tmp_path):
     for splits in (both, held):
         seen = set(splits.train.identities()) | set(splits.validation.identities())
         assert not seen & set(splits.query.identities() + splits.gallery.identities())
-    with pytest.raises(ValueError, match="pretrain_ids is 'all', expected"):
+    with pytest.raises(ValueError, match="train_ids is 'all', expected"):
         read_sysu(root, "all")
 
 
@@ -153,5 +153,5 @@ def test_published_numbers_belong_to_the_published_data(tmp_path):
 def test_registered(tmp_path):
     from flags.config import Data, World
 
-    data = Data(dataset="sysu", data_dir=write_tree(tmp_path), pretrain_ids="train")
+    data = Data(dataset="sysu", data_dir=write_tree(tmp_path), train_ids="train")
     assert DATASETS["sysu"](data, World()).validation.identities() == (3,)
