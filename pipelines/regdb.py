@@ -33,9 +33,7 @@ PUBLISHED = {
 }
 
 
-def read_regdb(
-    root: str, trial: int = 1, train_ids: str = "trainval", name: str = "regdb"
-) -> DatasetSplits:
+def read_regdb(root: str, trial: int = 1, train_ids: str = "trainval", name: str = "regdb") -> DatasetSplits:
     """Reads one of the ten random splits of a tree in RegDB's layout.
 
     The identity of an image is the number of its directory, which is the same in both modalities and
