@@ -41,25 +41,39 @@ def fingerprint(splits):
     return digest.hexdigest()[:16]
 
 
-def open_stores(data, splits):
-    """The images of training and validation, each modality apart.
+def open_stores(data, splits, names=("train", "validation")):
+    """The images of some splits, each modality apart.
 
     Args:
         data: `flags.config.Data`.
         splits: `pipelines.records.DatasetSplits`.
+        names: which splits: "train", "validation", "query", "gallery".
 
     Returns:
-        {(split name, modality): ImageStore}; a split without images is left out.
+        {(split name, modality): ImageStore}; a split without images is left out, and so is the modality
+        that a query or gallery split lacks. Training and validation have both modalities.
 
     Raises:
-        ValueError: images are unreadable and --on_bad_image=fail; names those of all stores at once.
+        ValueError: training or validation images lack a modality, or images are unreadable and
+            --on_bad_image=fail; names those of all stores at once.
     """
+    known = {split.name: split for split in splits.splits()}
+    unknown = sorted(set(names) - set(known))
+    if unknown:
+        raise ValueError(f"there are no splits {unknown}; expected some of {sorted(known)}")
+    wanted = [known[name] for name in dict.fromkeys(names)]
+    for split in wanted:
+        if split.name in ("train", "validation"):
+            _judge_modalities(split)
     stores = {}
-    for split in (splits.train, splits.validation):
-        for modality in (VISIBLE, INFRARED) if len(split) else ():
+    for split in wanted:
+        for modality in (VISIBLE, INFRARED):
+            samples = split.of_modality(modality)
+            if not samples:
+                continue
             with ProgressLine(f"{split.name} {MODALITIES[modality]} decoded", "images") as progress:
                 stores[split.name, modality] = open_store(
-                    split.of_modality(modality),
+                    samples,
                     data.image_height,
                     data.image_width,
                     cache=data.cache,
@@ -67,18 +81,6 @@ def open_stores(data, splits):
                     on_bad_image="skip",  # Judged below, so that one message names them all.
                     progress=progress,
                 )
-    for split in (splits.train, splits.validation):
-        found = {modality: len(split.of_modality(modality)) for modality in (VISIBLE, INFRARED)}
-        if (len(split) or split is splits.train) and not all(found.values()):
-            raise ValueError(
-                f"{found[VISIBLE]} visible and {found[INFRARED]} infrared images were found for "
-                f"{split.name}; both modalities are needed. "
-                + (
-                    "--train_ids=trainval holds nothing out."
-                    if split.name == "validation"
-                    else "`python main.py --mode=check_data` shows what was found where."
-                )
-            )
     for store in stores.values():
         for note in store.notes:
             print(note)
@@ -91,3 +93,18 @@ def open_stores(data, splits):
             "Replace or remove them, or leave them out with --on_bad_image=skip."
         )
     return stores
+
+
+def _judge_modalities(split):
+    """Refuses a split of one modality; an empty one too where it is trained on."""
+    found = {modality: len(split.of_modality(modality)) for modality in (VISIBLE, INFRARED)}
+    if (len(split) or split.name == "train") and not all(found.values()):
+        raise ValueError(
+            f"{found[VISIBLE]} visible and {found[INFRARED]} infrared images were found for "
+            f"{split.name}; both modalities are needed. "
+            + (
+                "--train_ids=trainval holds nothing out."
+                if split.name == "validation"
+                else "`python main.py --mode=check_data` shows what was found where."
+            )
+        )

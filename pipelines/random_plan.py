@@ -26,6 +26,9 @@ class Stream(enum.IntEnum):
     VISIBLE_ORDER = 4
     INFRARED_ORDER = 5
     EVALUATION_STRIPES = 6
+    IDENTITY_ORDER = 7
+    VISIBLE_OF_IDENTITY = 8
+    INFRARED_OF_IDENTITY = 9
 
 
 def philox(counter, key) -> np.ndarray:

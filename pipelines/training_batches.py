@@ -2,6 +2,7 @@
 
 import functools
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import cv2
@@ -23,11 +24,13 @@ from pipelines.crop_flip_erase import (
 from pipelines.pixel_operations import Scratch
 from pipelines.random_plan import Stream, orders, uniforms
 from pipelines.records import INFRARED, MODALITIES, VISIBLE
-from pipelines.sampling import pretraining_plan, steps_in_epoch
 from pipelines.stripes import stripe_height
 
 _IMAGES = (Stream.VISIBLE_IMAGES, Stream.INFRARED_IMAGES)
 _STRIPES = (Stream.VISIBLE_STRIPES, Stream.INFRARED_STRIPES)
+
+# epoch -> (visible, infrared), integers [steps, B] each: places in the stores' `usable`.
+EpochPlan = Callable[[int], tuple[np.ndarray, np.ndarray]]
 
 
 class TrainingBatches:
@@ -35,7 +38,9 @@ class TrainingBatches:
 
     Per image: zero-pad and crop, flip, AugMix, normalise, erase, shuffle stripes. Shuffling is last, as
     a warp of shuffled stripes would leak rows across their borders and so reveal the order. Crop, flip,
-    AugMix and erasing differ between the two images of a pair; they share their order of stripes.
+    AugMix and erasing differ between the two images of a pair; they share their order of stripes. With
+    one stripe nothing is shuffled: so fine-tuning gets its images from here as well. Which images meet
+    in a step is the plan's affair, see `sampling.pretraining_plan` and `identity_sampling.identity_plan`.
 
     OpenCV and NumPy release the interpreter lock in their kernels, so plain threads over the images of a
     batch do. OpenCV's own threads are switched off for the whole process: they would fight with these.
@@ -45,19 +50,20 @@ class TrainingBatches:
             `[i] -> uint8 [H, W, 1 or 3]` that threads may read at once.
         infrared_store: likewise, with images of the same size.
         augmentation: settings.
-        num_stripes: N, must divide H.
+        num_stripes: N, must divide H; 1 = not shuffled.
         batch_size: images per modality, B.
         seed: the run's seed.
-        steps_per_epoch: length of an epoch; 0 = one pass by `epoch_by`.
-        epoch_by: "max" or "min".
+        steps_per_epoch: length of an epoch, at least 1.
+        epoch_plan: the images of an epoch's steps, a pure function epoch -> (visible, infrared), each
+            [steps_per_epoch, B], places in `usable` of the stores.
 
     Attributes:
-        steps_per_epoch: resolved length of an epoch, in steps.
+        steps_per_epoch: as given.
         image_shape: (H, W).
 
     Raises:
-        ValueError: stripes that do not divide H, a batch larger than a modality's data, stores of
-            different image sizes, an empty erasing range.
+        ValueError: stripes that do not divide H, an epoch without steps, stores of different image
+            sizes, an empty erasing range.
     """
 
     def __init__(
@@ -68,8 +74,8 @@ class TrainingBatches:
         num_stripes: int,
         batch_size: int,
         seed: int,
-        steps_per_epoch: int = 0,
-        epoch_by: str = "max",
+        steps_per_epoch: int,
+        epoch_plan: EpochPlan,
     ):
         cv2.setNumThreads(1)
         self._stores = (visible_store, infrared_store)
@@ -77,9 +83,9 @@ class TrainingBatches:
         self._num_stripes = num_stripes
         self._batch_size = batch_size
         self._seed = seed
-        numbers = [len(store.usable) for store in self._stores]
-        one_pass = steps_in_epoch(*numbers, batch_size, epoch_by)
-        self.steps_per_epoch = steps_per_epoch or one_pass
+        if steps_per_epoch < 1:
+            raise ValueError(f"steps_per_epoch is {steps_per_epoch}; expected at least 1 step in an epoch.")
+        self.steps_per_epoch = steps_per_epoch
         self.image_shape = image_size(*self._stores)
         stripe_height(self.image_shape[0], num_stripes)
         if augmentation.erase_min_area > augmentation.erase_max_area:
@@ -88,16 +94,7 @@ class TrainingBatches:
                 f"--erase_max_area={augmentation.erase_max_area}; expected min <= max."
             )
         # Bound here, not on the method: a cache on the class would keep dead stores alive.
-        self._epoch_plan = functools.lru_cache(maxsize=2)(
-            functools.partial(
-                pretraining_plan,
-                *numbers,
-                batch_size,
-                seed,
-                epoch_by=epoch_by,
-                steps_per_epoch=self.steps_per_epoch,
-            )
-        )
+        self._epoch_plan = functools.lru_cache(maxsize=2)(epoch_plan)
         self._writer = SlotWriter(self.image_shape[1])
         self._buffers = BufferPool((batch_size, *self.image_shape, 3))
         self._local = threading.local()
@@ -118,6 +115,7 @@ class TrainingBatches:
         epoch, place = divmod(int(step), self.steps_per_epoch)
         positions = place * self._batch_size + np.arange(self._batch_size)
         order = self._orders(epoch, positions)
+        chosen = self.chosen(step)
         jobs = []
         batch = []
         for modality in (VISIBLE, INFRARED):
@@ -125,8 +123,7 @@ class TrainingBatches:
             batch.append(out)
             augment = self._planned(modality, epoch, positions, order[modality], out)
             store = self._stores[modality]
-            indices = store.usable[self._epoch_plan(epoch)[modality][place]].tolist()
-            jobs += [(augment, store, index, row) for row, index in enumerate(indices)]
+            jobs += [(augment, store, index, row) for row, index in enumerate(chosen[modality].tolist())]
         if self._pool is None:
             _run(jobs)
         else:
@@ -135,6 +132,21 @@ class TrainingBatches:
             for done in [self._pool.submit(_run, share) for share in shares]:
                 done.result()
         return batch[VISIBLE], batch[INFRARED], np.concatenate(order)
+
+    def chosen(self, step: int) -> tuple[np.ndarray, np.ndarray]:
+        """Which images a global step shows.
+
+        Args:
+            step: from 0.
+
+        Returns:
+            (visible, infrared): int64 [B] each, positions in the stores.
+        """
+        epoch, place = divmod(int(step), self.steps_per_epoch)
+        plan = self._epoch_plan(epoch)
+        return tuple(
+            store.usable[indices[place]] for store, indices in zip(self._stores, plan[:2], strict=True)
+        )
 
     def _orders(self, epoch, positions):
         visible = orders(self._seed, _STRIPES[VISIBLE], epoch, positions, self._num_stripes)

@@ -8,12 +8,11 @@ import pytest
 from fake_store import BATCH, HEIGHT, STRIPES, WIDTH, FakeStore, assert_same, stores
 
 from flags.config import Augmentation
-from pipelines.build import evaluation_dataset, training_dataset
+from pipelines.build import evaluation_dataset, pretraining_batches, training_dataset
 from pipelines.data_wait import DataWait
 from pipelines.decode import normalise
 from pipelines.sampling import pretraining_plan
 from pipelines.stripes import unshuffle_stripes
-from pipelines.training_batches import TrainingBatches
 
 PLAIN = Augmentation(
     pad_pixels=0, flip_probability=0.0, augmix_modalities="none", erase_modalities="none", data_threads=1
@@ -22,7 +21,7 @@ PLAIN = Augmentation(
 
 def batches(augmentation=None, seed=0, **arguments):
     augmentation = augmentation or Augmentation(data_threads=1)
-    return TrainingBatches(*stores(), augmentation, STRIPES, BATCH, seed, **arguments)
+    return pretraining_batches(*stores(), augmentation, STRIPES, BATCH, seed, **arguments)
 
 
 def elements(first, total, threads=1, **arguments):
@@ -91,7 +90,7 @@ def test_another_seed_or_epoch_gives_other_batches():
 
 def test_without_augmentation_images_are_normalised_and_shuffled_as_planned():
     visible_store, infrared_store = stores()
-    made = TrainingBatches(visible_store, infrared_store, PLAIN, STRIPES, BATCH, seed=0)
+    made = pretraining_batches(visible_store, infrared_store, PLAIN, STRIPES, BATCH, seed=0)
     for step in (0, 6):
         visible, infrared, permutation = made(step)
         plan = pretraining_plan(22, 9, BATCH, 0, step // 5)
@@ -115,7 +114,7 @@ def test_a_pair_shares_its_order_unless_told_not_to():
 def test_crops_and_flips_differ_within_a_pair():
     same = FakeStore(40, height=96), FakeStore(40, height=96)
     settings = Augmentation(augmix_modalities="none", erase_modalities="none", data_threads=1)
-    made = TrainingBatches(*same, settings, STRIPES, 40, seed=0)
+    made = pretraining_batches(*same, settings, STRIPES, 40, seed=0)
     visible, infrared, permutation = made(0)
     columns, flips = [], []
     for images, order in ((visible, permutation[:40]), (infrared, permutation[40:])):
@@ -129,8 +128,8 @@ def test_crops_and_flips_differ_within_a_pair():
 
 def test_shuffling_comes_last():
     """With equal draws otherwise, one order of stripes or another differ in their order only."""
-    one = TrainingBatches(*stores(), Augmentation(data_threads=1), STRIPES, BATCH, 0)(1)
-    two = TrainingBatches(*stores(), Augmentation(data_threads=1), 3, BATCH, 0)(1)
+    one = pretraining_batches(*stores(), Augmentation(data_threads=1), STRIPES, BATCH, 0)(1)
+    two = pretraining_batches(*stores(), Augmentation(data_threads=1), 3, BATCH, 0)(1)
     for modality, rows in ((0, slice(0, BATCH)), (1, slice(BATCH, None))):
         np.testing.assert_array_equal(
             unshuffle_stripes(one[modality], one[2][rows]), unshuffle_stripes(two[modality], two[2][rows])
@@ -159,7 +158,7 @@ def test_augmix_acts_on_the_modalities_named_and_moves_no_other_draw():
 def test_images_that_occur_twice_are_augmented_apart():
     same = FakeStore(BATCH)
     same.images[:] = same.images[0]
-    made = TrainingBatches(same, same, Augmentation(data_threads=1), STRIPES, BATCH, 0, steps_per_epoch=2)
+    made = pretraining_batches(same, same, Augmentation(data_threads=1), STRIPES, BATCH, 0, steps_per_epoch=2)
     parts = [made(step) for step in (0, 1)]
     assert not (parts[0][2] == parts[1][2]).all(axis=1).any()
     images = [image for part in parts for image in unshuffle_stripes(np.concatenate(part[:2]), part[2])]
@@ -172,15 +171,15 @@ def test_grey_and_colour_copies_of_an_image_come_out_alike():
     colour = FakeStore(8)
     colour.images = np.repeat(grey.images, 3, axis=3)
     settings = Augmentation(data_threads=1)
-    one = TrainingBatches(grey, colour, settings, STRIPES, BATCH, 0)(0)
-    two = TrainingBatches(colour, grey, settings, STRIPES, BATCH, 0)(0)
+    one = pretraining_batches(grey, colour, settings, STRIPES, BATCH, 0)(0)
+    two = pretraining_batches(colour, grey, settings, STRIPES, BATCH, 0)(0)
     np.testing.assert_array_equal(one[0], two[0])
     np.testing.assert_array_equal(one[1], two[1])
 
 
 def test_unusable_images_are_never_read():
     bad = FakeStore(22, usable=[index for index in range(22) if index not in (0, 7, 21)])
-    made = TrainingBatches(bad, FakeStore(9), PLAIN, STRIPES, BATCH, 0)
+    made = pretraining_batches(bad, FakeStore(9), PLAIN, STRIPES, BATCH, 0)
     assert made.steps_per_epoch == 4
     for step in range(8):
         made(step)  # FakeStore refuses
@@ -204,13 +203,13 @@ def test_a_failing_image_stops_the_dataset_with_its_message():
 
 def test_bad_settings_are_refused():
     with pytest.raises(ValueError, match="5 stripes do not divide an image of 48 rows"):
-        TrainingBatches(*stores(), PLAIN, 5, BATCH, 0)
+        pretraining_batches(*stores(), PLAIN, 5, BATCH, 0)
     with pytest.raises(ValueError, match="10 infrared images, but there are only 9"):
-        TrainingBatches(*stores(), PLAIN, STRIPES, 10, 0)
+        pretraining_batches(*stores(), PLAIN, STRIPES, 10, 0)
     with pytest.raises(ValueError, match=r"--erase_min_area=0\.5 is above"):
-        TrainingBatches(*stores(), Augmentation(erase_min_area=0.5), STRIPES, BATCH, 0)
+        pretraining_batches(*stores(), Augmentation(erase_min_area=0.5), STRIPES, BATCH, 0)
     with pytest.raises(ValueError, match=r"\(96, 24\), infrared ones \(48, 24\)"):
-        TrainingBatches(FakeStore(9, height=96), FakeStore(9), PLAIN, STRIPES, BATCH, 0)
+        pretraining_batches(FakeStore(9, height=96), FakeStore(9), PLAIN, STRIPES, BATCH, 0)
     with pytest.raises(ValueError, match="start at step 9 of 8"):
         elements(9, 8)
     with pytest.raises(ValueError, match="Neither modality"):
