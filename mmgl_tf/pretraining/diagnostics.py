@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mmgl_tf.retrieval.geometry import modality_gap as modality_gap  # beside its fellows for the probe
+
 
 @dataclass(frozen=True)
 class Matching:
@@ -70,28 +72,6 @@ def effective_rank(embeddings):
     if total == 0.0:
         return 0.0
     return float(np.exp(_entropy(singular / total)))
-
-
-def modality_gap(visible, infrared):
-    """Distance between the modalities' means over the spread inside a modality.
-
-    The spread is the root mean square distance to the own mean, averaged over the modalities.
-
-    Args:
-        visible: float [M, D]; scaled to unit length first.
-        infrared: float [M', D]; the same.
-
-    Returns:
-        float, at least 0; infinite where each modality is a point of its own, 0 where all are one point.
-    """
-    visible, infrared = _unit(visible), _unit(infrared)
-    gap = np.linalg.norm(visible.mean(axis=0) - infrared.mean(axis=0))
-    spread = np.mean(
-        [np.sqrt(np.square(part - part.mean(axis=0)).sum(axis=1).mean()) for part in (visible, infrared)]
-    )
-    if spread == 0.0:
-        return float("inf") if gap > 0.0 else 0.0
-    return float(gap / spread)
 
 
 def matching(

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mmgl_tf.pretraining.diagnostics import effective_rank, embedding_std, matching, modality_gap
+from mmgl_tf.pretraining.diagnostics import effective_rank, embedding_std, matching
 
 
 @pytest.fixture
@@ -152,18 +152,3 @@ def test_effective_rank(random):
     # Singular values 3 and 1, so shares 3/4 and 1/4.
     entropy = -(0.75 * np.log(0.75) + 0.25 * np.log(0.25))
     np.testing.assert_allclose(effective_rank(np.diag([3.0, 1.0])), np.exp(entropy), rtol=1e-12)
-
-
-def test_modality_gap(random):
-    visible, infrared = random.normal(size=(40, 5)), random.normal(size=(30, 5)) + 0.7
-    means = [unit(part).mean(axis=0) for part in (visible, infrared)]
-    spreads = [
-        np.sqrt(np.mean([np.sum((vector - mean) ** 2) for vector in unit(part)]))
-        for part, mean in zip((visible, infrared), means, strict=True)
-    ]
-    expected = np.linalg.norm(means[0] - means[1]) / np.mean(spreads)
-    np.testing.assert_allclose(modality_gap(visible, infrared), expected, rtol=1e-12)
-    np.testing.assert_allclose(modality_gap(visible, 3.0 * visible), 0.0, atol=1e-12)
-    points = np.tile([1.0, 0.0], (4, 1)), np.tile([0.0, 1.0], (4, 1))
-    assert modality_gap(*points) == np.inf
-    assert modality_gap(points[0], points[0]) == 0.0
