@@ -24,6 +24,9 @@ class TorchSGD(keras.optimizers.Optimizer):
     Variables without a gradient are left alone, as in PyTorch: neither decay nor momentum moves them.
     Clipping (`global_clipnorm` and the like) acts on g, before the decay is added.
 
+    `learning_rate_multipliers` are PyTorch's parameter groups, by name: fine-tuning moves the trunk at a
+    tenth of the rate of neck and classifier. A factor multiplies lr alone, not g, v or w.
+
     Args:
         learning_rate: float or a Keras schedule.
         momentum: in [0, 1).
@@ -31,6 +34,9 @@ class TorchSGD(keras.optimizers.Optimizer):
         nesterov: see above; the paper's pre-training does without, its fine-tuning has it.
         decay_norms_and_biases: False leaves the variables named gamma, beta and bias undecayed; True, as
             PyTorch does by default and the recipe means, decays every variable.
+        learning_rate_multipliers: {how a variable's path begins: factor, at least 0}, such as
+            {"encoder/": 0.1}. The longest beginning that fits a variable wins; one that none fits has factor
+            1, unless "" is given, which fits all.
         **kwargs: of `keras.optimizers.Optimizer`, such as global_clipnorm, name, loss_scale_factor.
     """
 
@@ -41,6 +47,7 @@ class TorchSGD(keras.optimizers.Optimizer):
         weight_decay=5e-4,
         nesterov=False,
         decay_norms_and_biases=True,
+        learning_rate_multipliers=None,
         **kwargs,
     ):
         # The base class would decay on its own, decoupled, were it told of the weight decay.
@@ -51,18 +58,35 @@ class TorchSGD(keras.optimizers.Optimizer):
             )
         if weight_decay < 0.0:
             raise ValueError(f"TorchSGD got weight_decay={weight_decay}; expected at least 0, such as 5e-4.")
+        multipliers = {prefix: float(m) for prefix, m in (learning_rate_multipliers or {}).items()}
+        for prefix, factor in multipliers.items():
+            if not 0.0 <= factor < float("inf"):
+                raise ValueError(
+                    f"TorchSGD got the learning-rate multiplier {factor} for {prefix!r}; expected a finite "
+                    "number of at least 0, such as 0.1."
+                )
         self.momentum = float(momentum)
         self.coupled_weight_decay = float(weight_decay)
         self.nesterov = bool(nesterov)
         self.decay_norms_and_biases = bool(decay_norms_and_biases)
+        self.learning_rate_multipliers = multipliers
 
     def build(self, variables):
-        """Makes one velocity per variable, zero, float32 as the variables are."""
+        """Makes one velocity per variable, zero, float32 as the variables are.
+
+        Args:
+            variables: the trainable variables.
+
+        Raises:
+            ValueError: a key of `learning_rate_multipliers` fits no variable; a misspelt one would silently
+                train the trunk at the full rate.
+        """
         if self.built:
             return
         super().build(variables)
         self.velocities = self.add_optimizer_variables(variables, "velocity")
         self.decays = [self._decay_of(variable) for variable in variables]
+        self.factors = _factors(dict(self.learning_rate_multipliers), [v.path for v in variables])
 
     def _decay_of(self, variable):
         spared = not self.decay_norms_and_biases and variable.name in NORMS_AND_BIASES
@@ -74,7 +98,7 @@ class TorchSGD(keras.optimizers.Optimizer):
         Args:
             gradient: the shape of `variable`.
             variable: tf.Variable.
-            learning_rate: scalar.
+            learning_rate: scalar, before the variable's multiplier.
         """
         index = self._get_variable_index(variable)
         velocity, decay = self.velocities[index].value, self.decays[index]
@@ -85,7 +109,7 @@ class TorchSGD(keras.optimizers.Optimizer):
         tf.raw_ops.ResourceApplyMomentum(
             var=variable.handle,
             accum=velocity.handle,
-            lr=tf.cast(learning_rate, variable.dtype),
+            lr=tf.cast(learning_rate, variable.dtype) * self.factors[index],
             grad=gradient,
             momentum=tf.constant(self.momentum, variable.dtype),
             use_nesterov=self.nesterov,
@@ -98,4 +122,22 @@ class TorchSGD(keras.optimizers.Optimizer):
             "weight_decay": self.coupled_weight_decay,
             "nesterov": self.nesterov,
             "decay_norms_and_biases": self.decay_norms_and_biases,
+            "learning_rate_multipliers": dict(self.learning_rate_multipliers),
         }
+
+
+def _factors(multipliers, paths):
+    """The factor of every path: that of the longest key that it begins with, else 1."""
+    idle = [prefix for prefix in multipliers if not any(path.startswith(prefix) for path in paths)]
+    if idle:
+        layers = sorted({path.rpartition("/")[0] or path for path in paths})
+        shown = ", ".join(layers[:12]) + (f" and {len(layers) - 12} more" if len(layers) > 12 else "")
+        raise ValueError(
+            f"TorchSGD got learning-rate multipliers for {', '.join(map(repr, idle))}, which no variable's "
+            f"path begins with; expected beginnings of {shown}. Print variable.path to see the names."
+        )
+    longest_first = sorted(multipliers, key=len, reverse=True)
+    return [
+        next((multipliers[prefix] for prefix in longest_first if path.startswith(prefix)), 1.0)
+        for path in paths
+    ]
