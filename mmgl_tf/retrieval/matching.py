@@ -1,0 +1,231 @@
+"""At which places of a ranked gallery a query's own identity stands: what every retrieval metric is made of.
+
+Legend: Q queries, N gallery images, K gallery images a query is compared with, R most images of an identity.
+
+Nothing is ever put in order but values. A query's row of distances is sorted without its indices (several
+times faster than an argsort), then the distances of its own identity, few, are looked up in it by bisection:
+the number of smaller ones is the place. Only where two images are equally far does their position decide,
+and only such rows are argsorted.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from mmgl_tf.retrieval.labelled import LabelledFeatures
+
+# Bytes that `match` may hold at once for each value of its block of distances: the block, the part that
+# is compared, that part sorted, and for rows with ties the order (8), its inverse and a second round; and
+# for each image of a query's own identity.
+BYTES_PER_DISTANCE = 48
+BYTES_PER_RELEVANT = 96
+
+
+class Matches(NamedTuple):
+    """How each query fared; queries without an image of their identity in the gallery have rank -1.
+
+    Attributes:
+        rank: int64 [Q], how many came before the first image of the query's identity, or -1.
+        average_precision: float64 [Q], mean over relevant places k of (relevant up to k) / k; 0 without.
+        inverse_penalty: float64 [Q], relevant images / place of the last one (INP); 0 without.
+    """
+
+    rank: np.ndarray
+    average_precision: np.ndarray
+    inverse_penalty: np.ndarray
+
+
+class Shelf(NamedTuple):
+    """The part of a gallery that some queries are compared with, sorted by identity.
+
+    Attributes:
+        columns: int64 [K], columns of the matrix of distances, by identity, then gallery position.
+        by_position: int64 [K], the places in `columns` by gallery position.
+        identities: int64 [I], which occur, ascending.
+        starts: int64 [I], where each begins in `columns`.
+        counts: int64 [I], how many images each has.
+    """
+
+    columns: np.ndarray
+    by_position: np.ndarray
+    identities: np.ndarray
+    starts: np.ndarray
+    counts: np.ndarray
+
+
+def make_shelf(identities, kept, columns=None):
+    """Sorts a gallery by identity, once for all queries that are compared with the same images.
+
+    Args:
+        identities: int64 [N].
+        kept: int64 [K], positions in the gallery that are compared, ascending.
+        columns: int64 [N], the column of each gallery image in the matrix of distances; None = its position.
+
+    Returns:
+        A `Shelf`.
+    """
+    chosen = identities[kept]
+    order = np.argsort(chosen, kind="stable")
+    present, starts, counts = np.unique(chosen[order], return_index=True, return_counts=True)
+    positions = kept[order]
+    return Shelf(
+        positions if columns is None else columns[positions],
+        np.argsort(positions, kind="stable"),
+        present,
+        starts,
+        counts,
+    )
+
+
+def match(distances, identities, shelf, identity_once):
+    """Ranks a shelf for each query.
+
+    Equal distances are ranked by position in the gallery.
+
+    Args:
+        distances: float [Q, M], finite, smaller is nearer; `shelf.columns` points into M.
+        identities: int64 [Q], of the queries.
+        shelf: a `Shelf`.
+        identity_once: whether `rank` counts identities that came before (by their nearest image) instead of
+            images.
+
+    Returns:
+        `Matches`. Peak memory: see BYTES_PER_DISTANCE and BYTES_PER_RELEVANT.
+
+    Raises:
+        ValueError: a distance is not finite.
+    """
+    rank = np.full(len(identities), -1, np.int64)
+    precision, penalty = np.zeros((2, len(identities)))
+    if not len(shelf.columns):
+        return Matches(rank, precision, penalty)
+    group = np.minimum(np.searchsorted(shelf.identities, identities), len(shelf.identities) - 1)
+    found = np.flatnonzero(shelf.identities[group] == identities)
+    if not len(found):
+        return Matches(rank, precision, penalty)
+    rows = distances if len(found) == len(identities) else distances[found]
+    values = np.take(rows, shelf.columns, axis=1)
+    group = group[found]
+    counts = shelf.counts[group]
+    first, places, tied = _places(values, group, shelf, identity_once)
+    if len(tied):
+        ranks = _stable_ranks(values[tied], shelf.by_position)
+        first[tied], places[tied] = _places(ranks, group[tied], shelf, identity_once, places.shape[1])[:2]
+    rank[found] = first
+    upto = np.arange(1, places.shape[1] + 1)
+    shares = np.where(upto <= counts[:, None], upto / places, 0.0)
+    precision[found] = shares.sum(axis=1) / counts
+    penalty[found] = counts / places[np.arange(len(found)), counts - 1]
+    return Matches(rank, precision, penalty)
+
+
+def _places(values, group, shelf, identity_once, width=None):
+    """Places of the relevant images among `values` [q, K], as if no two values were equal.
+
+    Returns:
+        (rank int64 [q], places int64 [q, R] from 1 and ascending, rows int64 in which a relevant value is
+        not the only one of its size).
+    """
+    counts = shelf.counts[group][:, None]
+    width = width or int(counts.max())
+    offsets = np.arange(width)
+    columns = shelf.starts[group][:, None] + np.minimum(offsets, counts - 1)
+    relevant = np.take_along_axis(values, columns, axis=1)
+    relevant[offsets >= counts] = np.inf
+    relevant.sort(axis=1)
+    ordered = np.sort(values, axis=1)
+    if not (np.isfinite(ordered[:, 0]).all() and np.isfinite(ordered[:, -1]).all()):
+        raise ValueError(
+            "A distance between a query and a gallery image is not finite (NaN or infinite). Expected finite "
+            "numbers; look for a diverged network or a division by zero where the features were made."
+        )
+    smaller = _count_smaller(ordered, relevant)
+    after = np.minimum(smaller + 1, ordered.shape[1] - 1)
+    again = (np.take_along_axis(ordered, after, axis=1) == relevant) & (smaller + 1 < ordered.shape[1])
+    if identity_once:
+        # Nearest image of every identity; one number per identity and query is left to be compared.
+        nearest = np.minimum.reduceat(values, shelf.starts, axis=1)
+        first = np.count_nonzero(nearest < relevant[:, :1], axis=1)
+    else:
+        first = smaller[:, 0]
+    return first, smaller + 1, np.flatnonzero(again.any(axis=1))
+
+
+def _count_smaller(ordered, needles):
+    """How many of each row of `ordered` [q, K], ascending, are smaller than each of `needles` [q, R]."""
+    size = ordered.shape[1]
+    flat = ordered.reshape(-1)
+    row = np.arange(len(ordered))[:, None] * size - 1
+    count = np.zeros(needles.shape, np.int64)
+    step = 1 << (size.bit_length() - 1)
+    while step:
+        ahead = count + step
+        smaller = flat[row + np.minimum(ahead, size)] < needles
+        count = np.where(smaller & (ahead <= size), ahead, count)
+        step >>= 1
+    return count
+
+
+def _stable_ranks(values, by_position):
+    """`values` [q, K] replaced by their ranks 0 .. K - 1, equal ones by gallery position."""
+    order = by_position[np.argsort(values[:, by_position], axis=1, kind="stable")]
+    ranks = np.empty(values.shape, np.float64)
+    np.put_along_axis(ranks, order, np.arange(values.shape[1], dtype=np.float64)[None], axis=1)
+    return ranks
+
+
+def compared_parts(query_cameras, gallery_cameras, excluded_cameras, gallery_size):
+    """Splits queries by what they may be compared with.
+
+    Args:
+        query_cameras: int64 [Q], or None where nothing is excluded.
+        gallery_cameras: int64 [N], or None.
+        excluded_cameras: query camera -> gallery cameras whose images, of whatever identity, it never sees.
+        gallery_size: N.
+
+    Returns:
+        List of (queries int64, kept gallery positions int64), every query once.
+
+    Raises:
+        ValueError: cameras are excluded, but unknown.
+    """
+    if not excluded_cameras:
+        return [(slice(None), np.arange(gallery_size))]
+    if query_cameras is None or gallery_cameras is None:
+        raise ValueError(
+            f"excluded_cameras is {dict(excluded_cameras)}, but the cameras of queries or gallery are not "
+            "given. Pass query_cameras and gallery_cameras."
+        )
+    parts = {}
+    for camera in np.unique(query_cameras).tolist():
+        parts.setdefault(tuple(sorted(excluded_cameras.get(camera, ()))), []).append(camera)
+    return [
+        (
+            np.flatnonzero(np.isin(query_cameras, cameras)),
+            np.flatnonzero(~np.isin(gallery_cameras, excluded)),
+        )
+        for excluded, cameras in parts.items()
+    ]
+
+
+def distance_block(query: LabelledFeatures, rows, gallery: LabelledFeatures):
+    """Negative cosine similarity of some queries to a gallery: float32 [rows, N], smaller is nearer."""
+    block = query.features[rows] @ gallery.features.T
+    return np.negative(block, out=block)
+
+
+def query_blocks(queries, gallery_identities, block_bytes):
+    """Slices of queries such that matching one block takes about `block_bytes` at most; one query at least.
+
+    Args:
+        queries: Q.
+        gallery_identities: int64 [N].
+        block_bytes: bytes.
+
+    Returns:
+        List of slices that cover 0 .. Q - 1 in order.
+    """
+    largest = int(np.unique(gallery_identities, return_counts=True)[1].max(initial=0))
+    each = BYTES_PER_DISTANCE * len(gallery_identities) + BYTES_PER_RELEVANT * largest
+    rows = max(1, int(block_bytes) // max(1, each))
+    return [slice(start, min(start + rows, queries)) for start in range(0, queries, rows)]
