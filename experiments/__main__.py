@@ -1,0 +1,117 @@
+"""The command line of the experiments: `python -m experiments NAME`."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from experiments import stage_files
+from experiments.catalogue import EXPERIMENTS
+from experiments.cell import cells_of
+from experiments.estimates import Estimates, clock
+from experiments.running import Engine
+from experiments.settings import outdated, parse
+from flags.presets import PRESETS
+
+
+def main(argv=None):
+    """Run, list or show experiments.
+
+    Args:
+        argv: words of the command line without the program, or None for the process's own.
+
+    Returns:
+        Exit status.
+    """
+    arguments = _parser().parse_args(argv)
+    try:
+        return _act(arguments)
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+def _act(arguments):
+    seeds, extra = _seeds(arguments.seeds), parse(arguments.flags)
+    unknown = sorted(set(arguments.names) - set(EXPERIMENTS))
+    if unknown:
+        raise ValueError(f"unknown experiment {', '.join(unknown)}; choose from {', '.join(EXPERIMENTS)}")
+
+    def cells(name):
+        return cells_of(EXPERIMENTS[name], seeds, arguments.preset, extra, arguments.root)
+
+    if arguments.list:
+        for name in arguments.names or EXPERIMENTS:
+            try:
+                print(_listed(name, cells(name), arguments.lanes))
+            except ValueError as error:  # for one experiment only, such as stripes that do not fit
+                print(f"{name:16} cannot run with these flags: {error}")
+        return 0
+    if not arguments.names:
+        raise ValueError(f"which experiment? One or more of {', '.join(EXPERIMENTS)}, or --list")
+    _refuse_outdated([stage for name in arguments.names for cell in cells(name) for stage in cell.stages])
+    status = 0
+    if not arguments.table:
+        # One engine for all names: a pre-training that two of them need is then the first thing done.
+        stages = [stage for name in arguments.names for cell in cells(name) for stage in cell.stages]
+        status = Engine(stages, arguments.lanes, say=_say).run()
+    return status
+
+
+def _listed(name, cells, lanes):
+    """Lines about one experiment: runs in all, still to do, time."""
+    stages = list({stage.directory: stage for cell in cells for stage in cell.stages}.values())
+    left = [stage for stage in stages if stage_files.read_done(stage) is None]
+    runs = [stage for stage in stages if stage.mode != "eval"]
+    runs_left = [stage for stage in left if stage.mode != "eval"]
+    time_left = clock(Estimates(stages).left(left, [], lanes)) if left else "nothing"
+    return (
+        f"{name:16} {len(cells)} cells, {len(runs)} runs, {len(runs_left)} to do, about {time_left} left\n"
+        f"{'':16} {EXPERIMENTS[name].about}"
+    )
+
+
+def _refuse_outdated(stages):
+    """Runs of other defaults under today's names must not be mixed with today's."""
+    problems = []
+    for stage in {stage.directory: stage for stage in stages if stage.mode != "eval"}.values():
+        for setting, was, now in outdated(stage):
+            problems.append(f"  {stage.directory}: {setting} was {was!r}, is now {now!r}")
+    if problems:
+        raise ValueError(
+            "runs on disk were made with other defaults than today's:\n"
+            + "\n".join(problems)
+            + "\nDelete these directories to make them anew, or choose another --root."
+        )
+
+
+def _seeds(text):
+    """ "3" -> 0, 1, 2; "4,7" -> 4, 7."""
+    try:
+        numbers = [int(word) for word in text.split(",") if word.strip()]
+    except ValueError:
+        numbers = []
+    if not numbers or min(numbers) < 0 or (numbers == [0] and "," not in text):
+        raise ValueError(f"--seeds={text!r}; give how many (3), or which (0,4; a single one as 4,)")
+    return numbers if "," in text else range(numbers[0])
+
+
+def _say(text):
+    """Show a line now, also where the output is a file that somebody watches."""
+    print(text, flush=True)
+
+
+def _parser():
+    parser = argparse.ArgumentParser(prog="python -m experiments", description=__doc__.split("\n")[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(EXPERIMENTS))
+    parser.add_argument("--seeds", default="3", help="how many (3), or which (0,4)")
+    parser.add_argument("--lanes", type=int, default=2, help="runs at once, one core each")
+    parser.add_argument("--preset", default="demo", choices=tuple(PRESETS))
+    parser.add_argument("--root", type=Path, default=Path("runs/experiments"), help="directory of all runs")
+    parser.add_argument("--flags", default="", help='settings for every run, e.g. "--world_seed=1"')
+    parser.add_argument("--list", action="store_true", help="show the catalogue and what is left to do")
+    parser.add_argument("--table", action="store_true", help="print what is on disk, run nothing")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,220 @@
+"""The experiments, by name. Flags are those of main.py; what is not said is the preset's.
+
+The paper's numbers are per cent on SYSU-MM01, single-shot; its seeds and their spread are not known.
+"""
+
+from experiments.cell import Arm, Experiment
+
+# Table II: {method: {start: (Rank-1, Rank-10, Rank-20, mAP) of all-search, then of indoor-search}}.
+TABLE_2 = {
+    "one_stream": {
+        "random": (26.29, 67.86, 81.26, 27.28, 26.05, 72.15, 87.99, 36.24),
+        "MMGL": (52.65, 89.31, 95.00, 51.48, 55.05, 93.43, 97.02, 63.75),
+    },
+    "agw": {
+        "random": (25.47, 66.06, 80.11, 26.07, 26.38, 70.61, 86.08, 35.95),
+        "MMGL": (56.61, 90.23, 95.91, 54.50, 62.55, 94.60, 98.02, 69.62),
+    },
+}
+# Table V: (Rank-1, Rank-10, mAP) of all-search, then of indoor-search.
+TABLE_5 = {
+    "random": (25.47, 66.06, 26.07, 26.38, 70.61, 35.95),
+    "permutation": (50.99, 88.25, 49.77, 55.53, 91.29, 63.33),
+    "permutation + part": (55.57, 90.67, 53.99, 60.32, 94.41, 67.81),
+    "permutation + PCC": (55.05, 89.61, 53.05, 58.93, 93.23, 66.34),
+    "all": (56.61, 90.23, 54.50, 62.55, 94.60, 69.62),
+}
+# Tables VI to VIII: {value: (Rank-1, mAP) of all-search}; None = "fail".
+TABLE_6 = {2: (52.54, 50.77), 3: (55.09, 53.08), 6: (56.61, 54.50), 9: (55.70, 53.16), 18: None}
+TABLE_7 = {
+    0.03: (52.39, 51.21),
+    0.05: (54.11, 53.47),
+    0.07: (56.61, 54.50),
+    0.1: (55.85, 53.97),
+    0.2: (54.79, 53.91),
+    0.3: (54.03, 53.00),
+}
+TABLE_8 = {
+    0.1: (55.05, 53.15),
+    0.2: (56.61, 54.50),
+    0.3: (55.78, 53.80),
+    0.4: (54.75, 53.00),
+    0.5: (55.88, 53.56),
+    1.0: (54.03, 53.11),
+}
+FAIL = {"rank1": "fail", "mAP": "fail"}
+
+
+def both_searches(names, numbers):
+    """(all-search's numbers, then indoor-search's) -> {search: {metric: number}}."""
+    half = len(numbers) // 2
+    return {
+        "all": dict(zip(names, numbers[:half], strict=True)),
+        "indoor": dict(zip(names, numbers[half:], strict=True)),
+    }
+
+
+def table_2(method, start):
+    """Table II's numbers of a method and a start, where the table has them."""
+    numbers = TABLE_2.get(method, {}).get(start)
+    return both_searches(("rank1", "rank10", "rank20", "mAP"), numbers) if numbers else {}
+
+
+def table_5(row):
+    """Table V's numbers of a row, where the table has it."""
+    numbers = TABLE_5.get(row)
+    return both_searches(("rank1", "rank10", "mAP"), numbers) if numbers else {}
+
+
+def start_against_start(method, pretrain):
+    """Random, MMGL, and random given the pre-training's time, all with one method."""
+    chosen = {"method": method}
+    return Experiment(
+        f"Does pre-training help {method}? Equal steps of fine-tuning (rows 1, 2), equal compute (2, 3).",
+        (
+            Arm("random", None, chosen, paper=table_2(method, "random")),
+            Arm("MMGL", pretrain, chosen, paper=table_2(method, "MMGL")),
+            Arm("random, time of pre-training added", None, chosen, partner="MMGL", spends=pretrain),
+        ),
+        reference="random",
+        paper=f"Table II, {method} on SYSU-MM01" if method in TABLE_2 else "",
+    )
+
+
+def two_starts(name, finetune):
+    """Random and MMGL with the same fine-tuning; MMGL is compared with that random."""
+    return (
+        Arm(f"random, {name}", None, finetune),
+        Arm(f"MMGL, {name}", {}, finetune, partner=f"random, {name}"),
+    )
+
+
+def sweep(setting, numbers, everywhere=None):
+    """An arm for each value of a pre-training setting, with the paper's Rank-1 and mAP beside it."""
+    everywhere = everywhere or {}
+    return tuple(
+        Arm(
+            f"{setting} {value}",
+            {setting: value} | everywhere,
+            everywhere,
+            paper={"all": dict(zip(("rank1", "mAP"), pair, strict=True)) if pair else FAIL},
+        )
+        for value, pair in numbers.items()
+    )
+
+
+def head_arms():
+    """PCC's head in four forms, with PCC and, as its partner, without."""
+    arms = []
+    for shared in (True, False):
+        for norm in (False, True):
+            head = {"pcb_shared": shared, "pcb_bn": norm}
+            name = f"{'shared' if shared else 'unshared'} {'with' if norm else 'without'} BN"
+            arms.append(Arm(f"{name}, no PCC", head | {"pcc": False}))
+            arms.append(Arm(f"{name}, PCC", head, partner=f"{name}, no PCC"))
+    return tuple(arms)
+
+
+EXPERIMENTS = {
+    "demo": Experiment(
+        "One seed of the main comparison; `make demo` prints it.",
+        start_against_start("two_stream", {}).arms,
+        reference="random",
+        max_seeds=1,
+    ),
+    "main": start_against_start("two_stream", {}),
+    "main_one_stream": start_against_start("one_stream", {"stream": "one"}),
+    "main_agw": start_against_start("agw", {}),
+    "trunk_rate": Experiment(
+        "Learning rate of the trunk over that of the heads; the baselines' code has 0.1.",
+        tuple(
+            arm
+            for rate in (0.1, 1.0)
+            for arm in two_starts(f"trunk x{rate:g}", {"method": "two_stream", "trunk_lr_multiplier": rate})
+        ),
+    ),
+    "plateau": Experiment(
+        "Each start trained until mAP on validation identities has not risen for 20 epochs (at most 100), with "
+        "the preset's schedule stretched to 100: is the end better, or only the way there shorter?",
+        two_starts("to its plateau", {"method": "two_stream", "epochs": 100, "patience_epochs": 20}),
+    ),
+    "longer": Experiment(
+        "Both starts with schedules of 10, 20, 40 and 80 epochs, each annealed to its end.",
+        tuple(
+            arm
+            for epochs in (10, 20, 40, 80)
+            for arm in two_starts(f"{epochs} epochs", {"method": "two_stream", "epochs": epochs})
+        ),
+    ),
+    "table5": Experiment(
+        "Which loss earns what. The single losses without permutation are not in the paper.",
+        (
+            Arm("random", paper=table_5("random")),
+            Arm("permutation", {"part": False, "pcc": False}, paper=table_5("permutation")),
+            Arm(
+                "permutation + part",
+                {"pcc": False},
+                partner="permutation",
+                paper=table_5("permutation + part"),
+            ),
+            Arm(
+                "permutation + PCC",
+                {"part": False},
+                partner="permutation",
+                paper=table_5("permutation + PCC"),
+            ),
+            Arm("all", {}, partner="permutation + part", paper=table_5("all")),
+            Arm("part", {"permutation": False, "pcc": False}),
+            Arm("PCC", {"permutation": False, "part": False}),
+        ),
+        reference="random",
+        paper="Table V, AGW on SYSU-MM01",
+    ),
+    "table6": Experiment(
+        "Number of stripes, as far as the demo's six rows of the feature map can be divided.",
+        sweep("num_stripes", {stripes: TABLE_6[stripes] for stripes in (2, 3, 6)}),
+        reference="num_stripes 6",
+        paper="Table VI, AGW on SYSU-MM01",
+    ),
+    "table6_tall": Experiment(
+        "Number of stripes on images of 288 rows: 18 rows of the feature map, as in the paper; three times "
+        "the cost of the demo's 96.",
+        sweep("num_stripes", TABLE_6, {"image_height": 288}),
+        reference="num_stripes 6",
+        paper="Table VI, AGW on SYSU-MM01",
+    ),
+    "table7": Experiment(
+        "Temperature of the contrast, Eq. 6.",
+        sweep("nce_tau", TABLE_7),
+        reference="nce_tau 0.07",
+        paper="Table VII, AGW on SYSU-MM01",
+    ),
+    "table8": Experiment(
+        "Weight of the contrast, lambda of Eq. 7.",
+        sweep("pcc_weight", TABLE_8),
+        reference="pcc_weight 0.2",
+        paper="Table VIII, AGW on SYSU-MM01",
+    ),
+    "heads": Experiment(
+        "PCC's head: one for all stripes or one each, with and without batch norm. PCC's effect is the "
+        "difference to the same head without PCC.",
+        head_arms(),
+        reference="shared without BN, no PCC",
+    ),
+    "negatives": Experiment(
+        "Negatives of the contrast, each against the same network without the contrast.",
+        (
+            Arm("no PCC", {"pcc": False}),
+            *(
+                Arm(f"negatives {sets}", {"pcc_negatives": sets}, partner="no PCC")
+                for sets in ("cross", "both_sets", "forward_only")
+            ),
+        ),
+        reference="no PCC",
+    ),
+    "perm_loss": Experiment(
+        "What Eq. 4 compares: matrices or ranks.",
+        (Arm("matrix", {"perm_loss": "matrix"}), Arm("rank", {"perm_loss": "rank"})),
+        reference="matrix",
+    ),
+}

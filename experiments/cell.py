@@ -1,0 +1,165 @@
+"""What an experiment is made of: arms, and the invocations of main.py that one arm needs for one seed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from experiments.equal_compute import with_pretraining_time
+from experiments.settings import as_words, check, deciding, fingerprint, slug
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One row of a table: how the encoder starts and how it is fine-tuned.
+
+    Args:
+        name: as in the table.
+        pretrain: {setting: value} of the pre-training over the preset; None = random initialisation.
+        finetune: {setting: value} of the fine-tuning over the preset.
+        partner: name of the arm that the paired difference is taken to; "" = the experiment's reference.
+        spends: {setting: value} of a pre-training whose images this arm gets as more epochs of fine-tuning
+            (`experiments.equal_compute`); None = it gets none.
+        paper: {search: {metric: per cent}} of the paper's table.
+        note: one remark for the table.
+    """
+
+    name: str
+    pretrain: Mapping | None = None
+    finetune: Mapping = field(default_factory=dict)
+    partner: str = ""
+    spends: Mapping | None = None
+    paper: Mapping = field(default_factory=dict)
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A named set of arms.
+
+    Args:
+        about: one or two sentences for the list and above the table.
+        arms: tuple of `Arm`.
+        reference: name of the arm that the others are compared with; "" = none.
+        paper: what the paper's column is, e.g. "Table VI, AGW on SYSU-MM01"; "" = the paper has none.
+        max_seeds: at most so many seeds; 0 = as many as asked for.
+    """
+
+    about: str
+    arms: tuple
+    reference: str = ""
+    paper: str = ""
+    max_seeds: int = 0
+
+    def partner_of(self, arm):
+        """Name of the arm that `arm` is compared with, or ""."""
+        name = arm.partner or self.reference
+        return "" if name == arm.name else name
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One invocation of main.py.
+
+    Args:
+        mode: "pretrain", "finetune" or "eval".
+        directory: where the engine's files about it lie (`experiments.stage_files`): the run directory, for
+            eval the run's eval/.
+        words: command line after `main.py`.
+        group: directory name without seed: stages that take about as long.
+        needs: the stage that must be complete before, or None.
+        seed: the run's seed.
+        flags: {setting: value} that were asked for, to be compared with the run's config.json.
+        preset: name of the preset.
+    """
+
+    mode: str
+    directory: Path
+    words: tuple
+    group: str
+    needs: "Stage | None" = None
+    seed: int = 0
+    flags: Mapping = field(default_factory=dict, compare=False)
+    preset: str = "demo"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One arm with one seed: its stages in order, pre-training (if any), fine-tuning, evaluation."""
+
+    arm: Arm
+    seed: int
+    stages: tuple
+
+    @property
+    def run(self):
+        """Directory of the fine-tuning run."""
+        return self.stages[-2].directory
+
+
+def cells_of(experiment, seeds, preset, extra, root):
+    """All cells of an experiment.
+
+    Args:
+        experiment: `Experiment`.
+        seeds: iterable of int.
+        preset: name of the preset, for pre-training and fine-tuning.
+        extra: {setting: value} for every stage; an arm's own flags win.
+        root: directory that holds all runs.
+
+    Returns:
+        list of `Cell`, seed by seed. Equal stages of different cells are equal objects.
+    """
+    seeds = list(seeds)[: experiment.max_seeds or None]
+    return [
+        Cell(arm, seed, stages_of(arm, seed, preset, extra, root))
+        for seed in seeds
+        for arm in experiment.arms
+    ]
+
+
+def stages_of(arm, seed, preset, extra, root):
+    """The stages of one arm with one seed, in order.
+
+    The directory of a run is named after its decisions alone (mode, preset, flags, seed, for a fine-tuning
+    the pre-training it starts from), so that whoever needs the same run finds it.
+
+    Args:
+        arm: `Arm`.
+        seed, preset, extra, root: as in `cells_of`.
+
+    Returns:
+        tuple of `Stage`.
+    """
+    check(extra)
+    stages, start, origin = [], "random", "random"
+    if arm.pretrain is not None:
+        flags = dict(extra) | dict(arm.pretrain)
+        check(flags)
+        chosen = deciding("pretrain", preset, flags)
+        mark = fingerprint("pretrain", preset, chosen)
+        stages.append(
+            _run("pretrain", ["pretrain", preset, slug(chosen), mark], flags, preset, seed, root, None)
+        )
+        start, origin = stages[-1].directory.as_posix(), f"mmgl_{mark}"
+
+    flags = dict(extra) | dict(arm.finetune)
+    check(flags)
+    if arm.spends is not None:
+        flags |= with_pretraining_time(preset, dict(extra) | dict(arm.spends), flags)
+    chosen = deciding("finetune", preset, flags)
+    mark = fingerprint("finetune", preset, chosen, origin)
+    parts = ["finetune", preset, origin, slug(chosen), mark]
+    flags |= {"init": start}
+    stages.append(_run("finetune", parts, flags, preset, seed, root, stages[-1] if stages else None))
+    run = stages[-1]
+    words = ("--mode=eval", f"--init={run.directory.as_posix()}", *as_words(extra))
+    stages.append(Stage("eval", run.directory / "eval", words, f"eval-{preset}", run, seed, {}, preset))
+    return tuple(stages)
+
+
+def _run(mode, parts, flags, preset, seed, root, needs):
+    """The stage of a run whose directory name is made of `parts`."""
+    group = "-".join(part for part in parts if part)
+    directory = Path(root) / f"{group}-seed{seed}"
+    words = (f"--mode={mode}", f"--preset={preset}", f"--seed={seed}", f"--workdir={directory.as_posix()}")
+    return Stage(mode, directory, words + as_words(flags), group, needs, seed, flags, preset)

@@ -1,0 +1,143 @@
+"""From the flags of an arm to what a run is really told: presets filled in, doubles dropped, names made."""
+
+import hashlib
+import json
+import re
+import shlex
+
+from flags.config import differences, from_flat, settings, to_flat
+from flags.presets import preset as preset_overrides
+
+KNOWN = {entry.name: entry for _, entry in settings()}
+SLUG_LENGTH = 48
+
+
+def resolved(mode, preset, flags):
+    """Every setting of a run.
+
+    Args:
+        mode: "pretrain" or "finetune".
+        preset: its name.
+        flags: {setting: value}, over the preset.
+
+    Returns:
+        {setting: value}, as the run's config.json has it.
+
+    Raises:
+        ValueError: a name is no setting.
+    """
+    return to_flat(from_flat(preset_overrides(preset, mode) | flags))
+
+
+def deciding(mode, preset, flags):
+    """The flags that decide: not what the preset says anyway, nor what cannot change the weights.
+
+    Two arms that say the same thing differently (`nce_tau=0.07` and nothing) thereby share a run.
+
+    Args:
+        mode, preset, flags: as in `resolved`.
+
+    Returns:
+        {setting: value}, sorted by name.
+    """
+    plain = resolved(mode, preset, {})
+    return {
+        name: type(KNOWN[name].default)(value)  # 1 and 1.0 are one decision
+        for name, value in sorted(flags.items())
+        if not KNOWN[name].metadata["resumable"] and plain[name] != value
+    }
+
+
+def outdated(stage):
+    """Settings in which the run on disk differs from what the stage means today.
+
+    A directory is named after what was asked for, not after the defaults, so that a new setting does not
+    cast away old runs; where a default or a preset changed, this tells.
+
+    Args:
+        stage: `experiments.cell.Stage`.
+
+    Returns:
+        list of (setting, value on disk, value today), without settings that the run did not know.
+    """
+    try:
+        old = json.loads((stage.directory / "config.json").read_text())
+    except FileNotFoundError:
+        return []
+    new = resolved(stage.mode, stage.preset, {**stage.flags, "mode": stage.mode, "seed": stage.seed})
+    # Where the start lies may be written differently: relative or absolute.
+    return [entry for entry in differences(old, new) if entry[0] in old and entry[0] != "init"]
+
+
+def check(flags):
+    """Refuse flags that main.py does not know, before anything runs.
+
+    Raises:
+        ValueError: names them.
+    """
+    unknown = sorted(set(flags) - set(KNOWN))
+    if unknown:
+        raise ValueError(
+            f"unknown settings {', '.join(unknown)}; known ones are listed by `python main.py --helpshort`"
+        )
+
+
+def parse(text):
+    """Flags as they are typed -> {setting: value}.
+
+    Args:
+        text: e.g. "--world_seed=1 --nopcc".
+
+    Raises:
+        ValueError: a word is no flag, a setting is unknown, or a value has the wrong type.
+    """
+    found = {}
+    for word in shlex.split(text):
+        match = re.fullmatch(r"--?([a-z_0-9]+)(?:=(.*))?", word, re.DOTALL)
+        if not match:
+            raise ValueError(f"--flags has {word!r}; write every setting as --name=value")
+        name, value = match.groups()
+        if value is None and name not in KNOWN and name.startswith("no") and name[2:] in KNOWN:
+            name, value = name[2:], "false"
+        check({name: value})
+        found[name] = _typed(name, value)
+    return found
+
+
+def _typed(name, value):
+    default = KNOWN[name].default
+    try:
+        if isinstance(default, bool):
+            return {"true": True, "1": True, None: True, "false": False, "0": False}[value and value.lower()]
+        if value is None:
+            raise ValueError
+        return type(default)(value)
+    except (KeyError, ValueError):
+        raise ValueError(
+            f"--flags has --{name}{'' if value is None else '=' + value}; "
+            f"expected a value of type {type(default).__name__}"
+        ) from None
+
+
+def as_words(flags):
+    """{setting: value} -> words for the command line, sorted by name."""
+    return tuple(
+        f"--{'' if value else 'no'}{name}" if isinstance(value, bool) else f"--{name}={value}"
+        for name, value in sorted(flags.items())
+    )
+
+
+def slug(flags):
+    """A short, readable, not necessarily unique part of a directory name."""
+    words = [re.sub(r"[^A-Za-z0-9.]+", "_", word.removeprefix("--")) for word in as_words(flags)]
+    return "-".join(words)[:SLUG_LENGTH].strip("-_.")
+
+
+def fingerprint(*parts):
+    """Eight hexadecimal digits that tell runs with different decisions apart.
+
+    Args:
+        *parts: anything that JSON can hold.
+    """
+    text = json.dumps(parts, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
