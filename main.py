@@ -11,18 +11,18 @@ try:
 except ModuleNotFoundError:
     sys.exit("error: the packages are not installed; run `make test` once, then use .venv/bin/python main.py")
 
-from flags.definitions import USAGE, define_flags, parse_command_line, read_config
+from flags.definitions import USAGE, define_flags, parse_command_line, read_configs
 from modes import MODES
 
 
 def main(_):
     """Run the chosen mode; a mistake of the user's is one readable message, not a traceback."""
     try:
-        config = read_config()
-        if not config.run.mode:
+        configs = read_configs()
+        if not configs[0].run.mode:
             print(USAGE)
             return 2
-        return MODES[config.run.mode](config)
+        return MODES[configs[0].run.mode](*configs)
     except KeyboardInterrupt:
         print("\ninterrupted", file=sys.stderr)
         return 130

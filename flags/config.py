@@ -8,14 +8,16 @@ import dataclasses
 from dataclasses import dataclass, field
 
 from flags.data_settings import Augmentation, Data, World
-from flags.method_settings import Mmgl, Network
-from flags.training_settings import Optimization, Run, Validation
+from flags.method_settings import Finetuning, Mmgl, Network
+from flags.training_settings import Evaluation, Optimization, Run, Validation
 
 __all__ = [
     "GROUPS",
     "Augmentation",
     "Config",
     "Data",
+    "Evaluation",
+    "Finetuning",
     "Mmgl",
     "Network",
     "Optimization",
@@ -39,8 +41,10 @@ class Config:
     augmentation: Augmentation = field(default_factory=Augmentation)
     network: Network = field(default_factory=Network)
     mmgl: Mmgl = field(default_factory=Mmgl)
+    finetuning: Finetuning = field(default_factory=Finetuning)
     optimization: Optimization = field(default_factory=Optimization)
     validation: Validation = field(default_factory=Validation)
+    evaluation: Evaluation = field(default_factory=Evaluation)
 
 
 GROUPS = {group.name: group.default_factory for group in dataclasses.fields(Config)}

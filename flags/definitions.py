@@ -1,13 +1,15 @@
 """One absl flag per setting of `flags.config`, the help page, and the way from a command line to a Config."""
 
+import json
 import signal
 import sys
 import textwrap
+from pathlib import Path
 
 from absl import flags
 
 from flags.config import GROUPS, from_flat, settings
-from flags.presets import PRESETS
+from flags.presets import FINETUNE_PRESETS, PRESETS, preset
 from flags.validation import validate
 
 FLAGS = flags.FLAGS
@@ -18,6 +20,9 @@ MMGL: self-supervised pre-training for visible-infrared person re-identification
 What to type:
   python main.py --mode=pretrain --dataset=synthetic --preset=demo   pre-train on drawn people
   python main.py --mode=pretrain --dataset=sysu --data_dir=DIR       the paper's run on SYSU-MM01
+  python main.py --mode=finetune --dataset=sysu --data_dir=DIR --init=RUN    fine-tune AGW from that run
+  python main.py --mode=eval --init=RUN                              find unseen people with a fine-tuned run
+  python main.py --mode=visualize --init=RUN,RUN2                    pictures of one run, or of several
   python main.py --mode=check_data --dataset=sysu --data_dir=DIR     counts and problems of a data set
   python main.py --mode=synthesize --workdir=DIR                     write a drawn data set
 
@@ -69,21 +74,64 @@ def parse_command_line(argv):
     return rest
 
 
-def read_config():
-    """Parsed flags -> Config: defaults, overridden by the preset, overridden by what was typed.
+# What eval and visualize do not take over from the run they look at.
+_OWN = ("mode", "init", "workdir", "preset", "force")
+# What is built into a run's weights.
+_FIXED = ("backbone", "stem_init", "method", "non_local_width", "gem_power")
+
+
+def read_configs():
+    """Parsed flags -> Configs; several only where --init names several runs to look at.
+
+    Defaults are overridden by the preset, and those by what was typed; eval and visualize begin with the
+    settings of the run that --init names instead.
 
     Raises:
-        ValueError: a setting is out of range or two do not fit together.
+        ValueError: a setting is out of range, or two do not fit together, or --init names no run.
     """
-    chosen = PRESETS[FLAGS.preset] | {
-        entry.name: FLAGS[entry.name].value for _, entry in settings() if FLAGS[entry.name].present
-    }
-    chosen.setdefault("preset", FLAGS.preset)
-    if not chosen.get("workdir"):
-        chosen["workdir"] = default_workdir()
-    config = from_flat(chosen)
-    validate(config)
-    return config
+    typed = {entry.name: FLAGS[entry.name].value for _, entry in settings() if FLAGS[entry.name].present}
+    if FLAGS.mode in ("eval", "visualize"):
+        chosen = [_looking_at(run, typed) for run in _runs(FLAGS.init)]
+    else:
+        chosen = [preset(FLAGS.preset, FLAGS.mode) | typed | {"preset": FLAGS.preset}]
+        if not chosen[0].get("workdir"):
+            chosen[0]["workdir"] = default_workdir()
+    configs = [from_flat(values) for values in chosen]
+    for config in configs:
+        validate(config)
+    return configs
+
+
+def _runs(init):
+    """The run directories that --init names."""
+    runs = []
+    for name in (word.strip() for word in init.split(",")):
+        runs += [name.replace("{trial}", str(trial)) for trial in range(1, 11)] if "{trial}" in name else [name]
+    return [name for name in runs if name]
+
+
+def _looking_at(run, typed):
+    """The settings of a run, with what was typed over them."""
+    path = Path(run) / "config.json"
+    try:
+        saved = json.loads(path.read_text())
+    except (OSError, json.JSONDecodeError) as error:
+        raise ValueError(
+            f"--init={run} is no run to look at: {path} is missing or unreadable ({error}). "
+            "Give the --workdir of an earlier run."
+        ) from error
+    changed = [name for name in _FIXED if name in typed and name in saved and typed[name] != saved[name]]
+    if changed:
+        name = changed[0]
+        raise ValueError(f"--{name}={typed[name]}, but {run} was trained with --{name}={saved[name]}; leave it out")
+    known = {entry.name for _, entry in settings()} - set(_OWN)
+    values = {name: value for name, value in saved.items() if name in known} | typed
+    values |= {"init": run, "preset": saved.get("preset", "paper")}
+    if "workdir" not in typed:
+        data = {"dataset": "synthetic", "trial": 1} | values
+        split = f"{data['dataset']}-trial{data['trial']}" if data["dataset"] == "regdb" else data["dataset"]
+        values["workdir"] = str(Path(run) / FLAGS.mode / split)
+    return values
 
 
 def default_workdir():
@@ -91,7 +139,11 @@ def default_workdir():
     if FLAGS.mode == "synthesize":
         return f"runs/world-{FLAGS.world_layout}-seed{FLAGS.world_seed}"
     split = f"{FLAGS.dataset}-trial{FLAGS.trial}" if FLAGS.dataset == "regdb" else FLAGS.dataset
-    return f"runs/{FLAGS.mode}-{split}-{FLAGS.preset}"
+    if FLAGS.mode != "finetune":
+        return f"runs/{FLAGS.mode}-{split}-{FLAGS.preset}"
+    method = ({"method": FLAGS.method} | ({} if FLAGS["method"].present else preset(FLAGS.preset, "finetune")))["method"]
+    start = "random" if FLAGS.init == "random" else "mmgl"
+    return f"runs/finetune-{split}-{method}-{start}-{FLAGS.preset}"
 
 
 def describe(entry):
@@ -119,6 +171,9 @@ def help_page():
     for name, overrides in PRESETS.items():
         text = ", ".join(f"{key}={value}" for key, value in overrides.items()) or "the defaults below"
         lines.append(textwrap.fill(f"  {name:6} {text}", 118, subsequent_indent=" " * 9))
+        changes = {k: v for k, v in FINETUNE_PRESETS[name].items() if overrides.get(k) != v}
+        text = "in finetune " + ", ".join(f"{key}={value}" for key, value in changes.items())
+        lines.append(textwrap.fill(f"{'':9}{text}", 118, subsequent_indent=" " * 11))
     for group, kind in GROUPS.items():
         lines += ["", kind.__doc__.splitlines()[0].rstrip(".")]
         for name, entry in settings():

@@ -32,4 +32,32 @@ SMOKE = DEMO | {
     "log_every_steps": 5,
 }
 
+# What fine-tuning changes: the baselines' released recipe (step schedule, Nesterov, crop and flip only).
+FINETUNE_PAPER = {
+    "epochs": 81,
+    "lr_schedule": "step",
+    "nesterov": True,
+    "augmix_modalities": "none",
+    "erase_modalities": "none",
+}
+
+# On the drawn world: ten epochs of 151 steps, one cosine, and the trunk learns as fast as the heads, since
+# a random one has far to go. The same for every start.
+FINETUNE_DEMO = (DEMO | FINETUNE_PAPER) | {
+    "method": "two_stream",
+    "epochs": 10,
+    "warmup_epochs": 1.0,
+    "lr_schedule": "offset",
+    "clip_norm": 0.0,
+    "trunk_lr_multiplier": 1.0,
+}
+
+FINETUNE_SMOKE = (SMOKE | FINETUNE_DEMO) | {"epochs": 2, "warmup_epochs": 0.5, "steps_per_epoch": 15}
+
 PRESETS = {"paper": PAPER, "demo": DEMO, "smoke": SMOKE}
+FINETUNE_PRESETS = {"paper": FINETUNE_PAPER, "demo": FINETUNE_DEMO, "smoke": FINETUNE_SMOKE}
+
+
+def preset(name, mode):
+    """The overrides that a preset means in a mode."""
+    return (FINETUNE_PRESETS if mode == "finetune" else PRESETS)[name]

@@ -9,7 +9,11 @@ from flags.setting import setting
 class Run:
     """Run: what to do and where."""
 
-    mode: str = setting("", "what to do", choices=("pretrain", "synthesize", "check_data"))
+    mode: str = setting(
+        "",
+        "what to do",
+        choices=("pretrain", "finetune", "eval", "visualize", "synthesize", "check_data"),
+    )
     preset: str = setting(
         "paper",
         "named set of overrides; an explicit flag wins",
@@ -18,7 +22,8 @@ class Run:
     )
     workdir: str = setting(
         "",
-        "run directory; everything a run makes goes there (default runs/MODE-DATASET-PRESET)",
+        "run directory; everything a run makes goes there (default runs/MODE-DATASET-PRESET; what eval and "
+        "visualize make goes below the run they look at)",
         resumable=True,
     )
     seed: int = setting(0, "seed of every random draw", low=0)
@@ -39,9 +44,18 @@ class Run:
 class Optimization:
     """Optimisation: batches, learning rate and length."""
 
-    batch_size: int = setting(48, "images per modality in a batch", unit="images", low=1, paper="48")
-    epochs: int = setting(100, "length of the run", unit="epochs", low=1, paper="100")
-    steps_per_epoch: int = setting(0, "length of an epoch; 0 = one pass (see epoch_by)", unit="steps", low=0)
+    batch_size: int = setting(
+        48, "images per modality in a batch of pre-training or evaluation", unit="images", low=1, paper="48"
+    )
+    epochs: int = setting(
+        100, "length of the run", unit="epochs", low=1, paper="100; fine-tuning 81 (baselines' code)"
+    )
+    steps_per_epoch: int = setting(
+        0,
+        "length of an epoch; 0 = one pass (pre-training: see epoch_by; fine-tuning: over the larger modality)",
+        unit="steps",
+        low=0,
+    )
     epoch_by: str = setting(
         "max",
         "one pass over the larger or the smaller modality",
@@ -51,12 +65,22 @@ class Optimization:
     learning_rate: float = setting(0.1, "peak learning rate", low=0.0, paper="0.1")
     lr_schedule: str = setting(
         "authors",
-        "authors = per epoch, cosine from epoch 0; offset = per step, cosine after the warm-up",
-        choices=("authors", "offset"),
-        paper="authors' log",
+        "authors = per epoch, cosine from epoch 0; offset = per step, cosine after the warm-up; step = per "
+        "epoch, a tenth from each of lr_milestones on",
+        choices=("authors", "offset", "step"),
+        paper="authors' log; fine-tuning step (baselines' code)",
+    )
+    lr_milestones: str = setting(
+        "20,50",
+        "epochs at which lr_schedule=step divides by ten",
+        unit="epochs",
+        paper="20,50 (baselines' code); 30,50 with DDAG",
     )
     warmup_epochs: float = setting(10.0, "linear warm-up", unit="epochs", low=0.0, paper="10 (inferred)")
     momentum: float = setting(0.9, "SGD momentum", low=0.0, high=0.999, paper="0.9")
+    nesterov: bool = setting(
+        False, "Nesterov momentum", paper="silent; fine-tuning true (baselines' code)"
+    )
     weight_decay: float = setting(5e-4, "coupled weight decay, as in PyTorch", low=0.0, paper="0.0005")
     wd_on_bn: bool = setting(True, "decay batch norm and biases too, as PyTorch does", paper="silent")
     clip_norm: float = setting(0.0, "clip the global gradient norm; 0 = never", low=0.0, paper="silent")
@@ -81,6 +105,43 @@ class Validation:
     probe_images: int = setting(
         80, "held-out images per modality for panels and embedding statistics", unit="images", low=2
     )
+    retrieval_every_epochs: int = setting(
+        1,
+        "fine-tuning: look for the validation identities this often; the last epoch always",
+        unit="epochs",
+        low=1,
+    )
+    retrieval_metric: str = setting(
+        "mAP",
+        "fine-tuning: figure on validation identities that picks the best weights",
+        choices=("mAP", "rank1"),
+        paper="rank1 on test identities (baselines' code)",
+    )
     log_every_steps: int = setting(
         20, "TensorBoard step scalars and progress lines", unit="steps", low=1, resumable=True
     )
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Evaluation: how identities that were never trained on are searched for."""
+
+    gallery_draw: str = setting(
+        "seeded",
+        "SYSU-MM01's gallery: seeded = drawn as AGW and MMGL do; official = by exp/rand_perm_cam.mat",
+        choices=("seeded", "official"),
+        paper="seeded (authors' code)",
+    )
+    trials: int = setting(0, "gallery draws; 0 = as many as the protocol has", low=0, paper="10")
+    flip: bool = setting(
+        False, "average the embeddings of an image and its mirror image", paper="false (authors' code)"
+    )
+    rerank: bool = setting(False, "k-reciprocal re-ranking (Zhong et al. 2017)", paper="false")
+    count_identities: str = setting(
+        "protocol",
+        "the match curve counts each gallery identity once: as the protocol says, or always, or never",
+        choices=("protocol", "always", "never"),
+        paper="protocol (SYSU-MM01 once, RegDB images)",
+    )
+    shown_queries: int = setting(8, "queries on the sheet of ranked lists", low=1, high=40)
+    shown_identities: int = setting(20, "identities on the embedding map", low=2, high=60)

@@ -1,8 +1,9 @@
 """The modes, and what they share: read data, build a model, run. Only here do pipelines and mmgl_tf meet.
 
-`pretrain.py`, `synthesize.py` and `check_data.py` are the values of --mode; the other files serve them.
+`pretrain.py`, `finetune.py`, `evaluate.py`, `visualize.py`, `synthesize.py` and `check_data.py` are the values of
+--mode; the other files serve them.
 
-A mode is a function Config -> exit status. Modes import what they need when they run, so that
+A mode is a function Config -> exit status; eval and visualize take one Config for each run they look at. Modes import what they need when they run, so that
 checking data does not wait for TensorFlow's training parts.
 """
 
@@ -11,6 +12,24 @@ def _pretrain(config):
     from modes.pretrain import pretrain
 
     return pretrain(config)
+
+
+def _finetune(config):
+    from modes.finetune import finetune
+
+    return finetune(config)
+
+
+def _evaluate(*configs):
+    from modes.evaluate import evaluate_runs
+
+    return evaluate_runs(configs)
+
+
+def _visualize(*configs):
+    from modes.visualize import visualize
+
+    return visualize(configs)
 
 
 def _synthesize(config):
@@ -25,4 +44,11 @@ def _check_data(config):
     return check_data(config)
 
 
-MODES = {"pretrain": _pretrain, "synthesize": _synthesize, "check_data": _check_data}
+MODES = {
+    "pretrain": _pretrain,
+    "finetune": _finetune,
+    "eval": _evaluate,
+    "visualize": _visualize,
+    "synthesize": _synthesize,
+    "check_data": _check_data,
+}

@@ -5,7 +5,7 @@ import tensorflow as tf
 from pipelines.records import INFRARED, MODALITIES, VISIBLE
 
 
-def announce(config, splits, stores, model, training):
+def announce(config, splits, stores, model, training, notes=()):
     """Print them.
 
     Args:
@@ -14,9 +14,12 @@ def announce(config, splits, stores, model, training):
         stores: {(split name, modality): ImageStore}.
         model: built model.
         training: `mmgl_tf.training.fit.Training`.
+        notes: further (name, text) lines.
     """
     optimization, data = config.optimization, config.data
-    lines = [("run", f"{config.run.mode} MMGL, seed {config.run.seed}, preset {config.run.preset}")]
+    finetuning = config.run.mode == "finetune"
+    method = config.finetuning.method if finetuning else "MMGL"
+    lines = [("run", f"{config.run.mode} {method}, seed {config.run.seed}, preset {config.run.preset}")]
     lines.append(("data", f"{splits.name} in {splits.root}, --train_ids={data.train_ids}"))
     for split in splits.splits():
         if len(split):
@@ -46,16 +49,21 @@ def announce(config, splits, stores, model, training):
     lines.append(
         (
             "network",
-            f"{config.network.backbone}, {config.network.stream}-stream, {parameters:,} encoder parameters, "
-            f"{data.image_height}x{data.image_width} pixels, {config.mmgl.num_stripes} stripes",
+            f"{model.encoder.backbone}, {model.encoder.stream}-stream, {parameters:,} encoder parameters, "
+            f"{data.image_height}x{data.image_width} pixels"
+            + (f", {model.num_identities} classes" if finetuning else f", {config.mmgl.num_stripes} stripes"),
         )
     )
+    lines += notes
+    each = training.images_per_step // 2
+    batch = f"{each} visible + {each} infrared images (global batch {2 * each})"
+    if finetuning:
+        options = config.finetuning
+        batch += f", {options.identities_per_batch} identities x {options.images_per_identity} of each modality"
     lines.append(
         (
             "steps",
-            f"{optimization.epochs} epochs x {training.steps_per_epoch} steps of "
-            f"{optimization.batch_size} visible + {optimization.batch_size} infrared images "
-            f"(global batch {2 * optimization.batch_size})",
+            f"{optimization.epochs} epochs x {training.steps_per_epoch} steps of {batch}",
         )
     )
     devices = [device.device_type for device in tf.config.list_logical_devices("GPU")]

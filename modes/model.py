@@ -1,24 +1,68 @@
-"""From a configuration to a compiled model, and to the score that picks its best encoder."""
+"""From a configuration to a compiled model, and to the score that picks its best weights."""
+
+import keras
+import tensorflow as tf
 
 from mmgl_tf.backbones import Encoder
+from mmgl_tf.finetuning import FINETUNING
 from mmgl_tf.pretraining import PRETRAINING
 from mmgl_tf.training.optimizers import TorchSGD
 from mmgl_tf.training.schedules import make_schedule
 
 
+def prepare(config):
+    """Set what is global to the process: seeds, determinism, precision. Before the model is built."""
+    keras.utils.set_random_seed(config.run.seed)
+    if config.run.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    if config.optimization.precision == "bfloat16":
+        keras.mixed_precision.set_global_policy("mixed_bfloat16")
+
+
 def build_model(config, length):
-    """The compiled, built model of a configuration.
+    """The compiled, built pre-training model of a configuration.
 
     Args:
         config: `flags.config.Config`.
         length: steps per epoch.
     """
-    network, optimization = config.network, config.optimization
+    network = config.network
     encoder = Encoder(network.backbone, network.stream, network.stem_init, seed=config.run.seed)
     model = PRETRAINING["mmgl"](
         encoder, config.mmgl, config.run.seed, pcc_start_step=config.mmgl.pcc_start_epoch * length
     )
     model.build_from(config.data.image_height, config.data.image_width)
+    _compile(model, config, length)
+    return model
+
+
+def build_embedder(config):
+    """The built embedder of a fine-tuning, for images of the configuration's size; random weights."""
+    method, options = FINETUNING[config.finetuning.method], config.finetuning
+    encoder = Encoder(config.network.backbone, method.STREAM, config.network.stem_init, seed=config.run.seed)
+    embedder = method.make_embedder(encoder, options, config.run.seed)
+    embedder.build_from(config.data.image_height, config.data.image_width)
+    return embedder
+
+
+def build_finetuning(config, num_identities, length):
+    """The compiled, built fine-tuning model of a configuration.
+
+    Args:
+        config: `flags.config.Config`.
+        num_identities: classes.
+        length: steps per epoch.
+    """
+    method = FINETUNING[config.finetuning.method]
+    encoder = Encoder(config.network.backbone, method.STREAM, config.network.stem_init, seed=config.run.seed)
+    model = method(encoder, config.finetuning, num_identities, config.run.seed)
+    model.build_from(config.data.image_height, config.data.image_width)
+    _compile(model, config, length, model.learning_rate_multipliers())
+    return model
+
+
+def _compile(model, config, length, multipliers=None):
+    optimization = config.optimization
     model.compile(
         optimizer=TorchSGD(
             make_schedule(
@@ -27,16 +71,23 @@ def build_model(config, length):
                 optimization.warmup_epochs,
                 optimization.epochs,
                 length,
+                milestones=milestones(optimization.lr_milestones),
             ),
             momentum=optimization.momentum,
             weight_decay=optimization.weight_decay,
+            nesterov=optimization.nesterov,
             decay_norms_and_biases=optimization.wd_on_bn,
             global_clipnorm=optimization.clip_norm or None,
+            learning_rate_multipliers=multipliers,
         ),
         jit_compile=optimization.jit_compile,
     )
     model.optimizer.build(model.trainable_variables)
-    return model
+
+
+def milestones(text):
+    """The epochs of --lr_milestones; `flags.validation` has checked the text."""
+    return tuple(int(word) for word in text.split(",") if word.strip())
 
 
 def selection(config):

@@ -1,18 +1,14 @@
 """--mode=pretrain: self-supervised pre-training from image files to an encoder."""
 
-import re
-
-import keras
 import numpy as np
-import tensorflow as tf
 
 from flags.config import to_flat
 from mmgl_tf.pretraining.probe import Probe
 from mmgl_tf.training.fit import Training
-from mmgl_tf.training.guards import Interrupted
 from mmgl_tf.training.run_directory import RunDirectory
 from modes.announce import announce
-from modes.model import build_model, selection
+from modes.attempt import attempt
+from modes.model import build_model, prepare, selection
 from modes.panels import Panels
 from modes.reading import fingerprint, open_stores, read_splits
 from modes.summary import summarise
@@ -30,11 +26,7 @@ def pretrain(config):
     """
     run = RunDirectory(config.run.workdir)
     run.claim(config)
-    keras.utils.set_random_seed(config.run.seed)
-    if config.run.deterministic:
-        tf.config.experimental.enable_op_determinism()
-    if config.optimization.precision == "bfloat16":
-        keras.mixed_precision.set_global_policy("mixed_bfloat16")
+    prepare(config)
 
     splits = read_splits(config)
     stores = open_stores(config.data, splits)
@@ -44,7 +36,7 @@ def pretrain(config):
         len(visible.usable), len(infrared.usable), optimization.batch_size, optimization.epoch_by
     )
     model = build_model(config, length)
-    training = Training(model, run, config, length, fingerprint(splits))
+    training = Training(model, run, config, length, 2 * optimization.batch_size, fingerprint(splits))
     announce(config, splits, stores, model, training)
 
     wait = DataWait()
@@ -67,8 +59,8 @@ def pretrain(config):
     validation, probe = _held_out(config, splits, stores, model)
     panels = Panels(config, probe, first_batch=lambda: next(iter(batches(0, 1))))
 
-    try:
-        rows, saving = training.fit(
+    status, result = attempt(
+        lambda: training.fit(
             batches,
             validation,
             wait,
@@ -76,17 +68,12 @@ def pretrain(config):
             to_flat(config),
             probe=probe,
             watch=panels.attach,
-        )
-    except Interrupted as stopped:
-        print(f"\n{stopped}; everything is saved in {run.root}. Give the same command again to go on.")
-        return 128 + stopped.signum
-    except tf.errors.ResourceExhaustedError as error:
-        raise ValueError(
-            "out of memory; try a smaller --batch_size or image, or --precision=bfloat16 "
-            f"({error.message[:200]})"
-        ) from error
-    except tf.errors.OpError as error:
-        raise ValueError(f"TensorFlow stopped the run: {plain_reason(error.message)}") from error
+        ),
+        run,
+    )
+    if status:
+        return status
+    rows, saving = result
     if not rows:
         raise ValueError(
             f"the run is complete, but {run.metrics_path} is missing, so there is nothing to show"
@@ -94,13 +81,6 @@ def pretrain(config):
     panels.write(rows, run.pictures)
     summarise(config, run, rows, saving, len(splits.validation.identities()) > 0)
     return 0
-
-
-def plain_reason(message):
-    """The line of a TensorFlow message that a person can use: that of the Python error inside, if any."""
-    lines = [line.strip() for line in message.splitlines() if line.strip()]
-    ours = [line for line in lines if re.match(r"(\w+Error|ValueError): ", line)]
-    return (ours or lines or ["no message"])[0]
 
 
 def _held_out(config, splits, stores, model):

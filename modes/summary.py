@@ -68,7 +68,7 @@ def summarise(config, run, rows, saving, identities_known):
         f"{2 * config.optimization.batch_size / rate:.3g} s a step, "
         f"{last['throughput/data_wait_share']:.0%} of it waiting for data",
         f"memory     {peak_memory_gigabytes():.1f} GB at most in this process",
-        f"encoder    {run.encoder_best if saving.best_epoch else run.encoder_last} (best: {best})",
+        f"encoder    {run.weights('encoder', 'best' if saving.best_epoch else 'last')} (best: {best})",
         f"pictures   {run.pictures}",
         f"curves     tensorboard --logdir {run.root}",
     ]

@@ -175,10 +175,15 @@ class Stage(keras.layers.Layer):
             input_shape = (None, None, None, block.width * block.expansion)
         self.built = True
 
-    def call(self, inputs, training=None):
-        """[B, H, W, C] -> [B, H / strides, W / strides, width x expansion], compute dtype."""
-        for block in self.blocks:
+    def call(self, inputs, training=None, after_block=None):
+        """[B, H, W, C] -> [B, H / strides, W / strides, width x expansion], compute dtype.
+
+        `after_block` is {block number: layer that its output goes through}.
+        """
+        for i, block in enumerate(self.blocks):
             inputs = block(inputs, training=training)
+            if after_block and i in after_block:
+                inputs = after_block[i](inputs, training=training)
         return inputs
 
     def compute_output_shape(self, input_shape):

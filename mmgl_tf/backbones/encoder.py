@@ -120,13 +120,15 @@ class Encoder(keras.layers.Layer):
             self.build()
         keras.saving.load_weights(self, path)
 
-    def call(self, inputs, training=None):
+    def call(self, inputs, training=None, after_block=None):
         """Encodes.
 
         Args:
             inputs: {"visible": [B, H, W, 3], "infrared": [B', H, W, 3]}, normalised images; either may be
                 absent.
             training: True uses and records batch statistics.
+            after_block: {(stage name, block number): layer}, layers of the caller's that the feature map goes
+                through after that block, such as AGW's non-local blocks. They are no part of the encoder.
 
         Returns:
             [B + B', H / stride, W / stride, num_features], compute dtype, visible images first.
@@ -148,7 +150,8 @@ class Encoder(keras.layers.Layer):
             stems = self.stems
             x = _join([stems[m](x, training=training) for m, x in zip(present, images, strict=True)])
         for stage in self.stages:
-            x = stage(x, training=training)
+            between = {place: layer for (name, place), layer in (after_block or {}).items() if name == stage.name}
+            x = stage(x, training=training, after_block=between)
         return x
 
     def compute_output_shape(self, input_shape):

@@ -1,7 +1,7 @@
 """From a model and its data to a finished, resumable run: the order in which things must happen."""
 
 from mmgl_tf.training.checkpoints import Checkpoints, restore
-from mmgl_tf.training.guards import NonFiniteGuard, StopRequest
+from mmgl_tf.training.guards import CollapseGuard, NonFiniteGuard, StopRequest
 from mmgl_tf.training.position import Position
 from mmgl_tf.training.progress import Progress
 from mmgl_tf.training.recording import Recording
@@ -12,21 +12,23 @@ class Training:
     """One run of `model.fit`, from its first or any later step to its end.
 
     Args:
-        model: compiled and built model with `train_means`, `metrics`, `encoder`.
+        model: compiled and built `mmgl_tf.training.model.TrainingModel`.
         run: `RunDirectory`, claimed.
         settings: `flags.config.Config`.
         steps_per_epoch: length of an epoch.
+        images_per_step: images of both modalities.
         data: fingerprint of the images, any text.
 
     Raises:
         ValueError: the run was begun on other images and --force is not given.
     """
 
-    def __init__(self, model, run, settings, steps_per_epoch, data):
+    def __init__(self, model, run, settings, steps_per_epoch, images_per_step, data):
         self.model = model
         self.run = run
         self.settings = settings
         self.steps_per_epoch = steps_per_epoch
+        self.images_per_step = images_per_step
         self.total_steps = steps_per_epoch * settings.optimization.epochs
         self.checkpoints = Checkpoints(run.checkpoints)
         self.data = data
@@ -71,16 +73,15 @@ class Training:
 
         Raises:
             Interrupted: a signal asked to stop; all is saved.
-            NonFiniteLoss: a loss or gradient was not finite.
+            Diverged: a loss or gradient was not finite, or all embeddings became one.
         """
         optimization = self.settings.optimization
-        images_per_step = 2 * optimization.batch_size
         every = self.settings.validation.log_every_steps
         position = Position(self.first_step, self.steps_per_epoch, self.total_steps)
         recording = Recording(
             self.run,
             position,
-            images_per_step,
+            self.images_per_step,
             every,
             wait,
             flat_settings,
@@ -102,9 +103,10 @@ class Training:
             callbacks = [
                 position,
                 NonFiniteGuard(position, self.checkpoints),
+                CollapseGuard(position),
                 ResumedMeans(self.epoch_means),
                 recording,
-                Progress(position, optimization.epochs, images_per_step, every),
+                Progress(position, optimization.epochs, self.images_per_step, every),
                 saving,
             ]
             if watch:

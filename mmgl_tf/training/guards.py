@@ -6,8 +6,16 @@ import signal
 import keras
 
 
-class NonFiniteLoss(ValueError):
+class Diverged(ValueError):
+    """A run cannot go on: the paper's "fail". Its message says by which of the two definitions below."""
+
+
+class NonFiniteLoss(Diverged):
     """A loss term or the gradient stopped being a number."""
+
+
+class Collapsed(Diverged):
+    """All embeddings point the same way, so nobody can be told from anybody."""
 
 
 class Interrupted(Exception):
@@ -50,6 +58,31 @@ class NonFiniteGuard(keras.callbacks.Callback):
             f"{' and '.join(bad) or 'loss/total'} stopped being finite at step {self.position.step} "
             f"(epoch {self.position.epoch}). {kept} Try a smaller --learning_rate or --clip_norm=10."
         )
+
+
+class CollapseGuard(keras.callbacks.Callback):
+    """Stops at the end of an epoch whose embeddings had collapsed, before its weights are saved.
+
+    Args:
+        position: `Position` of the run.
+        threshold: smallest mean of `embedding/spread` over an epoch (1 - mean cosine similarity of a batch's
+            features) that counts as alive. Features in float32 are equal to about 1e-7.
+    """
+
+    def __init__(self, position, threshold=1e-5):
+        super().__init__()
+        self.position = position
+        self.threshold = threshold
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Check the epoch that just ended."""
+        spread = logs.get("embedding/spread")
+        if spread is not None and float(spread) < self.threshold:
+            raise Collapsed(
+                f"the embeddings collapsed in epoch {epoch + 1} (step {self.position.step}): one minus their mean "
+                f"cosine similarity was {float(spread):.2g}, below {self.threshold:.0e}. "
+                "Try a smaller --learning_rate or another --init."
+            )
 
 
 class StopRequest:

@@ -12,6 +12,9 @@ SHOWN = {
     "loss/part": "part",
     "loss/cycle_contrast": "pcc",
     "accuracy/permutation_stripe": "stripe accuracy",
+    "loss/identity": "identity",
+    "loss/triplet": "triplet",
+    "accuracy/identity": "identity accuracy",
 }
 
 
@@ -80,10 +83,14 @@ class Progress(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         """One line with the accuracies on held-out images."""
-        held_out = {name[4:]: float(value) for name, value in logs.items() if name.startswith("val_")}
+        held_out = {
+            name.replace("val_", "validation/", 1).removeprefix("validation/"): float(value)
+            for name, value in logs.items()
+            if name.startswith(("val_", "validation/"))
+        }
         if held_out:
             figures = "  ".join(
-                f"{name.split('/')[1].replace('permutation_', '')} {value:.1%}"
+                f"{name.split('/')[-1].replace('permutation_', '')} {value:.1%}"
                 for name, value in held_out.items()
             )
             self.stream.write(f"  held out: {figures}\n")

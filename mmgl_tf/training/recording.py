@@ -108,7 +108,9 @@ class Recording(keras.callbacks.Callback):
             "throughput/data_wait_share": min(1.0, (self.wait.seconds - self.waited) / self.train_seconds),
         }
         if self.probe:
-            extra |= _finite(self.probe())
+            found = _finite(self.probe())
+            extra |= found
+            logs |= found  # for the callbacks after this one, which choose the best weights by it
         for name, value in extra.items():
             self._scalar(name, value)
         if self.after_epoch:

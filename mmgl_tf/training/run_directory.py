@@ -54,8 +54,8 @@ def _umask():
 class RunDirectory:
     """Paths of a run and the check that a resumed run is the same run.
 
-    Layout: config.json, metrics.jsonl, checkpoints/, tensorboard/, pictures/, encoder_best.weights.h5,
-    encoder_last.weights.h5.
+    Layout: config.json, metrics.jsonl, summary.json, checkpoints/, tensorboard/, pictures/, weights
+    (encoder_last.weights.h5, encoder_best.weights.h5; a fine-tuning's embedder_* too), eval/.
 
     Args:
         root: the run directory; made if missing.
@@ -80,8 +80,15 @@ class RunDirectory:
         self.checkpoints = self.root / "checkpoints"
         self.tensorboard = self.root / "tensorboard"
         self.pictures = self.root / "pictures"
-        self.encoder_best = self.root / "encoder_best.weights.h5"
-        self.encoder_last = self.root / "encoder_last.weights.h5"
+
+    def weights(self, name, which):
+        """Where weights are saved.
+
+        Args:
+            name: "encoder", or "embedder" (of a fine-tuning).
+            which: "best" or "last".
+        """
+        return self.root / f"{name}_{which}.weights.h5"
 
     def claim(self, config):
         """Write the resolved configuration, or compare it with the one already there.

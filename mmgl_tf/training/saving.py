@@ -1,4 +1,4 @@
-"""Callback that saves: resumable checkpoints, the last and the best encoder; and obeys a wish to stop."""
+"""Callback that saves: resumable checkpoints, the last and the best weights; and obeys a wish to stop."""
 
 import os
 
@@ -37,7 +37,8 @@ class Saving(keras.callbacks.Callback):
         position: `Position`.
         stop: `StopRequest`.
         every_steps: save within epochs this often; 0 = never.
-        select: function logs -> score of the encoder (larger is better), or None where nothing is held out.
+        select: function logs -> score of the weights (larger is better), or None where nothing is held out.
+            The logs have what `Recording`'s probe found, too.
         note: what each checkpoint's note holds besides the best score: that of the one resumed from.
         seconds: function () -> training time of the run so far.
     """
@@ -55,7 +56,7 @@ class Saving(keras.callbacks.Callback):
 
     @property
     def best_epoch(self):
-        """Finished epochs of the best encoder, or None before there is one."""
+        """Finished epochs of the best weights, or None before there is one."""
         return self.note.get("best_epoch")
 
     def on_train_batch_end(self, batch, logs=None):
@@ -68,14 +69,18 @@ class Saving(keras.callbacks.Callback):
         self._obey()
 
     def on_epoch_end(self, epoch, logs=None):
-        """Save encoder and checkpoint; ties in the score go to the later epoch, which has trained longer."""
-        save_encoder(self.model.encoder, self.run.encoder_last)
+        """Save weights and checkpoint; ties in the score go to the later epoch, which has trained longer."""
+        self._save_weights("last")
         score = self.select(logs) if self.select else None
         if score is not None and (self.best_epoch is None or score >= self.note["best_score"]):
             self.note |= {"best_score": score, "best_epoch": epoch + 1}
-            save_encoder(self.model.encoder, self.run.encoder_best)
+            self._save_weights("best")
         self._save()
         self._obey()
+
+    def _save_weights(self, which):
+        for name, layer in self.model.saved_layers().items():
+            save_weights(layer, self.run.weights(name, which))
 
     def _save(self):
         note = self.note | {"seconds": self.seconds()}
@@ -86,19 +91,19 @@ class Saving(keras.callbacks.Callback):
             raise Interrupted(self.stop.signum, self.position.step)
 
 
-def save_encoder(encoder, path):
-    """Write the encoder's weights (what fine-tuning and export start from) atomically.
+def save_weights(layer, path):
+    """Write a layer's weights (what fine-tuning, evaluation and export start from) atomically.
 
     Args:
-        encoder: built `mmgl_tf.backbones.Encoder`.
+        layer: built layer with `save_weights`, such as `mmgl_tf.backbones.Encoder`.
         path: ends in `.weights.h5`.
     """
     temporary = path.with_name(f".writing.{path.name}")
     try:
-        encoder.save_weights(temporary)
+        layer.save_weights(temporary)
         os.replace(temporary, path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise OSError(
-            f"could not save the encoder {path}: {error}; make room and give the same command again"
+            f"could not save the weights {path}: {error}; make room and give the same command again"
         ) from error

@@ -35,9 +35,14 @@ def saving(tmp_path):
         note={"data": "d"},
         seconds=lambda: 12.5,
     )
+    encoder = FakeEncoder()
     callback.set_model(
         types.SimpleNamespace(
-            encoder=FakeEncoder(), weights=[], optimizer=types.SimpleNamespace(variables=[]), metrics=[]
+            encoder=encoder,
+            saved_layers=lambda: {"encoder": encoder},
+            weights=[],
+            optimizer=types.SimpleNamespace(variables=[]),
+            metrics=[],
         )
     )
     return callback
@@ -52,8 +57,8 @@ def epochs(saving, scores):
 
 def test_the_best_encoder_is_the_one_with_the_highest_score_and_ties_go_to_the_later(saving):
     epochs(saving, [0.3, 0.5, 0.5, 0.4])
-    assert saving.run.encoder_best.read_text() == "3"
-    assert saving.run.encoder_last.read_text() == "4"
+    assert saving.run.weights("encoder", "best").read_text() == "3"
+    assert saving.run.weights("encoder", "last").read_text() == "4"
     assert saving.best_epoch == 3
     _, note = saving.checkpoints.latest()
     assert note == {"best_score": 0.5, "best_epoch": 3, "data": "d", "seconds": 12.5, "step": 16}
@@ -64,13 +69,13 @@ def test_a_resumed_run_remembers_the_best_score(saving):
     _, note = saving.checkpoints.latest()
     saving.note = {name: value for name, value in note.items() if name != "step"}
     epochs(saving, [0.5, 0.7])
-    assert saving.run.encoder_best.read_text() == "3"
+    assert saving.run.weights("encoder", "best").read_text() == "3"
 
 
 def test_without_a_score_there_is_no_best_encoder(saving):
     saving.select = lambda logs: None
     epochs(saving, [0.3])
-    assert not saving.run.encoder_best.exists() and saving.best_epoch is None
+    assert not saving.run.weights("encoder", "best").exists() and saving.best_epoch is None
 
 
 def test_saves_within_an_epoch_when_due_and_when_asked_to_stop(saving):

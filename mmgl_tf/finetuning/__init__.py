@@ -1,0 +1,7 @@
+"""Fine-tuning methods. A new one is one file and one line in `FINETUNING`."""
+
+from mmgl_tf.finetuning.agw import Agw
+from mmgl_tf.finetuning.baseline import OneStream, TwoStream
+
+# What --method selects: a `FinetuningModel` each.
+FINETUNING = {"one_stream": OneStream, "two_stream": TwoStream, "agw": Agw}

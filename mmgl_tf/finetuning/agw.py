@@ -1,0 +1,25 @@
+"""AGW: non-local blocks, generalised-mean pooling and the weighted regularised triplet (Ye et al. 2021; spec 4.3)."""
+
+from mmgl_tf.finetuning.base import FinetuningModel
+from mmgl_tf.finetuning.embedder import Embedder
+from mmgl_tf.losses.weighted_triplet import weighted_triplet
+
+
+class Agw(FinetuningModel):
+    """AGW on a two-stream encoder."""
+
+    SLOW = ("encoder/", "non_local_")
+
+    def __init__(self, encoder, options, num_identities, seed, name="agw"):
+        super().__init__(encoder, options, num_identities, seed, name)
+
+    @classmethod
+    def make_embedder(cls, encoder, options, seed):
+        """With non-local blocks and GeM; see `FinetuningModel.make_embedder`."""
+        return Embedder(
+            encoder, non_local_width=options.non_local_width, gem_power=options.gem_power, seed=3 * seed
+        )
+
+    def metric_loss(self, features, labels):
+        """Weighted regularised triplet loss; see `FinetuningModel.metric_loss`."""
+        return weighted_triplet(features, labels, self.options.triplet_form)

@@ -1,0 +1,122 @@
+"""What every fine-tuning method shares: an embedder, a bias-free classifier, cross-entropy beside a metric loss."""
+
+import keras
+import tensorflow as tf
+
+from mmgl_tf.finetuning.embedder import Embedder
+from mmgl_tf.losses.identity import identity_accuracy, identity_loss
+from mmgl_tf.training.model import TrainingModel
+
+
+class FinetuningModel(TrainingModel):
+    """An embedder that learns to tell identities apart (spec 4.0).
+
+    A method subclasses this, says how many stems it has (`STREAM`), which of its learning-rate groups are
+    slow, what its embedder is (`make_embedder`) and what pulls embeddings of one person together
+    (`metric_loss`).
+
+    A batch is a dict: `visible`, `infrared` float32 [B, H, W, 3] (normalised) and `labels` int32 [2B], classes
+    from 0, visible images first.
+
+    Args:
+        encoder: `mmgl_tf.backbones.Encoder` with `STREAM` streams.
+        options: `flags.config.Finetuning`.
+        num_identities: classes.
+        seed: seed of the initial weights of neck, classifier and whatever the method adds.
+    """
+
+    STREAM = "two"
+    # Paths of variables that learn at `trunk_lr_multiplier` times the rate: all but neck and classifier.
+    SLOW = ("encoder/",)
+
+    def __init__(self, encoder, options, num_identities, seed, name):
+        super().__init__(
+            encoder,
+            seed,
+            term_weights={"identity": 1.0, "triplet": options.triplet_weight},
+            measure_names=["accuracy/identity", "accuracy/triplet", "embedding/spread"],
+            name=name,
+        )
+        self.options = options
+        self.num_identities = num_identities
+        self.embedder = self.make_embedder(encoder, options, seed)
+        self.classifier = keras.layers.Dense(
+            num_identities,
+            use_bias=False,
+            kernel_initializer=keras.initializers.RandomNormal(stddev=0.001, seed=3 * seed + 1),
+            dtype="float32",
+            name="classifier",
+        )
+
+    @classmethod
+    def make_embedder(cls, encoder, options, seed):
+        """The method's `Embedder`; evaluation and export need no more of the method than this.
+
+        Args:
+            encoder: `Encoder`.
+            options: `flags.config.Finetuning`.
+            seed: integer.
+        """
+        del options
+        return Embedder(encoder, seed=3 * seed)
+
+    def metric_loss(self, features, labels):
+        """The loss on un-normalised pooled features.
+
+        Args:
+            features: float32 [n, C].
+            labels: int32 [n].
+
+        Returns:
+            (loss, share of anchors that are right), float32 scalars.
+        """
+        raise NotImplementedError
+
+    def build_from(self, height, width):
+        """Makes every weight, for images of a size in pixels."""
+        self.embedder.build_from(height, width)
+        self.classifier.build((None, self.embedder.num_features))
+        self.built = True
+
+    def learning_rate_multipliers(self):
+        """{prefix of a variable's path: factor on the learning rate}."""
+        return dict.fromkeys(self.SLOW, self.options.trunk_lr_multiplier)
+
+    def saved_layers(self):
+        """The embedder too: all that evaluation and export need."""
+        return super().saved_layers() | {"embedder": self.embedder}
+
+    def call(self, images, training=False):
+        """Features and logits, float32: {"pool" [n, C], "neck" [n, C], "logits" [n, identities]}."""
+        features = self.embedder(images, training=training)
+        return features | {"logits": self.classifier(features["neck"])}
+
+    def loss_terms(self, batch, seed):
+        """Cross-entropy on the neck's side, the metric loss before the neck."""
+        del seed  # nothing is drawn
+        labels = batch["labels"]
+        outputs = self({name: batch[name] for name in ("visible", "infrared")}, training=True)
+        metric, right = self.metric_loss(outputs["pool"], labels)
+        terms = {"identity": identity_loss(outputs["logits"], labels), "triplet": metric}
+        measures = {
+            "accuracy/identity": identity_accuracy(outputs["logits"], labels),
+            "accuracy/triplet": right,
+            "embedding/spread": spread(outputs["pool"]),
+        }
+        return terms, measures
+
+
+def spread(features):
+    """One minus the mean cosine similarity of all pairs: 0 where all point the same way, about 1 where evenly spread.
+
+    Args:
+        features: float32 [n, C].
+
+    Returns:
+        float32 scalar in [0, 1]. Vectors of length 0 count as pointing nowhere; if all are, it is 0 too.
+    """
+    length = tf.norm(features, axis=1, keepdims=True)
+    unit = tf.math.divide_no_nan(features, length)
+    centre = tf.reduce_mean(unit, axis=0)
+    # As the mean squared distance to the centre: 1 - |centre|^2 would lose all digits where it matters.
+    return tf.reduce_mean(tf.reduce_sum(tf.square(unit - centre), axis=1))

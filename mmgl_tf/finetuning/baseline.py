@@ -1,0 +1,27 @@
+"""One-Stream and Two-Stream baselines: average pooling, cross-entropy and the batch-hard triplet (spec 4.1, 4.2)."""
+
+from mmgl_tf.finetuning.base import FinetuningModel
+from mmgl_tf.losses.triplet import batch_hard_triplet
+
+
+class TwoStream(FinetuningModel):
+    """A stem per modality, a shared trunk; the released "base" method."""
+
+    def __init__(self, encoder, options, num_identities, seed, name="two_stream"):
+        super().__init__(encoder, options, num_identities, seed, name)
+
+    def metric_loss(self, features, labels):
+        """Batch-hard triplet loss; see `FinetuningModel.metric_loss`."""
+        return batch_hard_triplet(features, labels, self.options.triplet_margin)
+
+
+class OneStream(TwoStream):
+    """The same with one stem for both modalities.
+
+    Choice: no released code has it; everything but the stem is as in `TwoStream`.
+    """
+
+    STREAM = "one"
+
+    def __init__(self, encoder, options, num_identities, seed, name="one_stream"):
+        super().__init__(encoder, options, num_identities, seed, name)

@@ -1,0 +1,66 @@
+"""Embeddings of a split's images: what retrieval and the pictures work on."""
+
+import time
+
+import numpy as np
+import tensorflow as tf
+
+from mmgl_tf.retrieval.labelled import LabelledFeatures
+from pipelines.build import image_dataset
+from pipelines.records import MODALITIES
+
+
+class Extractor:
+    """Runs an embedder over image stores; traced once per modality.
+
+    Args:
+        embedder: built `mmgl_tf.finetuning.embedder.Embedder`.
+        batch_size: images in a batch.
+        flip: average the embeddings of an image and of its mirror image, then scale to unit length again.
+    """
+
+    def __init__(self, embedder, batch_size, flip=False):
+        self.batch_size = batch_size
+        self.flip = flip
+        self._embed = {
+            name: tf.function(lambda images, name=name: embedder.embed({name: images})) for name in MODALITIES
+        }
+
+    def __call__(self, store, samples, modality, progress=None):
+        """Embeddings of one modality's usable images.
+
+        Args:
+            store: `pipelines.image_store.ImageStore`.
+            samples: the store's samples, in its order.
+            modality: VISIBLE or INFRARED.
+            progress: called as progress(done, total, seconds), or None.
+
+        Returns:
+            {"pool": LabelledFeatures, "neck": LabelledFeatures} in the store's order, skipped images left out.
+        """
+        positions = store.usable
+        found = self._pass(store, positions, modality, False, progress)
+        if self.flip:
+            mirrored = self._pass(store, positions, modality, True, progress)
+            found = {name: _unit(found[name] + mirrored[name]) for name in found}
+        kept = [samples[position] for position in positions.tolist()]
+        identities = np.array([sample.identity for sample in kept], np.int64)
+        cameras = np.array([-1 if sample.camera is None else sample.camera for sample in kept], np.int64)
+        return {name: LabelledFeatures(value, identities, cameras) for name, value in found.items()}
+
+    def _pass(self, store, positions, modality, flip, progress):
+        parts = {}
+        started = time.perf_counter()
+        done = 0
+        for batch in image_dataset(store, positions, self.batch_size, flip=flip):
+            number = int(np.sum(batch["weight"].numpy() > 0))
+            for name, value in self._embed[MODALITIES[modality]](batch["images"]).items():
+                parts.setdefault(name, []).append(value.numpy()[:number])
+            done += number
+            if progress:
+                progress(done, len(positions), time.perf_counter() - started)
+        return {name: np.concatenate(values) for name, values in parts.items()}
+
+
+def _unit(vectors):
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)

@@ -1,0 +1,123 @@
+"""--mode=finetune: from an encoder to one that finds people, with identities."""
+
+import json
+
+import numpy as np
+
+from flags.config import to_flat
+from mmgl_tf.training.fit import Training
+from mmgl_tf.training.guards import Diverged
+from mmgl_tf.training.run_directory import RunDirectory, atomic_file
+from modes.announce import announce
+from modes.attempt import attempt
+from modes.finetuning_summary import summarise
+from modes.identity_search import IdentitySearch
+from modes.model import build_finetuning, prepare
+from modes.reading import fingerprint, open_stores, read_splits
+from modes.saved_run import start_encoder
+from pipelines.build import finetuning_dataset
+from pipelines.data_wait import DataWait
+from pipelines.identity_sampling import class_labels, missing_modality, steps_in_identity_epoch
+from pipelines.records import INFRARED, VISIBLE
+
+FAIL = 3  # exit status of a run that diverged
+
+
+def finetune(config):
+    """Run, or go on with, the fine-tuning of --workdir.
+
+    Returns:
+        Exit status: 0 when the run is complete, 128 + signal where it was asked to stop, 3 where it diverged.
+    """
+    run = RunDirectory(config.run.workdir)
+    run.claim(config)
+    prepare(config)
+    splits = read_splits(config)
+    options, optimization = config.finetuning, config.optimization
+    unlabelled = sum(sample.identity is None for sample in splits.train.samples)
+    if unlabelled:
+        raise ValueError(
+            f"{unlabelled} of {len(splits.train)} training images have no identity; fine-tuning needs them. "
+            "In a folder data set each person has a directory of their own below visible/ and infrared/."
+        )
+    stores = open_stores(config.data, splits)
+    classes = class_labels(sample.identity for sample in splits.train.samples)
+    images = {modality: stores["train", modality] for modality in (VISIBLE, INFRARED)}
+    labels = {
+        modality: np.array([classes[sample.identity] for sample in splits.train.of_modality(modality)])
+        for modality in images
+    }
+    length = optimization.steps_per_epoch or steps_in_identity_epoch(
+        len(images[VISIBLE].usable),
+        len(images[INFRARED].usable),
+        options.identities_per_batch,
+        options.images_per_identity,
+    )
+    batch = options.identities_per_batch * options.images_per_identity
+    model = build_finetuning(config, len(classes), length)
+    training = Training(model, run, config, length, 2 * batch, fingerprint(splits))
+    # A resumed run has its weights from its checkpoint.
+    start = start_encoder(model.encoder, options) if not training.first_step else ["see the checkpoint"]
+    lonely = [
+        f"{len(found)} identities have no {modality} training image and are left out"
+        for modality, found in zip(
+            ("visible", "infrared"), missing_modality(labels[VISIBLE], labels[INFRARED]), strict=True
+        )
+        if len(found)
+    ]
+    announce(config, splits, stores, model, training, [("start", line) for line in start + lonely])
+
+    wait = DataWait()
+
+    def batches(first_step, steps):
+        return finetuning_dataset(
+            images[VISIBLE],
+            images[INFRARED],
+            labels[VISIBLE],
+            labels[INFRARED],
+            config.augmentation,
+            identities_per_batch=options.identities_per_batch,
+            images_per_identity=options.images_per_identity,
+            seed=config.run.seed,
+            first_step=first_step,
+            total_steps=first_step + steps,
+            steps_per_epoch=length,
+            wait=wait,
+        )
+
+    probe = None
+    if len(splits.validation) and all(sample.identity is not None for sample in splits.validation.samples):
+        probe = IdentitySearch(
+            model.embedder,
+            splits,
+            stores,
+            optimization.batch_size,
+            config.validation.retrieval_every_epochs,
+            optimization.epochs,
+            training.first_step // length if training.first_step else -1,
+        )
+    metric = f"validation/{config.validation.retrieval_metric}"
+    try:
+        status, result = attempt(
+            lambda: training.fit(
+                batches, None, wait, lambda logs: logs.get(metric), to_flat(config), probe=probe
+            ),
+            run,
+        )
+    except Diverged as failure:
+        with atomic_file(run.root / "summary.json", "w") as file:
+            json.dump({"status": "fail", "reason": str(failure)}, file, indent=2)
+        print(
+            f"\nfail: {failure}\nA fine-tuning fails, as the paper's tables have it, when a loss or gradient stops "
+            "being finite or all embeddings become one; no weights of that epoch were saved."
+        )
+        return FAIL
+    if status:
+        return status
+    rows, saving = result
+    if not rows:
+        raise ValueError(
+            f"the run is complete, but {run.metrics_path} is missing, so there is nothing to show"
+        )
+    summarise(config, run, rows, saving, model)
+    return 0

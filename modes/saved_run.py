@@ -1,0 +1,73 @@
+"""What a run left behind: its settings, its weights, and where fine-tuning or evaluation finds them."""
+
+import json
+from pathlib import Path
+
+from mmgl_tf.finetuning.transfer import transfer
+
+
+def run_settings(directory):
+    """The flat configuration of a run.
+
+    Raises:
+        ValueError: the directory holds no run.
+    """
+    path = Path(directory) / "config.json"
+    try:
+        return json.loads(path.read_text())
+    except (OSError, json.JSONDecodeError) as error:
+        raise ValueError(
+            f"--init={directory} holds no run: {path} is missing or unreadable ({error}). "
+            "Give the --workdir of an earlier run."
+        ) from error
+
+
+def weights_file(directory, name, which):
+    """The weights file of a run, its last one where there is no best.
+
+    Args:
+        directory: of the run.
+        name: "encoder" or "embedder".
+        which: "best" or "last".
+
+    Returns:
+        (path, "best" or "last").
+
+    Raises:
+        ValueError: the run has saved none yet.
+    """
+    for kind in dict.fromkeys((which, "last")):
+        path = Path(directory) / f"{name}_{kind}.weights.h5"
+        if path.is_file():
+            return path, kind
+    raise ValueError(
+        f"--init={directory} has no {name}_{which}.weights.h5; its first epoch is not finished, or it is a run "
+        "of another mode"
+    )
+
+
+def start_encoder(encoder, options):
+    """Give an encoder the weights that --init names; leave it as it is for --init=random.
+
+    Args:
+        encoder: built `mmgl_tf.backbones.Encoder`.
+        options: `flags.config.Finetuning`.
+
+    Returns:
+        Sentences to print.
+
+    Raises:
+        ValueError: the weights are not there, or do not fill the encoder.
+    """
+    if options.init == "random":
+        return ["random weights"]
+    path = Path(options.init)
+    if path.is_dir():
+        run_settings(path)
+        path, _ = weights_file(path, "encoder", options.init_weights)
+    elif not path.is_file():
+        raise ValueError(
+            f"--init={options.init} is neither a run directory nor a file; give random, the --workdir of a "
+            "pre-training, or a .weights.h5"
+        )
+    return [str(path), *transfer(encoder, path, options.stem_from).lines()]
