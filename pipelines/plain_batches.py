@@ -1,6 +1,6 @@
 """Unaugmented images of one modality in a given order, in NumPy: what features are extracted from."""
 
-import threading
+import functools
 from concurrent.futures import ThreadPoolExecutor
 
 import cv2
@@ -13,8 +13,16 @@ from pipelines.cores import available_cores
 _UNSHUFFLED = np.zeros(1, np.int32)  # one stripe: the whole image
 
 
+@functools.lru_cache
+def _shared_pool(threads):
+    return ThreadPoolExecutor(threads, "normalise")
+
+
 class PlainBatches:
     """Normalised images by batch number; each batch is full, the last one padded.
+
+    TensorFlow never lets go of the Python function behind a data set, and a validation makes one each
+    time. So threads are shared by all objects of this class, and memory is dropped after the last batch.
 
     Args:
         store: `image_store.ImageStore`, or anything with `usable` and `[i] -> uint8 [H, W, 1 or 3]` that
@@ -51,10 +59,8 @@ class PlainBatches:
         self.num_batches = -(-len(self._positions) // batch_size)
         self.image_shape = store[int(store.usable[0])].shape[:2]
         self._writer = SlotWriter(self.image_shape[1])
-        self._buffers = BufferPool((batch_size, *self.image_shape, 3))
-        self._local = threading.local()
+        self._buffers = self._fresh_buffers()
         self._threads = threads or available_cores()
-        self._pool = ThreadPoolExecutor(self._threads, "normalise") if self._threads > 1 else None
 
     def __call__(self, number: int) -> tuple[np.ndarray, np.ndarray]:
         """One batch.
@@ -70,20 +76,25 @@ class PlainBatches:
         images = self._buffers.take()
         images[len(chosen) :] = 0.0
         rows = list(enumerate(chosen))
-        if self._pool is None:
+        if self._threads == 1:
             self._fill(images, rows)
         else:
+            pool = _shared_pool(self._threads)
             shares = [rows[start :: self._threads] for start in range(self._threads)]
-            for done in [self._pool.submit(self._fill, images, share) for share in shares]:
+            for done in [pool.submit(self._fill, images, share) for share in shares]:
                 done.result()
+        if int(number) == self.num_batches - 1:
+            self._buffers = self._fresh_buffers()
         weight = (np.arange(self._batch_size) < len(chosen)).astype(np.float32)
         return images, weight
 
     def _fill(self, images, rows):
-        if not hasattr(self._local, "rgb"):
-            self._local.rgb = np.empty((*self.image_shape, 3), np.float32)
+        rgb = np.empty((*self.image_shape, 3), np.float32)
         for row, position in rows:
             image = self._store[position]
             image = np.ascontiguousarray(image[:, ::-1] if self._flip else image)
             pixels = image.reshape(len(image), -1)
-            self._writer.write(pixels, _UNSHUFFLED, images[row], self._local.rgb)
+            self._writer.write(pixels, _UNSHUFFLED, images[row], rgb)
+
+    def _fresh_buffers(self):
+        return BufferPool((self._batch_size, *self.image_shape, 3))
