@@ -1,6 +1,7 @@
 """The command line of the experiments: `python -m experiments NAME`."""
 
 import argparse
+import shlex
 import sys
 from pathlib import Path
 
@@ -8,8 +9,10 @@ from experiments import stage_files
 from experiments.catalogue import EXPERIMENTS
 from experiments.cell import cells_of
 from experiments.estimates import Estimates, clock
+from experiments.results import Selection
 from experiments.running import Engine
 from experiments.settings import outdated, parse
+from experiments.tables import table
 from flags.presets import PRESETS
 
 
@@ -54,7 +57,21 @@ def _act(arguments):
         # One engine for all names: a pre-training that two of them need is then the first thing done.
         stages = [stage for name in arguments.names for cell in cells(name) for stage in cell.stages]
         status = Engine(stages, arguments.lanes, say=_say).run()
+    if status < 128:  # not where somebody asked to stop
+        selection = Selection(
+            arguments.search, arguments.shots, arguments.feature, arguments.direction, arguments.dataset
+        )
+        for name in arguments.names:
+            print(f"\n{table(name, EXPERIMENTS[name], cells(name), selection)}")
+            print(f"\n`{_command(name, arguments)}`")
     return status
+
+
+def _command(name, arguments):
+    """What to type to get this table again."""
+    words = [f"--seeds={arguments.seeds}", f"--preset={arguments.preset}"]
+    words += [f"--flags={shlex.quote(arguments.flags)}"] if arguments.flags else []
+    return f"python -m experiments {name} {' '.join(words)}"
 
 
 def _listed(name, cells, lanes):
@@ -110,6 +127,14 @@ def _parser():
     parser.add_argument("--flags", default="", help='settings for every run, e.g. "--world_seed=1"')
     parser.add_argument("--list", action="store_true", help="show the catalogue and what is left to do")
     parser.add_argument("--table", action="store_true", help="print what is on disk, run nothing")
+    shown = parser.add_argument_group("which evaluation the table shows")
+    shown.add_argument("--search", default="all", choices=("all", "indoor"))
+    shown.add_argument("--shots", type=int, default=1, choices=(1, 10))
+    shown.add_argument("--feature", default="neck", choices=("neck", "pool"))
+    shown.add_argument(
+        "--direction", default="", help="e.g. infrared_to_visible; default the protocol's first"
+    )
+    shown.add_argument("--dataset", default="", help="directory below RUN/eval/; default the only one")
     return parser
 
 

@@ -134,8 +134,8 @@ EXPERIMENTS = {
         ),
     ),
     "plateau": Experiment(
-        "Each start trained until mAP on validation identities has not risen for 20 epochs (at most 100), with "
-        "the preset's schedule stretched to 100: is the end better, or only the way there shorter?",
+        "Each start trained until mAP on validation identities has not risen for 20 epochs, with the "
+        "preset's schedule stretched to at most 100: is the end better, or only the way there shorter?",
         two_starts("to its plateau", {"method": "two_stream", "epochs": 100, "patience_epochs": 20}),
     ),
     "longer": Experiment(
