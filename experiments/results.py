@@ -1,0 +1,134 @@
+"""What is on disk about one cell: the figures of its evaluation, its steps and its time."""
+
+import json
+from dataclasses import dataclass, field
+
+from experiments import stage_files
+
+METRICS = {"rank1": "Rank-1", "rank10": "Rank-10", "rank20": "Rank-20", "mAP": "mAP", "mINP": "mINP"}
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which of the evaluations in results.json a table shows.
+
+    Args:
+        search: "all" or "indoor"; a protocol without kinds of search matches either.
+        shots: gallery images per identity and camera; a protocol that takes the whole gallery matches any.
+        feature: "neck" or "pool".
+        direction: e.g. "infrared_to_visible"; "" = the protocol's first.
+        dataset: directory below the run's eval/; "" = the only one.
+    """
+
+    search: str = "all"
+    shots: int = 1
+    feature: str = "neck"
+    direction: str = ""
+    dataset: str = ""
+
+    def matches(self, cell):
+        """Whether a cell of results.json is the one."""
+        return (
+            cell["search"] in ("", self.search)
+            and cell["shots"] in (0, self.shots)
+            and cell["feature"] == self.feature
+            and self.direction in ("", cell["direction"])
+        )
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One cell as it stands on disk.
+
+    Args:
+        status: "missing", "fail" or "done".
+        values: {metric: per cent}, empty unless done.
+        steps: (pre-training's or None, fine-tuning's or None).
+        seconds: (pre-training's or None, fine-tuning's or None).
+        protocol: one line that says how the values were measured; "" unless done.
+    """
+
+    status: str
+    values: dict = field(default_factory=dict)
+    steps: tuple = (None, None)
+    seconds: tuple = (None, None)
+    protocol: str = ""
+
+
+def read(cell, selection):
+    """Read one cell.
+
+    Args:
+        cell: `experiments.cell.Cell`.
+        selection: `Selection`.
+
+    Returns:
+        `Reading`.
+
+    Raises:
+        ValueError: the evaluation is complete but does not hold what was selected, or more than that.
+    """
+    runs = cell.stages[:-1]
+    marks = [stage_files.read_done(stage) for stage in runs]
+    seconds = tuple(mark and mark["seconds"] for mark in marks)
+    seconds = seconds if len(runs) == 2 else (None, *seconds)
+    if any(mark is not None and mark["status"] == stage_files.FAIL for mark in marks):
+        return Reading("fail", seconds=seconds)
+    if stage_files.read_done(cell.stages[-1]) is None:
+        return Reading("missing", seconds=seconds)
+    path, results = _results(cell.run / "eval", selection)
+    chosen = _only(path, results, selection)
+    values = {metric: 100.0 * chosen[metric]["mean"] for metric in METRICS}
+    before = _pretraining_steps(runs[0].directory) if len(runs) == 2 else None
+    return Reading("done", values, (before, results["steps"]), seconds, _protocol(results, chosen))
+
+
+def _results(directory, selection):
+    """(path, content) of the results.json that is meant."""
+    pattern = f"{selection.dataset or '*'}/results.json"
+    paths = sorted(directory.glob(pattern))
+    if len(paths) != 1:
+        found = sorted(path.parent.name for path in directory.glob("*/results.json"))
+        raise ValueError(
+            f"{directory} holds {len(paths)} of {pattern}, one is needed; "
+            f"choose with --dataset from: {', '.join(found) or 'nothing'}"
+        )
+    return paths[0], json.loads(paths[0].read_text())
+
+
+def _only(path, results, selection):
+    """The cell of results.json that is meant; of two directions the first, where none was chosen."""
+    matching = [cell for cell in results["cells"] if selection.matches(cell)]
+    if not selection.direction:
+        matching = [cell for cell in matching if cell["direction"] == matching[0]["direction"]]
+    if len(matching) != 1:
+        names = ("search", "shots", "direction", "feature", "draw", "flip", "rerank")
+        there = "\n".join("  " + ", ".join(f"{n} {cell[n]}" for n in names) for cell in results["cells"])
+        raise ValueError(
+            f"{path}: {len(matching)} evaluations match {selection}, one is needed. It holds\n{there}"
+        )
+    return matching[0]
+
+
+def _protocol(results, cell):
+    """One line: how the values were measured."""
+    parts = [
+        results["dataset"],
+        f"{cell['search']} search" if cell["search"] else "",
+        {0: "whole gallery", 1: "single-shot"}.get(cell["shots"], f"{cell['shots']}-shot"),
+        cell["direction"].replace("_", " "),
+        f"{cell['queries']:,} queries, {cell['gallery']:,} in the gallery",
+        f"mean of {cell['trials']} trials ({cell['draw']} draw)",
+        f"{cell['feature']} feature",
+        "mirrored images averaged" if cell["flip"] else "",
+        "re-ranked" if cell["rerank"] else "",
+    ]
+    return ", ".join(part for part in parts if part)
+
+
+def _pretraining_steps(directory):
+    """Steps of a pre-training run, or None where it left no summary."""
+    try:
+        return json.loads((directory / "summary.json").read_text())["last"]["step"]
+    except (FileNotFoundError, KeyError):
+        return None

@@ -1,0 +1,171 @@
+"""What is on disk about an experiment, as Markdown: seeds, means, paired differences, time, the paper."""
+
+from experiments.estimates import clock
+from experiments.paired import paired_difference, spread
+from experiments.results import METRICS, read
+
+PAIRED_METRICS = ("rank1", "mAP")
+
+
+def table(name, experiment, cells, selection):
+    """The tables of one experiment.
+
+    All figures are per cent with one decimal; standard deviations are n - 1 over seeds.
+
+    Args:
+        name: of the experiment.
+        experiment: `experiments.cell.Experiment`.
+        cells: its `experiments.cell.Cell`s.
+        selection: `experiments.results.Selection`.
+
+    Returns:
+        Markdown, str.
+
+    Raises:
+        ValueError: the cells were not evaluated alike.
+    """
+    seeds = sorted({cell.seed for cell in cells})
+    readings = {(cell.arm.name, cell.seed): read(cell, selection) for cell in cells}
+    missing = sum(reading.status == "missing" for reading in readings.values())
+    protocol = _one_protocol(readings)
+    parts = [
+        f"### {name}",
+        experiment.about,
+        f"Measured: {protocol}." if protocol else "Nothing is evaluated yet.",
+        f"{missing} of {len(readings)} cells are still to be run." if missing else "",
+        _arm_table(experiment, seeds, readings, selection),
+        _paired_table(experiment, seeds, readings),
+        "\n".join(f"- {arm.name}: {arm.note}" for arm in experiment.arms if arm.note),
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _one_protocol(readings):
+    """How everything was measured; two ways in one table would be no comparison."""
+    found = {}
+    for key, reading in readings.items():
+        if reading.protocol:
+            found.setdefault(reading.protocol, key)
+    if len(found) > 1:
+        listing = "\n".join(f"  {arm}, seed {seed}: {protocol}" for protocol, (arm, seed) in found.items())
+        raise ValueError(
+            f"cells were evaluated differently; delete the odd ones' eval/ to redo them:\n{listing}"
+        )
+    return next(iter(found), "")
+
+
+def _arm_table(experiment, seeds, readings, selection):
+    # The paper's tables behind `Arm.paper` are single-shot.
+    papers = [arm.paper.get(selection.search, {}) if selection.shots == 1 else {} for arm in experiment.arms]
+    paper_metrics = [metric for metric in METRICS if any(metric in paper for paper in papers)]
+    header = ["arm", *(f"seed {seed}" for seed in seeds), *METRICS.values()]
+    if paper_metrics:
+        header.append(f"{experiment.paper or 'paper'}: {' / '.join(METRICS[m] for m in paper_metrics)}")
+    header += ["steps", "time"]
+    rows = []
+    for arm, paper in zip(experiment.arms, papers, strict=True):
+        own = [readings[arm.name, seed] for seed in seeds]
+        row = [arm.name, *map(_seed_text, own), *(_mean_text(own, metric) for metric in METRICS)]
+        if paper_metrics:
+            row.append(" / ".join(_number(paper.get(metric)) for metric in paper_metrics) if paper else "")
+        rows.append([*row, _steps_text(own), _time_text(own)])
+    caption = "Seeds: Rank-1 / mAP. Steps and time: pre-training + fine-tuning; time is the mean over seeds."
+    return f"{markdown(header, rows)}\n\n{caption}"
+
+
+def _paired_table(experiment, seeds, readings):
+    rows = []
+    for arm in experiment.arms:
+        partner = experiment.partner_of(arm)
+        if not partner:
+            continue
+        row = [f"{arm.name} - {partner}"]
+        for metric in PAIRED_METRICS:
+            values, partner_values = (
+                {
+                    seed: readings[name, seed].values[metric]
+                    for seed in seeds
+                    if readings[name, seed].status == "done"
+                }
+                for name in (arm.name, partner)
+            )
+            row += _difference_texts(paired_difference(values, partner_values))
+        rows.append(row)
+    if not rows:
+        return ""
+    header = ["paired difference"]
+    for metric in PAIRED_METRICS:
+        header += [METRICS[metric], "t", "same sign"]
+    return markdown(header, rows)
+
+
+def _seed_text(reading):
+    if reading.status != "done":
+        return {"fail": "fail", "missing": ""}[reading.status]
+    return " / ".join(f"{reading.values[metric]:.1f}" for metric in PAIRED_METRICS)
+
+
+def _mean_text(readings, metric):
+    found = spread(reading.values[metric] for reading in readings if reading.status == "done")
+    fails = sum(reading.status == "fail" for reading in readings)
+    if found is None:
+        return "fail" if fails else ""
+    text = f"{found.mean:.1f}" + ("" if found.deviation is None else f" ± {found.deviation:.1f}")
+    return f"{text} ({fails} fail)" if fails else text
+
+
+def _difference_texts(difference):
+    """[mean ± sd, t, seeds of the same sign]."""
+    if difference is None:
+        return ["", "", ""]
+    found = difference.spread
+    text = f"{found.mean:+.1f}" + ("" if found.deviation is None else f" ± {found.deviation:.1f}")
+    t = "" if difference.t is None else f"{difference.t:.1f}"
+    return [text, t, f"{difference.same_sign}/{found.n}"]
+
+
+def _number(value):
+    """A number of the paper, "fail", or a dash where it has none."""
+    return "-" if value is None else value if isinstance(value, str) else f"{value:.1f}"
+
+
+def _steps_text(readings):
+    """Steps of pre-training + fine-tuning; where seeds differ (stopped early), the range."""
+    return _sum_text(
+        readings, "steps", lambda values: "-".join(f"{v:,}" for v in sorted({values[0], values[-1]}))
+    )
+
+
+def _time_text(readings):
+    """Mean seconds of pre-training + fine-tuning."""
+    return _sum_text(readings, "seconds", lambda values: clock(spread(values).mean))
+
+
+def _sum_text(readings, attribute, show):
+    """Pre-training's + fine-tuning's part of a reading; `show` gets the sorted values of all seeds."""
+    parts = []
+    for index in (0, 1):
+        values = sorted(v for r in readings if (v := getattr(r, attribute)[index]) is not None)
+        if values:
+            parts.append(show(values))
+    return " + ".join(parts)
+
+
+def markdown(header, rows):
+    """A table; the first column is aligned left, the others right.
+
+    Args:
+        header: list of str.
+        rows: list of lists of str, each as long as the header.
+
+    Returns:
+        str.
+    """
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+
+    def line(cells):
+        texts = [cells[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(cells[1:], widths[1:], strict=True))]
+        return f"| {' | '.join(texts)} |"
+
+    rule = ["-" * widths[0], *("-" * (max(w, 2) - 1) + ":" for w in widths[1:])]
+    return "\n".join([line(header), f"| {' | '.join(rule)} |", *map(line, rows)])
