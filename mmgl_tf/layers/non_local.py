@@ -37,19 +37,21 @@ class NonLocal(keras.layers.Layer):
 
     Args:
         inner_channels: d.
-        place: where the block stands, such as "layer2/2"; with `seed` it fixes the initial weights.
+        place: where the block stands, such as "layer2/2"; with `seed` it fixes the initial weights. None for
+            the layer's name.
         seed: integer of the network.
         **kwargs: name, dtype, trainable.
     """
 
-    def __init__(self, inner_channels=1, place="", seed=0, **kwargs):
+    def __init__(self, inner_channels=1, place=None, seed=0, **kwargs):
         super().__init__(**kwargs)
         if not isinstance(inner_channels, int) or inner_channels < 1:
             raise ValueError(
                 f"NonLocal got inner_channels={inner_channels!r}; expected an integer of at least 1. The "
                 "released AGW has 1."
             )
-        self.inner_channels, self.place, self.seed = inner_channels, place, seed
+        self.inner_channels, self.seed = inner_channels, seed
+        self.place = self.name if place is None else place
 
     def _dense(self, name, fan_in, units):
         """A dense layer over channels, which is a 1x1 convolution."""

@@ -42,7 +42,8 @@ def weighted_triplet(features, identities, form="reference"):
 
     Returns:
         The loss, scalar, positive, float32 (float64 for float64 features); and the share of anchors with
-        a < b, float32 scalar in [0, 1]. A tie is not counted.
+        a < b, float32 scalar in [0, 1]. b has to be larger by more than 1e-6, the distance of equal images,
+        so that features that collapsed to a point do not look right.
 
     Raises:
         ValueError: for an unknown form.
@@ -57,7 +58,7 @@ def weighted_triplet(features, identities, form="reference"):
     counted = tf.reduce_any(~same, axis=1) | (form == "reference")
     loss = tf.where(counted, tf.nn.softplus(positive - negative), 0.0)
     anchors = tf.maximum(tf.reduce_sum(tf.cast(counted, distances.dtype)), 1.0)
-    right = tf.reduce_sum(tf.cast(counted & (positive < negative), tf.float32))
+    right = tf.reduce_sum(tf.cast(counted & (negative - positive > 1e-6), tf.float32))
     return tf.reduce_sum(loss) / anchors, right / tf.cast(anchors, tf.float32)
 
 
