@@ -3,7 +3,11 @@
 import json
 from pathlib import Path
 
+from mmgl_tf.backbones import Encoder
+from mmgl_tf.finetuning.embedder import Embedder
 from mmgl_tf.finetuning.transfer import transfer
+from mmgl_tf.training.run_directory import RunDirectory
+from modes.model import build_embedder
 
 
 def run_settings(directory):
@@ -71,3 +75,48 @@ def start_encoder(encoder, options):
             "pre-training, or a .weights.h5"
         )
     return [str(path), *transfer(encoder, path, options.stem_from).lines()]
+
+
+def load_embedder(config, which):
+    """The embedder of the run that --init names.
+
+    A pre-training has no neck; its embedder is the pooled feature map.
+
+    Args:
+        config: `flags.config.Config`, made from that run.
+        which: "last" or "best".
+
+    Returns:
+        (embedder, finished steps of "last" or epoch of "best", names of its features), or None where the run
+        chose no best.
+
+    Raises:
+        ValueError: it has no weights yet, or they are another network's.
+    """
+    directory = Path(config.finetuning.init)
+    settings = run_settings(directory)
+    if settings.get("mode") not in ("pretrain", "finetune"):
+        raise ValueError(
+            f"--init={directory} is a run of --mode={settings.get('mode')}; expected a pre-training or fine-tuning"
+        )
+    finetuned = settings["mode"] == "finetune"
+    name = "embedder" if finetuned else "encoder"
+    path = RunDirectory(directory).weights(name, which)
+    if not path.is_file():
+        if which == "best":
+            return None
+        path, _ = weights_file(directory, name, which)
+    if finetuned:
+        embedder = build_embedder(config)
+        embedder.load_weights(path)
+    else:
+        encoder = Encoder(config.network.backbone, config.network.stream, seed=config.run.seed)
+        embedder = Embedder(encoder)
+        embedder.build_from(config.data.image_height, config.data.image_width)
+        encoder.load_weights(path)
+    rows = RunDirectory(directory).read_metrics()
+    place = rows[-1]["step"] if rows else None
+    if which == "best":
+        summary = directory / "summary.json"
+        place = json.loads(summary.read_text()).get("best_epoch") if summary.is_file() else None
+    return embedder, place, ("neck", "pool") if finetuned else ("pool",)

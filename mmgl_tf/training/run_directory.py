@@ -51,6 +51,33 @@ def _umask():
     return mask
 
 
+def claim_directory(root, marker):
+    """Make a directory for results, or take the one that holds earlier ones.
+
+    Args:
+        root: the directory.
+        marker: a file name that shows the directory to be ours.
+
+    Returns:
+        It, a `Path`.
+
+    Raises:
+        ValueError: it holds something else, or cannot be made.
+    """
+    root = Path(root)
+    if root.is_dir() and any(root.iterdir()) and not (root / marker).exists():
+        raise ValueError(
+            f"--workdir={root} holds files but no {marker}, so it was not made by this mode; choose a new directory"
+        )
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(
+            f"--workdir={root} cannot be made ({error.strerror}); choose a place you may write to"
+        ) from error
+    return root
+
+
 class RunDirectory:
     """Paths of a run and the check that a resumed run is the same run.
 

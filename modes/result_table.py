@@ -1,0 +1,92 @@
+"""Evaluation results as a table for people: by which protocol, how good, and what the paper has in that cell."""
+
+import numpy as np
+
+METRICS = {"rank1": "Rank-1", "rank10": "Rank-10", "rank20": "Rank-20", "mAP": "mAP", "mINP": "mINP"}
+
+
+def print_results(results, root):
+    """Print the content of results.json.
+
+    Args:
+        results: dict, as `modes.evaluate.evaluate` makes it.
+        root: directory of results.json.
+    """
+    name = results["method"] or "pooled features, not fine-tuned"
+    print(f"\n{results['checkpoint']}: {name}" + (f", from {results['init']}" if results["init"] else ""))
+    trained = results["trained_on"]
+    elsewhere = f"; trained on {trained}" if trained != results["dataset"] else ""
+    print(f"evaluated on {results['dataset']} in {results['root']}{elsewhere}")
+    for line in protocol_lines(results):
+        print(line)
+    _print_cells(results["cells"])
+    unmatched = max(cell["queries_without_match"] for cell in results["cells"])
+    if unmatched:
+        print(f"{unmatched} queries have no image of their person in some gallery; they count in no mean")
+    print(f"results    {root / 'results.json'}", flush=True)
+
+
+def protocol_lines(results):
+    """The protocol in sentences."""
+    protocol, cell = results["protocol"], results["cells"][0]
+    draws = {
+        "seeded": "galleries drawn with Python's generator seeded by the trial, as AGW and MMGL do",
+        "official": "galleries by exp/rand_perm_cam.mat",
+        "all": "the whole gallery",
+    }
+    lines = [f"protocol   {protocol['name']}: {cell['queries']} queries, {draws[cell['draw']]}"]
+    for camera, excluded in protocol["excluded_cameras"].items():
+        lines.append(
+            f"           queries of camera {camera} are not compared with camera {', '.join(map(str, excluded))}"
+        )
+    counted = "each gallery identity once" if protocol["identity_once"] else "gallery images"
+    lines.append(
+        f"           the match curve counts {counted}; mAP and mINP count images; mean over {cell['trials']} "
+        f"trial{'s' if cell['trials'] > 1 else ''}"
+        + (", flip averaged" if cell["flip"] else "")
+        + (", k-reciprocal re-ranking" if cell["rerank"] else "")
+    )
+    return lines
+
+
+def mean_over_runs(results):
+    """Print mean and standard deviation over several runs' results, e.g. RegDB's ten trials.
+
+    Args:
+        results: list of results, as `print_results` takes.
+    """
+    keys = [_key(cell) for cell in results[0]["cells"]]
+    cells = []
+    for key in keys:
+        found = [cell for result in results for cell in result["cells"] if _key(cell) == key]
+        if len(found) < len(results):
+            continue
+        merged = dict(found[0])
+        for name in METRICS:
+            if name in merged:
+                values = [cell[name]["mean"] for cell in found]
+                merged[name] = {"mean": float(np.mean(values)), "std": float(np.std(values)), "values": values}
+        cells.append(merged)
+    print(f"\nmean and standard deviation over {len(results)} runs")
+    _print_cells(cells)
+
+
+def _key(cell):
+    return tuple(cell[name] for name in ("search", "shots", "direction", "feature", "weights"))
+
+
+def _print_cells(cells):
+    columns = {name: title for name, title in METRICS.items() if all(name in cell for cell in cells)}
+    several = len({cell["direction"] for cell in cells}) > 1
+    head = f"{'search':24}{'weights':9}{'feature':9}{'gallery':>8}"
+    print("\n" + head + "".join(f"{title:>15}" for title in columns.values()) + "   paper Rank-1, mAP")
+    for cell in cells:
+        searched = f"{cell['search']}, {cell['shots']}-shot" if cell["shots"] else "whole gallery"
+        if several:
+            searched = cell["direction"].replace("_", " ")
+        figures = "".join(
+            f"{100 * cell[name]['mean']:>8.2f} ±{100 * cell[name]['std']:5.2f}" for name in columns
+        )
+        paper = cell["paper"]
+        beside = f"   {100 * paper['rank1']:.2f}, {100 * paper['mAP']:.2f}" if paper else ""
+        print(f"{searched:24}{cell['weights']:9}{cell['feature']:9}{cell['gallery']:>8}{figures}{beside}")
