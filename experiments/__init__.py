@@ -12,8 +12,8 @@ ordinary run directories below --root, named after their decisions, so that cell
 they have in common. `running.py` works through them, one core a lane. Stop it at any time (Ctrl-C, kill,
 power cut) and give the same command again: complete stages are skipped, others go on from their checkpoints.
 Several engines may share a --root. A fine-tuning that diverges or collapses (exit status 3) is a result, the
-paper's "fail"; anything else that ends badly is tried again next time. Each directory has `log.txt`,
-and `done.json` once it is complete; delete the directory to make the run anew.
+paper's "fail"; anything else that ends badly is tried again next time. Each directory has
+`.engine/log.txt`, and `.engine/done.json` once it is complete; delete the directory to make the run anew.
 
 `tables.py` prints Markdown: every seed, mean and standard deviation, paired differences, the paper's numbers.
 Flags given in --flags go to every stage; an arm's own flags win over them.

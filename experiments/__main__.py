@@ -58,10 +58,15 @@ def _act(arguments):
         stages = [stage for name in arguments.names for cell in cells(name) for stage in cell.stages]
         status = Engine(stages, arguments.lanes, say=_say).run()
     if status < 128:  # not where somebody asked to stop
-        selection = Selection(
-            arguments.search, arguments.shots, arguments.feature, arguments.direction, arguments.dataset
-        )
         for name in arguments.names:
+            selection = Selection(
+                arguments.search,
+                arguments.shots,
+                arguments.feature,
+                arguments.weights or EXPERIMENTS[name].weights,
+                arguments.direction,
+                arguments.dataset,
+            )
             print(f"\n{table(name, EXPERIMENTS[name], cells(name), selection)}")
             print(f"\n`{_command(name, arguments)}`")
     return status
@@ -131,6 +136,7 @@ def _parser():
     shown.add_argument("--search", default="all", choices=("all", "indoor"))
     shown.add_argument("--shots", type=int, default=1, choices=(1, 10))
     shown.add_argument("--feature", default="neck", choices=("neck", "pool"))
+    shown.add_argument("--weights", default="", choices=("", "last", "best"), help="default the experiment's")
     shown.add_argument(
         "--direction", default="", help="e.g. infrared_to_visible; default the protocol's first"
     )

@@ -137,6 +137,7 @@ EXPERIMENTS = {
         "Each start trained until mAP on validation identities has not risen for 20 epochs, with the "
         "preset's schedule stretched to at most 100: is the end better, or only the way there shorter?",
         two_starts("to its plateau", {"method": "two_stream", "epochs": 100, "patience_epochs": 20}),
+        weights="best",
     ),
     "longer": Experiment(
         "Both starts with schedules of 10, 20, 40 and 80 epochs, each annealed to its end.",

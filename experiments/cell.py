@@ -42,6 +42,7 @@ class Experiment:
         reference: name of the arm that the others are compared with; "" = none.
         paper: what the paper's column is, e.g. "Table VI, AGW on SYSU-MM01"; "" = the paper has none.
         max_seeds: at most so many seeds; 0 = as many as asked for.
+        weights: which weights of a run the table shows, "last" or "best" (by validation identities).
     """
 
     about: str
@@ -49,6 +50,7 @@ class Experiment:
     reference: str = ""
     paper: str = ""
     max_seeds: int = 0
+    weights: str = "last"
 
     def partner_of(self, arm):
         """Name of the arm that `arm` is compared with, or ""."""
@@ -62,8 +64,8 @@ class Stage:
 
     Args:
         mode: "pretrain", "finetune" or "eval".
-        directory: where the engine's files about it lie (`experiments.stage_files`): the run directory, for
-            eval the run's eval/.
+        directory: the run directory, for eval the run's eval/; the engine's files about the stage lie there
+            (`experiments.stage_files`).
         words: command line after `main.py`.
         group: directory name without seed: stages that take about as long.
         needs: the stage that must be complete before, or None.

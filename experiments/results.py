@@ -16,6 +16,7 @@ class Selection:
         search: "all" or "indoor"; a protocol without kinds of search matches either.
         shots: gallery images per identity and camera; a protocol that takes the whole gallery matches any.
         feature: "neck" or "pool".
+        weights: "last" or "best".
         direction: e.g. "infrared_to_visible"; "" = the protocol's first.
         dataset: directory below the run's eval/; "" = the only one.
     """
@@ -23,6 +24,7 @@ class Selection:
     search: str = "all"
     shots: int = 1
     feature: str = "neck"
+    weights: str = "last"
     direction: str = ""
     dataset: str = ""
 
@@ -32,6 +34,7 @@ class Selection:
             cell["search"] in ("", self.search)
             and cell["shots"] in (0, self.shots)
             and cell["feature"] == self.feature
+            and cell["weights"] == self.weights
             and self.direction in ("", cell["direction"])
         )
 
@@ -102,7 +105,7 @@ def _only(path, results, selection):
     if not selection.direction:
         matching = [cell for cell in matching if cell["direction"] == matching[0]["direction"]]
     if len(matching) != 1:
-        names = ("search", "shots", "direction", "feature", "draw", "flip", "rerank")
+        names = ("search", "shots", "direction", "feature", "weights", "draw", "flip", "rerank")
         there = "\n".join("  " + ", ".join(f"{n} {cell[n]}" for n in names) for cell in results["cells"])
         raise ValueError(
             f"{path}: {len(matching)} evaluations match {selection}, one is needed. It holds\n{there}"
@@ -119,7 +122,7 @@ def _protocol(results, cell):
         cell["direction"].replace("_", " "),
         f"{cell['queries']:,} queries, {cell['gallery']:,} in the gallery",
         f"mean of {cell['trials']} trials ({cell['draw']} draw)",
-        f"{cell['feature']} feature",
+        f"{cell['feature']} feature, {cell['weights']} weights",
         "mirrored images averaged" if cell["flip"] else "",
         "re-ranked" if cell["rerank"] else "",
     ]

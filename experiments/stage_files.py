@@ -1,9 +1,12 @@
-"""What the engine keeps about a stage in its directory: a mark of completion, the time, a lock, a log.
+"""What the engine keeps about a stage, in .engine/ of its directory: mark of completion, time, lock, log.
+
+It is hidden, because main.py refuses a directory that holds something else than a run, and inside, because
+whoever deletes a run then deletes its mark as well.
 
 done.json       {"status": 0, or 3 for the paper's "fail", "seconds": of all attempts, "command": [...]};
                 written last and atomically, so that whoever sees it may rely on the stage
 spent.json      {"seconds": ...} of attempts that did not reach the end, renewed while the stage runs
-engine.lock     held by the process that works on the stage and, inherited, by the process of main.py itself:
+lock            held by the process that works on the stage and, inherited, by the process of main.py itself:
                 where an engine was killed and its child lives on, nobody starts the same run a second time
 log.txt         what main.py printed, all attempts one after the other
 """
@@ -30,7 +33,7 @@ def read_done(stage):
     Returns:
         {"status", "seconds", "command"} or None.
     """
-    return _read(stage.directory / "done.json")
+    return _read(_path(stage, "done.json"))
 
 
 def write_done(stage, status, seconds, command):
@@ -42,20 +45,18 @@ def write_done(stage, status, seconds, command):
         seconds: float, time of all attempts.
         command: list of str, the last command.
     """
-    _write(
-        stage.directory / "done.json", {"status": status, "seconds": round(seconds, 1), "command": command}
-    )
-    (stage.directory / "spent.json").unlink(missing_ok=True)
+    _write(_path(stage, "done.json"), {"status": status, "seconds": round(seconds, 1), "command": command})
+    (_path(stage, "spent.json")).unlink(missing_ok=True)
 
 
 def read_spent(stage):
     """Seconds of earlier attempts that did not reach the end; 0.0 where there are none."""
-    return (_read(stage.directory / "spent.json") or {"seconds": 0.0})["seconds"]
+    return (_read(_path(stage, "spent.json")) or {"seconds": 0.0})["seconds"]
 
 
 def write_spent(stage, seconds):
     """Note the seconds of all attempts so far."""
-    _write(stage.directory / "spent.json", {"seconds": round(seconds, 1)})
+    _write(_path(stage, "spent.json"), {"seconds": round(seconds, 1)})
 
 
 def open_log(stage):
@@ -65,7 +66,7 @@ def open_log(stage):
 
 def log_path(stage):
     """Path of the stage's log."""
-    return stage.directory / "log.txt"
+    return _path(stage, "log.txt")
 
 
 def last_lines(stage, count=8):
@@ -86,8 +87,9 @@ def lock(stage):
         File descriptor to be closed when the stage is over and to be handed to its process, or None where
         somebody else is at work on it.
     """
-    stage.directory.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(stage.directory / "engine.lock", os.O_CREAT | os.O_RDWR, 0o666)
+    path = _path(stage, "lock")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o666)
     if fcntl is not None:
         try:
             # flock, not lockf: the lock belongs to the open file and is thus inherited by the child.
@@ -96,6 +98,10 @@ def lock(stage):
             os.close(descriptor)
             return None
     return descriptor
+
+
+def _path(stage, name):
+    return stage.directory / ".engine" / name
 
 
 def _read(path):
