@@ -76,6 +76,10 @@ def _command(name, arguments):
     """What to type to get this table again."""
     words = [f"--seeds={arguments.seeds}", f"--preset={arguments.preset}"]
     words += [f"--flags={shlex.quote(arguments.flags)}"] if arguments.flags else []
+    plain = _parser().parse_args([])
+    for option in ("search", "shots", "feature", "weights", "direction", "dataset"):
+        value = getattr(arguments, option)
+        words += [f"--{option}={value}"] if value != getattr(plain, option) else []
     return f"python -m experiments {name} {' '.join(words)}"
 
 

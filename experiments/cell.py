@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from experiments.equal_compute import with_pretraining_time
-from experiments.settings import as_words, check, deciding, fingerprint, slug
+from experiments.settings import as_words, check, deciding, fingerprint, require_known, slug
 
 
 @dataclass(frozen=True)
@@ -132,11 +132,10 @@ def stages_of(arm, seed, preset, extra, root):
     Returns:
         tuple of `Stage`.
     """
-    check(extra)
     stages, start, origin = [], "random", "random"
     if arm.pretrain is not None:
         flags = dict(extra) | dict(arm.pretrain)
-        check(flags)
+        check("pretrain", preset, flags)
         chosen = deciding("pretrain", preset, flags)
         mark = fingerprint("pretrain", preset, chosen)
         stages.append(
@@ -145,9 +144,10 @@ def stages_of(arm, seed, preset, extra, root):
         start, origin = stages[-1].directory.as_posix(), f"mmgl_{mark}"
 
     flags = dict(extra) | dict(arm.finetune)
-    check(flags)
+    require_known(flags)
     if arm.spends is not None:
         flags |= with_pretraining_time(preset, dict(extra) | dict(arm.spends), flags)
+    check("finetune", preset, flags)
     chosen = deciding("finetune", preset, flags)
     mark = fingerprint("finetune", preset, chosen, origin)
     parts = ["finetune", preset, origin, slug(chosen), mark]

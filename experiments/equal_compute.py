@@ -58,10 +58,10 @@ def training_images(config):
         ValueError: only the data set itself could tell.
     """
     if config["dataset"] == "synthetic" and config["world_layout"] == "sysu":
-        identities = config["world_train_identities"]
-        identities += config["world_validation_identities"] if config["train_ids"] == "trainval" else 0
-        frames = config["world_frames"], config["world_infrared_train_frames"]
-        return identities * frames[0] * VISIBLE_CAMERAS, identities * frames[1] * INFRARED_CAMERAS
+        train, frames = config["world_train_identities"], config["world_frames"]
+        more = config["world_validation_identities"] if config["train_ids"] == "trainval" else 0
+        infrared = train * config["world_infrared_train_frames"] + more * frames
+        return (train + more) * frames * VISIBLE_CAMERAS, infrared * INFRARED_CAMERAS
     if config["dataset"] in PUBLISHED_IMAGES and config["train_ids"] == "trainval":
         return PUBLISHED_IMAGES[config["dataset"]]
     raise ValueError(

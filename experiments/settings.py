@@ -7,6 +7,7 @@ import shlex
 
 from flags.config import differences, from_flat, settings, to_flat
 from flags.presets import preset as preset_overrides
+from flags.validation import validate
 
 KNOWN = {entry.name: entry for _, entry in settings()}
 SLUG_LENGTH = 48
@@ -69,8 +70,21 @@ def outdated(stage):
     return [entry for entry in differences(old, new) if entry[0] in old and entry[0] != "init"]
 
 
-def check(flags):
-    """Refuse flags that main.py does not know, before anything runs.
+def check(mode, preset, flags):
+    """Refuse what main.py would refuse, before anything runs.
+
+    Args:
+        mode, preset, flags: as in `resolved`.
+
+    Raises:
+        ValueError: says what cannot work.
+    """
+    require_known(flags)
+    validate(from_flat(preset_overrides(preset, mode) | flags | {"mode": mode}))
+
+
+def require_known(flags):
+    """Refuse settings that main.py does not know.
 
     Raises:
         ValueError: names them.
@@ -99,7 +113,7 @@ def parse(text):
         name, value = match.groups()
         if value is None and name not in KNOWN and name.startswith("no") and name[2:] in KNOWN:
             name, value = name[2:], "false"
-        check({name: value})
+        require_known({name: value})
         found[name] = _typed(name, value)
     return found
 
