@@ -92,8 +92,7 @@ class PlainBatches:
         rgb = np.empty((*self.image_shape, 3), np.float32)
         for row, position in rows:
             image = self._store[position]
-            image = np.ascontiguousarray(image[:, ::-1] if self._flip else image)
-            pixels = image.reshape(len(image), -1)
+            pixels = (cv2.flip(image, 1) if self._flip else image).reshape(len(image), -1)
             self._writer.write(pixels, _UNSHUFFLED, images[row], rgb)
 
     def _fresh_buffers(self):

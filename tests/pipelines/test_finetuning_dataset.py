@@ -38,11 +38,11 @@ def expected(store, indices):
 
 def test_images_and_classes_are_those_of_the_plan():
     pair = stores()
-    made = elements(pair=pair)  # floor(11 / 6) + 1 = 2 steps per epoch
+    made = elements(pair=pair, seed=5)  # floor(11 / 6) + 1 = 2 steps per epoch
     for step, batch in enumerate(made):
         epoch, place = divmod(step, 2)
         visible, infrared, labels = (
-            part[place] for part in identity_plan(VISIBLE, INFRARED, 3, 2, 0, epoch, 2)
+            part[place] for part in identity_plan(VISIBLE, INFRARED, 3, 2, 5, epoch, 2)
         )
         np.testing.assert_array_equal(batch["visible"], expected(pair[0], visible))
         np.testing.assert_array_equal(batch["infrared"], expected(pair[1], infrared))
@@ -82,9 +82,10 @@ def test_crops_and_flips_act_and_spare_the_rest():
     alike = FakeStore(len(VISIBLE)), FakeStore(len(INFRARED))
     for store in alike:
         store.images[:] = store.images[0]
-        store.images[:, : HEIGHT // 2] |= 1  # no black pixel of its own
-        store.images |= 1
-    batch = elements(0, 1, Augmentation(pad_pixels=4, data_threads=1, **OFF), alike)[0]
+        store.images |= 1  # no black pixel of its own
+    crops = Augmentation(pad_pixels=4, data_threads=1, **OFF)
+    batch, other = (elements(0, 1, crops, alike, seed)[0] for seed in (0, 1))
+    assert not np.array_equal(batch["visible"], other["visible"])
     black = normalise(np.zeros(3, np.uint8)).numpy()
     images = np.concatenate([batch["visible"], batch["infrared"]])
     assert len(np.unique(images.reshape(12, -1), axis=0)) > 8  # duplicates are augmented apart
@@ -132,6 +133,8 @@ def test_bad_requests_are_refused_at_once():
         make(infrared=[*INFRARED, 3])
     with pytest.raises(ValueError, match="without identity"):
         make(infrared=[None, *INFRARED[1:]])
+    with pytest.raises(ValueError, match="steps_per_epoch is -1; expected at least 1"):
+        elements(0, 1, steps_per_epoch=-1)
     with pytest.raises(ValueError, match="start at step 3 of 2"):
         make(first=3, total=2)
 
