@@ -1,3 +1,5 @@
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -136,9 +138,9 @@ def test_clipping_by_the_global_norm_comes_before_the_decay():
 
 
 def small_model(optimizer, jit_compile=False):
-    model = keras.Sequential(
-        [keras.Input((3,)), keras.layers.Dense(4, activation="tanh"), keras.layers.Dense(1)]
-    )
+    inputs = keras.Input((3,))
+    hidden = keras.layers.Dense(4, activation="tanh", name="hidden")(inputs)
+    model = keras.Model(inputs, keras.layers.Dense(1, name="last")(hidden))
     for i, variable in enumerate(model.trainable_variables):
         variable.assign(np.random.RandomState(i).randn(*variable.shape))
     model.compile(optimizer=optimizer, loss="mse", jit_compile=jit_compile)
@@ -168,11 +170,18 @@ def test_fit_takes_the_steps_that_the_gradients_say(jit_compile):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
 
 
-def test_state_survives_saving_bit_for_bit(tmp_path):
+@pytest.mark.parametrize("multipliers", [False, True])
+def test_state_survives_saving_bit_for_bit(tmp_path, multipliers):
     x, y = drawn_data()
-    straight = small_model(TorchSGD(OffsetCosine(0.1, 1, 6, 1), nesterov=True))
+
+    def model_of():
+        slow = {"hidden/": 0.5} if multipliers else None
+        schedule = OffsetCosine(0.1, 1, 6, 1)
+        return small_model(TorchSGD(schedule, nesterov=True, learning_rate_multipliers=slow))
+
+    straight = model_of()
     straight.fit(x, y, batch_size=16, epochs=6, shuffle=False, verbose=0)
-    model = small_model(TorchSGD(OffsetCosine(0.1, 1, 6, 1), nesterov=True))
+    model = model_of()
     model.fit(x, y, batch_size=16, epochs=3, shuffle=False, verbose=0)
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")
@@ -189,12 +198,16 @@ def test_config_rebuilds_the_optimizer():
         weight_decay=0.02,
         nesterov=True,
         decay_norms_and_biases=False,
+        learning_rate_multipliers={"encoder/": 0.1},
         global_clipnorm=10.0,
     )
     again = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
     assert again.get_config() == optimizer.get_config()
     assert (again.momentum, again.coupled_weight_decay, again.nesterov) == (0.8, 0.02, True)
     assert (again.decay_norms_and_biases, again.global_clipnorm) == (False, 10.0)
+    assert dict(again.learning_rate_multipliers) == {"encoder/": 0.1}
+    assert json.loads(json.dumps(optimizer.get_config()["learning_rate_multipliers"])) == {"encoder/": 0.1}
+    assert TorchSGD().get_config()["learning_rate_multipliers"] == {}
 
 
 def test_state_is_float32_and_named_under_mixed_precision():
