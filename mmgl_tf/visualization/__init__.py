@@ -7,4 +7,10 @@ same array goes to an image summary and, through `grid.write_png`, to a file in 
 - `panels`: an augmented batch, recovered stripe orders.
 - `matching`: the soft-matching matrix by body part and by slot.
 - `curves`: the rows of metrics.jsonl as small multiples, for one run or several.
+- `selection`: which queries or people to show, by chance, and the sentence that says so.
+- `embedding_map`: t-SNE of both modalities, with the geometry in numbers.
+- `ranked_lists`: queries and what is found first.
+- `match_curves`, `accuracy_over_epochs`: retrieval accuracy of several runs.
+- `activation_maps`: where the feature map is strong.
+- `projector`: the exception, files for TensorBoard's embedding projector.
 """

@@ -1,4 +1,4 @@
-"""Training curves: the rows of metrics.jsonl as small multiples, one run in detail or several together."""
+"""Training curves of either training: metrics.jsonl as small multiples, one run in detail or several."""
 
 import math
 from collections.abc import Mapping
@@ -12,18 +12,28 @@ from matplotlib.ticker import MaxNLocator
 # relatives where the rows have them.
 PANELS = (
     ("Total loss", "free", ("loss/total",)),
+    ("Identity loss", "zero", ("loss/identity",)),
+    ("Triplet loss", "zero", ("loss/triplet",)),
     ("Permutation loss", "zero", ("loss/permutation",)),
     ("Part cross-entropy", "zero", ("loss/part",)),
     ("Cycle contrast", "zero", ("loss/cycle_contrast",)),
+    # Retrieval is measured on held-out people alone: only the "validation/" relative of these exists.
+    ("Rank-1, validation", "zero", ("rank1",)),
+    ("mAP, validation", "zero", ("mAP",)),
+    ("mINP, validation", "zero", ("mINP",)),
+    ("Identity named right", "share", ("accuracy/identity",)),
+    ("Triplets in the right order", "share", ("accuracy/triplet",)),
     ("Whole permutation right", "share", ("accuracy/permutation_whole",)),
     ("Stripe in its place", "share", ("accuracy/permutation_stripe",)),
     ("Part named right", "share", ("accuracy/part",)),
     ("Soft neighbours: same part, same slot", "share", ("matching/part_mass", "matching/slot_mass")),
     ("Soft neighbours: identity lift", "free", ("matching/identity_lift",)),
     ("Embedding: standard deviation", "zero", ("embedding/std",)),
+    ("Embedding: spread", "zero", ("embedding/spread",)),
     ("Embedding: effective rank", "zero", ("embedding/effective_rank",)),
     ("Embedding: modality gap", "zero", ("embedding/modality_gap",)),
     ("Sinkhorn: worst row error", "zero", ("sinkhorn/row_error",)),
+    ("Gradient: norm", "zero", ("gradient/norm",)),
     ("Learning rate", "zero", ("learning_rate",)),
     ("Images per second", "zero", ("throughput/images_per_second",)),
     ("Share of time waiting for data", "share", ("throughput/data_wait_share",)),
@@ -116,7 +126,7 @@ def training_curves(runs, chance=None):
         runs: rows of metrics.jsonl (a list of dicts, one per epoch, each with "epoch"), or a dict from the
             name of a run to its rows. One run shows both modalities; several the totals.
         chance: dict from a metric's name (its training name, e.g. "loss/part") to the value that guessing
-            gives, drawn as a dotted line. None draws none.
+            gives, drawn as a dotted line; "rank1" stands for "validation/rank1". None draws none.
 
     Returns:
         uint8 [H', W', 3], at most 1600 pixels wide.
@@ -146,7 +156,7 @@ def training_curves(runs, chance=None):
     for axes in grid[len(panels) :]:
         axes.set_axis_off()
     if len(runs) > 1:
-        _name_runs(figure, runs)
+        _name_runs(figure, runs, any(len(keys) > 1 for _, _, keys, _ in panels))
     canvas.draw()
     return np.array(canvas.buffer_rgba())[..., :3].copy()
 
@@ -189,15 +199,18 @@ def _draw(axes, title, start, lines, chances, legend):
         axes.legend(handles, labels, fontsize=8.5, loc="best", framealpha=0.8)
 
 
-def _name_runs(figure, runs):
+def _name_runs(figure, runs, two_keys):
     """One legend for the whole figure when runs are compared: colour is the run, style is the split."""
+    used = {line.get_linestyle() for axes in figure.axes for line in axes.get_lines()}
+    names = {"-": "training", "--": "validation", ":": "chance"}
+    if two_keys:
+        names |= {"-": "training (or part)", ":": "slot, chance"}
+    names = {style: name for style, name in names.items() if style in used}
     handles = [
         figure.axes[0].plot([], [], color=COLOURS[i % len(COLOURS)], linewidth=2)[0] for i in range(len(runs))
     ]
-    handles += [
-        figure.axes[0].plot([], [], color="#555555", linestyle=style)[0] for style in ("-", "--", ":")
-    ]
-    labels = [*runs, "training (or part)", "validation", "slot, chance"]
+    handles += [figure.axes[0].plot([], [], color="#555555", linestyle=style)[0] for style in names]
+    labels = [*runs, *names.values()]
     figure.legend(
         handles, labels, loc="outside upper center", ncols=min(len(labels), 8), fontsize=10, frameon=False
     )

@@ -22,7 +22,8 @@ ALL = [key for _, _, keys in curves.PANELS for key in keys]
 def test_every_metric_has_a_panel_and_the_page_is_no_wider_than_1600():
     picture = draw(rows(3, ALL))
     assert picture.dtype == np.uint8
-    assert picture.shape == (1200, 1600, 3)
+    assert picture.shape[1:] == (1600, 3)
+    assert picture.shape[0] == 300 * -(-len(curves.PANELS) // 4)
 
 
 def test_panels_without_data_are_left_out():
@@ -118,3 +119,41 @@ def test_the_later_row_of_a_repeated_epoch_counts():
 def test_nothing_to_draw_is_an_error_that_helps(runs):
     with pytest.raises(ValueError, match="Has the first epoch ended"):
         draw(runs)
+
+
+def test_a_fine_tuning_run_shows_all_it_logs():
+    keys = [
+        "loss/total",
+        "loss/identity",
+        "loss/triplet",
+        "accuracy/identity",
+        "accuracy/triplet",
+        "embedding/spread",
+        "embedding/modality_gap",
+        "gradient/norm",
+        "learning_rate",
+        "validation/rank1",
+        "validation/mAP",
+        "validation/mINP",
+    ]
+    for key in keys:
+        assert draw(rows(3, [key])).shape == (300, 400, 3), key
+    assert draw(rows(3, keys)).shape == (900, 1600, 3)
+    assert [line[0] for line in curves._lines({"run": rows(3, keys)}, ("rank1",))] == ["validation"]
+
+
+def test_the_legend_of_several_runs_names_only_what_is_drawn(monkeypatch):
+    seen = []
+    real = curves.Figure.legend
+    monkeypatch.setattr(
+        curves.Figure, "legend", lambda self, *a, **k: (seen.append(list(a[1])), real(self, *a, **k))[1]
+    )
+    fine = rows(3, ["loss/identity"])
+    draw({"a": fine, "b": fine})
+    draw({"a": rows(3, ["loss/identity", "validation/rank1"]), "b": fine}, {"loss/identity": 5.0})
+    draw({"a": rows(3, ["matching/part_mass", "matching/slot_mass"]), "b": fine})
+    assert seen == [
+        ["a", "b", "training"],
+        ["a", "b", "training", "validation", "chance"],
+        ["a", "b", "training (or part)", "slot, chance"],
+    ]
