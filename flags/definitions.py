@@ -106,7 +106,9 @@ def _runs(init):
     """The run directories that --init names."""
     runs = []
     for name in (word.strip() for word in init.split(",")):
-        runs += [name.replace("{trial}", str(trial)) for trial in range(1, 11)] if "{trial}" in name else [name]
+        runs += (
+            [name.replace("{trial}", str(trial)) for trial in range(1, 11)] if "{trial}" in name else [name]
+        )
     return [name for name in runs if name]
 
 
@@ -123,7 +125,9 @@ def _looking_at(run, typed):
     changed = [name for name in _FIXED if name in typed and name in saved and typed[name] != saved[name]]
     if changed:
         name = changed[0]
-        raise ValueError(f"--{name}={typed[name]}, but {run} was trained with --{name}={saved[name]}; leave it out")
+        raise ValueError(
+            f"--{name}={typed[name]}, but {run} was trained with --{name}={saved[name]}; leave it out"
+        )
     known = {entry.name for _, entry in settings()} - set(_OWN)
     values = {name: value for name, value in saved.items() if name in known} | typed
     values |= {"init": run, "preset": saved.get("preset", "paper")}
@@ -141,7 +145,9 @@ def default_workdir():
     split = f"{FLAGS.dataset}-trial{FLAGS.trial}" if FLAGS.dataset == "regdb" else FLAGS.dataset
     if FLAGS.mode != "finetune":
         return f"runs/{FLAGS.mode}-{split}-{FLAGS.preset}"
-    method = ({"method": FLAGS.method} | ({} if FLAGS["method"].present else preset(FLAGS.preset, "finetune")))["method"]
+    method = (
+        {"method": FLAGS.method} | ({} if FLAGS["method"].present else preset(FLAGS.preset, "finetune"))
+    )["method"]
     start = "random" if FLAGS.init == "random" else "mmgl"
     return f"runs/finetune-{split}-{method}-{start}-{FLAGS.preset}"
 

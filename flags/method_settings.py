@@ -104,19 +104,21 @@ class Mmgl:
 
 @dataclass(frozen=True)
 class Finetuning:
-    """Fine-tuning: with identities, from some start (the baselines' released code where the paper refers to it)."""
+    """Fine-tuning: with identities, from some start (paper: as the baselines' code has it)."""
 
     method: str = setting(
         "agw", "downstream method", choices=("one_stream", "two_stream", "agw"), paper="all three"
     )
     init: str = setting(
         "random",
-        "where fine-tuning starts: random, a run directory or an encoder's .weights.h5; for eval and visualize "
-        "what to look at: a run directory, several with commas between, {trial} stands for 1 to 10",
+        "where fine-tuning starts: random, a run directory or an encoder's .weights.h5; for eval and "
+        "visualize what to look at: a run directory, several with commas between, {trial} stands for 1 to 10",
         paper="an MMGL run",
     )
     init_weights: str = setting(
-        "best", "which encoder of the run to start from; last where there is no best", choices=("best", "last")
+        "best",
+        "which encoder of the run to start from; last where there is no best",
+        choices=("best", "last"),
     )
     stem_from: str = setting(
         "",
@@ -140,5 +142,8 @@ class Finetuning:
     )
     gem_power: float = setting(3.0, "AGW's generalised-mean pooling", low=1.0, paper="3")
     non_local_width: int = setting(
-        1, "inner channels of AGW's non-local blocks", low=1, paper="1 (as released; half the channels described)"
+        1,
+        "inner channels of AGW's non-local blocks",
+        low=1,
+        paper="1 (as released; half the channels described)",
     )

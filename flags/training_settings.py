@@ -52,7 +52,7 @@ class Optimization:
     )
     steps_per_epoch: int = setting(
         0,
-        "length of an epoch; 0 = one pass (pre-training: see epoch_by; fine-tuning: over the larger modality)",
+        "length of an epoch; 0 = one pass (pre-training: see epoch_by; fine-tuning: the larger modality)",
         unit="steps",
         low=0,
     )
@@ -78,9 +78,7 @@ class Optimization:
     )
     warmup_epochs: float = setting(10.0, "linear warm-up", unit="epochs", low=0.0, paper="10 (inferred)")
     momentum: float = setting(0.9, "SGD momentum", low=0.0, high=0.999, paper="0.9")
-    nesterov: bool = setting(
-        False, "Nesterov momentum", paper="silent; fine-tuning true (baselines' code)"
-    )
+    nesterov: bool = setting(False, "Nesterov momentum", paper="silent; fine-tuning true (baselines' code)")
     weight_decay: float = setting(5e-4, "coupled weight decay, as in PyTorch", low=0.0, paper="0.0005")
     wd_on_bn: bool = setting(True, "decay batch norm and biases too, as PyTorch does", paper="silent")
     clip_norm: float = setting(0.0, "clip the global gradient norm; 0 = never", low=0.0, paper="silent")

@@ -70,8 +70,8 @@ def _combination_problems(config):
     words = [word.strip() for word in config.optimization.lr_milestones.split(",")]
     if not all(word.isdecimal() for word in words) or sorted(words, key=int) != words:
         problems.append(
-            f"--lr_milestones={config.optimization.lr_milestones}: expected ascending whole numbers of epochs "
-            "with commas between, such as 20,50"
+            f"--lr_milestones={config.optimization.lr_milestones}: expected ascending whole numbers of "
+            "epochs with commas between, such as 20,50"
         )
     if config.optimization.warmup_epochs >= config.optimization.epochs:
         problems.append(

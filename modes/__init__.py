@@ -1,10 +1,10 @@
 """The modes, and what they share: read data, build a model, run. Only here do pipelines and mmgl_tf meet.
 
-`pretrain.py`, `finetune.py`, `evaluate.py`, `visualize.py`, `synthesize.py` and `check_data.py` are the values of
---mode; the other files serve them.
+The values of --mode are `pretrain.py`, `finetune.py`, `evaluate.py`, `visualize.py`, `synthesize.py` and
+`check_data.py`; the other files serve them.
 
-A mode is a function Config -> exit status; eval and visualize take one Config for each run they look at. Modes import what they need when they run, so that
-checking data does not wait for TensorFlow's training parts.
+A mode is a function Config -> exit status; eval and visualize take one Config for each run they look at.
+Modes import what they need when they run, so that checking data does not wait for TensorFlow's training parts.
 """
 
 

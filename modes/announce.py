@@ -59,7 +59,9 @@ def announce(config, splits, stores, model, training, notes=()):
     batch = f"{each} visible + {each} infrared images (global batch {2 * each})"
     if finetuning:
         options = config.finetuning
-        batch += f", {options.identities_per_batch} identities x {options.images_per_identity} of each modality"
+        batch += (
+            f", {options.identities_per_batch} identities x {options.images_per_identity} of each modality"
+        )
     lines.append(
         (
             "steps",

@@ -27,8 +27,7 @@ def attempt(fit, run):
         return 128 + stopped.signum, None
     except tf.errors.ResourceExhaustedError as error:
         raise ValueError(
-            "out of memory; try a smaller batch or image, or --precision=bfloat16 "
-            f"({error.message[:200]})"
+            f"out of memory; try a smaller batch or image, or --precision=bfloat16 ({error.message[:200]})"
         ) from error
     except tf.errors.OpError as error:
         raise ValueError(f"TensorFlow stopped the run: {plain_reason(error.message)}") from error

@@ -119,8 +119,8 @@ def _require_labels(splits):
         unknown = sum(sample.identity is None for sample in split.samples)
         if unknown:
             raise ValueError(
-                f"{unknown} of {len(split)} {split.name} images have no identity; evaluation needs to know who is "
-                "who. In a folder data set each person has a directory of their own below visible/ and infrared/."
+                f"{unknown} of {len(split)} {split.name} images have no identity; evaluation needs to know "
+                "who is who. In a folder data set each person has a directory below visible/ and infrared/."
             )
 
 
@@ -154,7 +154,9 @@ def _as_dict(protocol):
     return {
         "name": protocol.name,
         "gallery_draw": protocol.gallery_draw,
-        "excluded_cameras": {str(camera): list(cameras) for camera, cameras in protocol.excluded_cameras.items()},
+        "excluded_cameras": {
+            str(camera): list(cameras) for camera, cameras in protocol.excluded_cameras.items()
+        },
         "gallery_cameras": {name: list(cameras) for name, cameras in protocol.gallery_cameras.items()},
         "identity_once": protocol.identity_once,
     }

@@ -36,7 +36,7 @@ class Extractor:
             progress: called as progress(done, total, seconds), or None.
 
         Returns:
-            {"pool": LabelledFeatures, "neck": LabelledFeatures} in the store's order, skipped images left out.
+            {"pool": LabelledFeatures, "neck": ...} in the store's order, skipped images left out.
         """
         positions = store.usable
         found = self._pass(store, positions, modality, False, progress)

@@ -108,8 +108,8 @@ def finetune(config):
         with atomic_file(run.root / "summary.json", "w") as file:
             json.dump({"status": "fail", "reason": str(failure)}, file, indent=2)
         print(
-            f"\nfail: {failure}\nA fine-tuning fails, as the paper's tables have it, when a loss or gradient stops "
-            "being finite or all embeddings become one; no weights of that epoch were saved."
+            f"\nfail: {failure}\nA fine-tuning fails, as the paper's tables have it, when a loss or gradient "
+            "stops being finite or all embeddings become one; no weights of that epoch were saved."
         )
         return FAIL
     if status:

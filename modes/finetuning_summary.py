@@ -1,4 +1,4 @@
-"""What a finished fine-tuning prints: did it learn, does it find people never seen, and where everything is."""
+"""What a finished fine-tuning prints: did it learn, does it find unseen people, and where everything is."""
 
 import json
 import math
@@ -53,7 +53,9 @@ def summarise(config, run, rows, saving, model):
     write_png(training_curves(rows, chance), run.pictures / "curves.png")
     with atomic_file(run.root / "summary.json", "w") as file:
         json.dump(
-            {"status": "complete", "first": first, "last": last, "best_epoch": saving.best_epoch}, file, indent=2
+            {"status": "complete", "first": first, "last": last, "best_epoch": saving.best_epoch},
+            file,
+            indent=2,
         )
 
 

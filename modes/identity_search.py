@@ -1,4 +1,4 @@
-"""How well validation identities are found after an epoch of fine-tuning: the probe that picks the best weights."""
+"""How well validation identities are found after an epoch of fine-tuning; this picks the best weights."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from pipelines.records import INFRARED, VISIBLE
 
 
 class IdentitySearch:
-    """Searches the validation identities by the data set's own protocol (its first setting), on the neck's side.
+    """Searches the validation identities by the first setting of the data set's protocol, after the neck.
 
     Args:
         embedder: built `Embedder`.
@@ -34,7 +34,7 @@ class IdentitySearch:
         """Figures of the present weights, or none where it is not yet time to look.
 
         Returns:
-            {"validation/rank1", "validation/mAP", "validation/mINP": fractions, "embedding/modality_gap", ...}.
+            {"validation/rank1", "validation/mAP", "validation/mINP": fractions, "embedding/...": geometry}.
         """
         self.epoch += 1
         if self.epoch % self.every_epochs and self.epoch != self.total_epochs:

@@ -1,4 +1,4 @@
-"""Evaluation results as a table for people: by which protocol, how good, and what the paper has in that cell."""
+"""Evaluation results as a table for people: by which protocol, how good, and what the paper has there."""
 
 import numpy as np
 
@@ -37,7 +37,8 @@ def protocol_lines(results):
     lines = [f"protocol   {protocol['name']}: {cell['queries']} queries, {draws[cell['draw']]}"]
     for camera, excluded in protocol["excluded_cameras"].items():
         lines.append(
-            f"           queries of camera {camera} are not compared with camera {', '.join(map(str, excluded))}"
+            f"           queries of camera {camera} are not compared with "
+            f"camera {', '.join(map(str, excluded))}"
         )
     counted = "each gallery identity once" if protocol["identity_once"] else "gallery images"
     lines.append(
@@ -65,7 +66,11 @@ def mean_over_runs(results):
         for name in METRICS:
             if name in merged:
                 values = [cell[name]["mean"] for cell in found]
-                merged[name] = {"mean": float(np.mean(values)), "std": float(np.std(values)), "values": values}
+                merged[name] = {
+                    "mean": float(np.mean(values)),
+                    "std": float(np.std(values)),
+                    "values": values,
+                }
         cells.append(merged)
     print(f"\nmean and standard deviation over {len(results)} runs")
     _print_cells(cells)

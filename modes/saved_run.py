@@ -45,8 +45,8 @@ def weights_file(directory, name, which):
         if path.is_file():
             return path, kind
     raise ValueError(
-        f"--init={directory} has no {name}_{which}.weights.h5; its first epoch is not finished, or it is a run "
-        "of another mode"
+        f"--init={directory} has no {name}_{which}.weights.h5; its first epoch is not finished, or it is "
+        "a run of another mode"
     )
 
 
@@ -97,7 +97,8 @@ def load_embedder(config, which):
     settings = run_settings(directory)
     if settings.get("mode") not in ("pretrain", "finetune"):
         raise ValueError(
-            f"--init={directory} is a run of --mode={settings.get('mode')}; expected a pre-training or fine-tuning"
+            f"--init={directory} is a run of --mode={settings.get('mode')}; "
+            "expected a pre-training or fine-tuning"
         )
     finetuned = settings["mode"] == "finetune"
     name = "embedder" if finetuned else "encoder"

@@ -150,7 +150,9 @@ class Encoder(keras.layers.Layer):
             stems = self.stems
             x = _join([stems[m](x, training=training) for m, x in zip(present, images, strict=True)])
         for stage in self.stages:
-            between = {place: layer for (name, place), layer in (after_block or {}).items() if name == stage.name}
+            between = {
+                place: layer for (name, place), layer in (after_block or {}).items() if name == stage.name
+            }
             x = stage(x, training=training, after_block=between)
         return x
 

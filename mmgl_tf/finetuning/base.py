@@ -1,4 +1,4 @@
-"""What every fine-tuning method shares: an embedder, a bias-free classifier, cross-entropy beside a metric loss."""
+"""What every fine-tuning method shares: embedder, bias-free classifier, cross-entropy beside a metric loss."""
 
 import keras
 import tensorflow as tf
@@ -15,8 +15,8 @@ class FinetuningModel(TrainingModel):
     slow, what its embedder is (`make_embedder`) and what pulls embeddings of one person together
     (`metric_loss`).
 
-    A batch is a dict: `visible`, `infrared` float32 [B, H, W, 3] (normalised) and `labels` int32 [2B], classes
-    from 0, visible images first.
+    A batch is a dict: `visible`, `infrared` float32 [B, H, W, 3] (normalised) and `labels` int32 [2B],
+    classes from 0, visible images first.
 
     Args:
         encoder: `mmgl_tf.backbones.Encoder` with `STREAM` streams.
@@ -107,7 +107,7 @@ class FinetuningModel(TrainingModel):
 
 
 def spread(features):
-    """One minus the mean cosine similarity of all pairs: 0 where all point the same way, about 1 where evenly spread.
+    """One minus the mean cosine of all pairs: 0 where all point the same way, about 1 where evenly spread.
 
     Args:
         features: float32 [n, C].

@@ -1,4 +1,4 @@
-"""One-Stream and Two-Stream baselines: average pooling, cross-entropy and the batch-hard triplet (spec 4.1, 4.2)."""
+"""One-Stream and Two-Stream: average pooling, cross-entropy and the batch-hard triplet (spec 4.1, 4.2)."""
 
 from mmgl_tf.finetuning.base import FinetuningModel
 from mmgl_tf.losses.triplet import batch_hard_triplet

@@ -1,4 +1,4 @@
-"""From images to embeddings: trunk, pooling and batch-norm neck; what fine-tuning trains and serving exports."""
+"""From images to embeddings: trunk, pooling, batch-norm neck; what fine-tuning trains and serving exports."""
 
 import keras
 import tensorflow as tf

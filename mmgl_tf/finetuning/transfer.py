@@ -65,7 +65,9 @@ def transfer(encoder, path, stem_from=""):
             "encoder_best.weights.h5 or encoder_last.weights.h5 of a run."
         )
     own = {
-        name.removeprefix(prefixes[0]): value for name, value in tensors.items() if name.startswith(prefixes[0])
+        name.removeprefix(prefixes[0]): value
+        for name, value in tensors.items()
+        if name.startswith(prefixes[0])
     }
     targets = tensor_names(encoder)
     sources, notes = _plan(targets, own, stem_from, path)
@@ -78,9 +80,9 @@ def transfer(encoder, path, stem_from=""):
     if missing or wrong:
         raise ValueError(
             f"{path} does not fill the {encoder.backbone}, {encoder.stream}-stream encoder: "
-            f"{len(targets) - len(missing) - len(wrong)} of {len(targets)} tensors match, {len(missing)} missing "
-            f"{missing[:5]}, {len(wrong)} of another shape {wrong[:5]}. Give the --backbone and the method that "
-            "the weights were made for."
+            f"{len(targets) - len(missing) - len(wrong)} of {len(targets)} tensors match, "
+            f"{len(missing)} missing {missing[:5]}, {len(wrong)} of another shape {wrong[:5]}. "
+            "Give the --backbone and the method that the weights were made for."
         )
     for name, found in sources.items():
         targets[name].assign(np.mean([own[source] for source in found], axis=0))
@@ -132,8 +134,8 @@ def _plan(targets, own, stem_from, path):
         return sources, ["the file has one stem: both stems start from a copy of it"]
     if stem_from not in (*STEMS, "mean"):
         raise ValueError(
-            f"{path} has a stem for each modality and the method has one for both; choose what it starts from "
-            "with --stem_from=visible, infrared or mean, or pre-train with --stream=one"
+            f"{path} has a stem for each modality and the method has one for both; choose what it starts "
+            "from with --stem_from=visible, infrared or mean, or pre-train with --stream=one"
         )
     chosen = [STEMS[stem_from]] if stem_from in STEMS else list(STEMS.values())
     sources = {}

@@ -79,8 +79,8 @@ class CollapseGuard(keras.callbacks.Callback):
         spread = logs.get("embedding/spread")
         if spread is not None and float(spread) < self.threshold:
             raise Collapsed(
-                f"the embeddings collapsed in epoch {epoch + 1} (step {self.position.step}): one minus their mean "
-                f"cosine similarity was {float(spread):.2g}, below {self.threshold:.0e}. "
+                f"the embeddings collapsed in epoch {epoch + 1} (step {self.position.step}): one minus their "
+                f"mean cosine similarity was {float(spread):.2g}, below {self.threshold:.0e}. "
                 "Try a smaller --learning_rate or another --init."
             )
 

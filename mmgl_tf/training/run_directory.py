@@ -67,7 +67,8 @@ def claim_directory(root, marker):
     root = Path(root)
     if root.is_dir() and any(root.iterdir()) and not (root / marker).exists():
         raise ValueError(
-            f"--workdir={root} holds files but no {marker}, so it was not made by this mode; choose a new directory"
+            f"--workdir={root} holds files but no {marker}, so it was not made by this mode; "
+            "choose a new directory"
         )
     try:
         root.mkdir(parents=True, exist_ok=True)

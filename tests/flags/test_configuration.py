@@ -6,21 +6,22 @@ from pathlib import Path
 import pytest
 
 from flags.config import differences, from_flat, settings, to_flat
-from flags.presets import PRESETS
+from flags.presets import FINETUNE_PRESETS, PRESETS
 from flags.validation import validate
 
 ROOT = Path(__file__).parents[2]
 
 
 def resolve(*words):
-    """The configuration that a command line gives, through a fresh process, since absl flags are global."""
+    """The configurations that a command line gives, through a fresh process, since absl flags are global."""
     program = (
         "import sys, json; from flags.definitions import *; from flags.config import to_flat; "
         "define_flags(); "
-        "parse_command_line(['main.py', *sys.argv[1:]]); print(json.dumps(to_flat(read_config())))"
+        "parse_command_line(['main.py', *sys.argv[1:]]); "
+        "print(json.dumps([to_flat(config) for config in read_configs()]))"
     )
     done = subprocess.run([sys.executable, "-c", program, *words], cwd=ROOT, capture_output=True, text=True)
-    return done, json.loads(done.stdout) if done.returncode == 0 else None
+    return done, json.loads(done.stdout) if done.returncode == 0 else [None]
 
 
 def test_defaults_are_the_papers_configuration():
@@ -43,6 +44,7 @@ def test_every_setting_has_its_own_name_and_text():
 @pytest.mark.parametrize("preset", PRESETS)
 def test_presets_name_settings_and_are_valid(preset):
     validate(from_flat(PRESETS[preset]))
+    validate(from_flat(FINETUNE_PRESETS[preset]))
 
 
 def test_flat_and_nested_are_inverse():
@@ -52,11 +54,68 @@ def test_flat_and_nested_are_inverse():
 
 
 def test_an_explicit_flag_wins_over_the_preset_and_the_preset_over_the_default():
-    _, values = resolve("--mode=pretrain", "--preset=smoke", "--epochs=5")
+    _, (values,) = resolve("--mode=pretrain", "--preset=smoke", "--epochs=5")
     assert values["epochs"] == 5
     assert values["steps_per_epoch"] == PRESETS["smoke"]["steps_per_epoch"]
     assert values["learning_rate"] == 0.1
     assert values["workdir"] == "runs/pretrain-synthetic-smoke"
+
+
+def test_fine_tuning_has_the_baselines_recipe_and_its_own_directory():
+    _, (values,) = resolve("--mode=finetune", "--dataset=sysu", "--init=somewhere")
+    assert (values["epochs"], values["lr_schedule"], values["lr_milestones"]) == (81, "step", "20,50")
+    assert values["nesterov"] and values["trunk_lr_multiplier"] == 0.1
+    assert values["augmix_modalities"] == values["erase_modalities"] == "none"
+    assert values["workdir"] == "runs/finetune-sysu-agw-mmgl-paper"
+    _, (values,) = resolve("--mode=finetune", "--preset=demo")
+    assert (values["method"], values["workdir"]) == (
+        "two_stream",
+        "runs/finetune-synthetic-two_stream-random-demo",
+    )
+
+
+@pytest.fixture
+def past_run(tmp_path):
+    run = tmp_path / "run-3"
+    run.mkdir()
+    saved = to_flat(
+        from_flat(
+            {"mode": "finetune", "method": "agw", "backbone": "resnet18", "epochs": 70, "dataset": "regdb"}
+        )
+    )
+    saved |= {"init": "elsewhere", "a_setting_of_another_version": 1}
+    (run / "config.json").write_text(json.dumps(saved))
+    return run
+
+
+def test_eval_begins_with_the_settings_of_the_run_it_looks_at(past_run):
+    _, (values,) = resolve("--mode=eval", f"--init={past_run}", "--flip")
+    assert (values["method"], values["backbone"], values["epochs"]) == ("agw", "resnet18", 70)
+    assert values["mode"] == "eval" and values["flip"] and values["init"] == str(past_run)
+    assert values["workdir"] == str(past_run / "eval" / "regdb-trial1")
+    _, (values,) = resolve("--mode=eval", f"--init={past_run}", "--dataset=sysu")
+    assert values["workdir"] == str(past_run / "eval" / "sysu")
+
+
+def test_several_runs_and_trials_are_several_configurations(past_run):
+    for trial in range(1, 11):
+        other = past_run.with_name(f"run-{trial}")
+        other.mkdir(exist_ok=True)
+        (other / "config.json").write_text((past_run / "config.json").read_text())
+    pattern = str(past_run.with_name("run-{trial}"))
+    _, configs = resolve("--mode=eval", f"--init={pattern}")
+    assert [values["init"] for values in configs] == [
+        pattern.replace("{trial}", str(t)) for t in range(1, 11)
+    ]
+    _, configs = resolve("--mode=visualize", f"--init={past_run}, {past_run}")
+    assert len(configs) == 2
+
+
+def test_a_run_to_look_at_must_exist_and_its_network_cannot_be_changed(past_run):
+    done, _ = resolve("--mode=eval", "--init=nowhere")
+    assert "nowhere is no run to look at" in done.stderr
+    done, _ = resolve("--mode=eval", f"--init={past_run}", "--backbone=resnet50")
+    assert "was trained with --backbone=resnet18" in done.stderr
 
 
 def test_unknown_flag_and_stray_word_are_named():
@@ -79,6 +138,8 @@ def test_unknown_flag_and_stray_word_are_named():
         ({"erase_min_area": 0.5}, "erase_max_area"),
         ({"permutation": False, "part": False, "pcc": False}, "no loss"),
         ({"epochs": 5}, "warmup_epochs"),
+        ({"lr_milestones": "50,20"}, "ascending"),
+        ({"lr_milestones": "20;50"}, "ascending"),
         ({"num_stripes": 9, "jit_compile": True}, "SciPy"),
     ],
 )
@@ -101,7 +162,7 @@ def test_help_page_shows_every_flag_with_the_papers_value():
     for _, entry in settings():
         assert f"--{entry.name}=" in done.stdout
     assert "paper: 0.07" in done.stdout
-    assert "finetune" not in done.stdout, "a mode that is not built yet must not be listed"
+    assert "serve" not in done.stdout, "a mode that is not built yet must not be listed"
     assert max(map(len, done.stdout.splitlines())) <= 118
 
 
