@@ -14,11 +14,11 @@ import numpy as np
 
 from mmgl_tf.retrieval.labelled import LabelledFeatures
 
-# Bytes that `match` may hold at once for each value of its block of distances: the block, the part that
-# is compared, that part sorted, and for rows with ties the order (8), its inverse and a second round; and
-# for each image of a query's own identity.
-BYTES_PER_DISTANCE = 48
-BYTES_PER_RELEVANT = 96
+# Queries are ranked in pieces of about this many distances, as many as a core's cache holds (2 MiB in
+# float32): twice as fast as whole blocks, and what a piece needs besides is small.
+PIECE = 2**19
+# A block of distances is left in the cache for the pieces; more rows would not multiply faster either.
+MOST_ROWS = 1024
 
 
 class Matches(NamedTuple):
@@ -90,80 +90,92 @@ def match(distances, identities, shelf, identity_once):
             images.
 
     Returns:
-        `Matches`. Peak memory: see BYTES_PER_DISTANCE and BYTES_PER_RELEVANT.
+        `Matches`. Peak memory beside `distances` is about 50 bytes for each of PIECE distances, or of one
+        query's where these are more.
 
     Raises:
         ValueError: a distance is not finite.
     """
     rank = np.full(len(identities), -1, np.int64)
     precision, penalty = np.zeros((2, len(identities)))
-    if not len(shelf.columns):
-        return Matches(rank, precision, penalty)
-    group = np.minimum(np.searchsorted(shelf.identities, identities), len(shelf.identities) - 1)
-    found = np.flatnonzero(shelf.identities[group] == identities)
-    if not len(found):
-        return Matches(rank, precision, penalty)
-    rows = distances if len(found) == len(identities) else distances[found]
-    values = np.take(rows, shelf.columns, axis=1)
-    group = group[found]
-    counts = shelf.counts[group]
-    first, places, tied = _places(values, group, shelf, identity_once)
-    if len(tied):
-        ranks = _stable_ranks(values[tied], shelf.by_position)
-        first[tied], places[tied] = _places(ranks, group[tied], shelf, identity_once, places.shape[1])[:2]
-    rank[found] = first
-    upto = np.arange(1, places.shape[1] + 1)
-    shares = np.where(upto <= counts[:, None], upto / places, 0.0)
-    precision[found] = shares.sum(axis=1) / counts
-    penalty[found] = counts / places[np.arange(len(found)), counts - 1]
+    if len(shelf.columns):
+        group = np.minimum(np.searchsorted(shelf.identities, identities), len(shelf.identities) - 1)
+        found = np.flatnonzero(shelf.identities[group] == identities)
+        rows = max(1, PIECE // len(shelf.columns))
+        for start in range(0, len(found), rows):
+            chosen = found[start : start + rows]
+            rank[chosen], places, counts = _match_piece(
+                distances, chosen, group[chosen], shelf, identity_once
+            )
+            upto = np.arange(1, places.shape[1] + 1)
+            shares = np.where(upto <= counts[:, None], upto / places, 0.0)
+            precision[chosen] = shares.sum(axis=1) / counts
+            penalty[chosen] = counts / places[np.arange(len(chosen)), counts - 1]
     return Matches(rank, precision, penalty)
 
 
-def _places(values, group, shelf, identity_once, width=None):
-    """Places of the relevant images among `values` [q, K], as if no two values were equal.
+def _match_piece(distances, rows, group, shelf, identity_once):
+    """Some queries that have matches: (rank int64 [q], places int64 [q, R], valid ones of each int64 [q])."""
+    neighbours = rows[-1] - rows[0] == len(rows) - 1  # as nearly always: then nothing is copied
+    distances = distances[rows[0] : rows[-1] + 1] if neighbours else distances[rows]
+    counts = shelf.counts[group]
+    width = int(counts.max())
+    # mode: without a check of every index, twice as fast; `make_shelf` made them.
+    values = np.take(distances, shelf.columns, axis=1, mode="clip")
+    rank, places, tied = _places(values, group, shelf, identity_once, width)
+    if len(tied):
+        ranks = _stable_ranks(np.take(distances[tied], shelf.columns, axis=1), shelf.by_position)
+        rank[tied], places[tied], _ = _places(ranks, group[tied], shelf, identity_once, width)
+    return rank, places, counts
+
+
+def _places(values, group, shelf, identity_once, width):
+    """Places of the relevant images among `values` [q, K], which it sorts, as if no two values were equal.
 
     Returns:
-        (rank int64 [q], places int64 [q, R] from 1 and ascending, rows int64 in which a relevant value is
+        (rank int64 [q], places int64 [q, width] from 1 and ascending, int64 rows in which a relevant value is
         not the only one of its size).
     """
     counts = shelf.counts[group][:, None]
-    width = width or int(counts.max())
     offsets = np.arange(width)
     columns = shelf.starts[group][:, None] + np.minimum(offsets, counts - 1)
     relevant = np.take_along_axis(values, columns, axis=1)
     relevant[offsets >= counts] = np.inf
     relevant.sort(axis=1)
-    ordered = np.sort(values, axis=1)
-    if not (np.isfinite(ordered[:, 0]).all() and np.isfinite(ordered[:, -1]).all()):
+    if identity_once:
+        # Nearest image of every identity; one number per identity and query is left to be compared.
+        nearest = np.minimum.reduceat(values, shelf.starts, axis=1)
+        rank = np.count_nonzero(nearest < relevant[:, :1], axis=1)
+    values.sort(axis=1)
+    if not (np.isfinite(values[:, 0]).all() and np.isfinite(values[:, -1]).all()):
         raise ValueError(
             "A distance between a query and a gallery image is not finite (NaN or infinite). Expected finite "
             "numbers; look for a diverged network or a division by zero where the features were made."
         )
-    smaller = _count_smaller(ordered, relevant)
-    after = np.minimum(smaller + 1, ordered.shape[1] - 1)
-    again = (np.take_along_axis(ordered, after, axis=1) == relevant) & (smaller + 1 < ordered.shape[1])
-    if identity_once:
-        # Nearest image of every identity; one number per identity and query is left to be compared.
-        nearest = np.minimum.reduceat(values, shelf.starts, axis=1)
-        first = np.count_nonzero(nearest < relevant[:, :1], axis=1)
-    else:
-        first = smaller[:, 0]
-    return first, smaller + 1, np.flatnonzero(again.any(axis=1))
+    smaller = _count_smaller(values, relevant)
+    after = np.minimum(smaller + 1, values.shape[1] - 1)
+    again = (np.take_along_axis(values, after, axis=1) == relevant) & (after > smaller)
+    if not identity_once:
+        rank = smaller[:, 0]
+    return rank, smaller + 1, np.flatnonzero(again.any(axis=1))
 
 
 def _count_smaller(ordered, needles):
-    """How many of each row of `ordered` [q, K], ascending, are smaller than each of `needles` [q, R]."""
-    size = ordered.shape[1]
+    """How many of each row of `ordered` [q, K], ascending, are smaller than each of `needles` [q, R].
+
+    Bisection of all rows at once. A half is always rounded down and the rest always kept, so that every
+    needle takes the same steps and none looks beyond its row.
+    """
     flat = ordered.reshape(-1)
-    row = np.arange(len(ordered))[:, None] * size - 1
-    count = np.zeros(needles.shape, np.int64)
-    step = 1 << (size.bit_length() - 1)
-    while step:
-        ahead = count + step
-        smaller = flat[row + np.minimum(ahead, size)] < needles
-        count = np.where(smaller & (ahead <= size), ahead, count)
-        step >>= 1
-    return count
+    begin = np.arange(len(ordered))[:, None] * ordered.shape[1]
+    at = np.repeat(begin, needles.shape[1], axis=1)
+    rest = ordered.shape[1]
+    while rest > 1:
+        half = rest // 2
+        at += (flat[half - 1 :].take(at, mode="clip") < needles) * half
+        rest -= half
+    at += flat.take(at, mode="clip") < needles
+    return at - begin
 
 
 def _stable_ranks(values, by_position):
@@ -214,18 +226,16 @@ def distance_block(query: LabelledFeatures, rows, gallery: LabelledFeatures):
     return np.negative(block, out=block)
 
 
-def query_blocks(queries, gallery_identities, block_bytes):
-    """Slices of queries such that matching one block takes about `block_bytes` at most; one query at least.
+def query_blocks(queries, gallery_size, block_bytes):
+    """Slices of queries whose float32 distances take about `block_bytes` at most; one query at least.
 
     Args:
         queries: Q.
-        gallery_identities: int64 [N].
+        gallery_size: N.
         block_bytes: bytes.
 
     Returns:
         List of slices that cover 0 .. Q - 1 in order.
     """
-    largest = int(np.unique(gallery_identities, return_counts=True)[1].max(initial=0))
-    each = BYTES_PER_DISTANCE * len(gallery_identities) + BYTES_PER_RELEVANT * largest
-    rows = max(1, int(block_bytes) // max(1, each))
+    rows = min(MOST_ROWS, max(1, int(block_bytes) // (4 * max(1, gallery_size))))
     return [slice(start, min(start + rows, queries)) for start in range(0, queries, rows)]

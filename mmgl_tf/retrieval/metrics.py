@@ -142,7 +142,7 @@ def score(
     for queries, kept in parts:
         shelf = make_shelf(gallery_identities, kept)
         queries = np.arange(sizes[0])[queries]
-        for block in query_blocks(len(queries), gallery_identities, BLOCK_BYTES):
+        for block in query_blocks(len(queries), sizes[1], BLOCK_BYTES):
             rows = queries[block]
             tally.add(match(distances[rows], query_identities[rows], shelf, identity_once))
     return tally.scores(sizes[1])
@@ -182,7 +182,7 @@ def score_features(
     for queries, kept in parts:
         shelf = make_shelf(gallery.identities, kept)
         queries = np.arange(len(query))[queries]
-        for block in query_blocks(len(queries), gallery.identities, block_bytes):
+        for block in query_blocks(len(queries), len(gallery), block_bytes):
             rows = queries[block]
             tally.add(
                 match(distance_block(query, rows, gallery), query.identities[rows], shelf, identity_once)

@@ -240,7 +240,7 @@ def _score_together(query, gallery, galleries, excluded, identity_once, max_rank
             kept = compared_parts(query.cameras, cameras, excluded, len(indices))[part][1]
             shelves.append(make_shelf(gallery.identities[indices], kept, column[indices]))
         rows = np.arange(len(query))[queries]
-        for block in query_blocks(len(rows), candidates.identities, block_bytes):
+        for block in query_blocks(len(rows), len(candidates), block_bytes):
             distances = distance_block(query, rows[block], candidates)
             identities = query.identities[rows[block]]
             for shelf, tally in zip(shelves, tallies, strict=True):
