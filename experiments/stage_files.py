@@ -45,7 +45,7 @@ def write_done(stage, status, seconds, command):
         seconds: float, time of all attempts.
         command: list of str, the last command.
     """
-    _write(_path(stage, "done.json"), {"status": status, "seconds": round(seconds, 1), "command": command})
+    _write(_path(stage, "done.json"), {"status": status, "seconds": round(seconds, 3), "command": command})
     (_path(stage, "spent.json")).unlink(missing_ok=True)
 
 
@@ -56,7 +56,7 @@ def read_spent(stage):
 
 def write_spent(stage, seconds):
     """Note the seconds of all attempts so far."""
-    _write(_path(stage, "spent.json"), {"seconds": round(seconds, 1)})
+    _write(_path(stage, "spent.json"), {"seconds": round(seconds, 3)})
 
 
 def open_log(stage):
