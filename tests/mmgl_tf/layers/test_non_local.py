@@ -1,39 +1,17 @@
-import zlib
-
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from mmgl_tf.layers.non_local import NonLocal
-
-# The reference's names; its g is a sequence of one convolution, its W of a convolution and a batch norm.
-REFERENCE = {"theta": "theta", "phi": "phi", "g": "g.0", "project": "W.0", "norm": "W.1"}
-
-
-def recipe(key, shape):
-    """Values of a tensor of the reference, a function of its name alone."""
-    random = np.random.RandomState(zlib.crc32(key.encode()))
-    if key.endswith("running_var"):
-        return 1 + 0.1 * random.rand(*shape)
-    if key.endswith("running_mean"):
-        return 0.05 * random.randn(*shape)
-    if len(shape) == 1:
-        return 1 + 0.05 * random.randn(*shape) if key.endswith("weight") else 0.02 * random.randn(*shape)
-    return random.randn(*shape) * np.sqrt(1 / np.prod(shape[1:]))
+from tests.mmgl_tf.reference_weights import assign_by_recipe, reference_key
 
 
 def by_recipe(layer):
-    leaves = {"kernel": "weight", "gamma": "weight", "beta": "bias", "bias": "bias"}
-    leaves |= {"moving_mean": "running_mean", "moving_variance": "running_var"}
-    for variable in layer.variables:
-        part, leaf = variable.path.split("/")[-2:]
-        shape = tuple(variable.shape)
-        if leaf == "kernel":
-            value = recipe(f"{REFERENCE[part]}.weight", (*shape[::-1], 1, 1))[:, :, 0, 0].T
-        else:
-            value = recipe(f"{REFERENCE[part]}.{leaves[leaf]}", shape)
-        variable.assign(value)
+    def key_of(path):  # the golden numbers' block stands alone
+        return reference_key(f"non_local_layer2_2/{path.split('/', 1)[1]}").removeprefix("NL_2.0.")
+
+    assign_by_recipe(layer.variables, key_of)
     return layer
 
 
@@ -187,7 +165,7 @@ def test_config_rebuilds_the_layer_and_its_weights():
 
 
 def test_weights_survive_saving(tmp_path):
-    model = keras.Sequential([keras.Input((3, 2, 8)), by_recipe(NonLocal(name="block"))])
+    model = keras.Sequential([keras.Input((3, 2, 8)), NonLocal(name="block")])
     by_recipe(model.layers[0])
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")
