@@ -141,5 +141,8 @@ class Evaluation:
         choices=("protocol", "always", "never"),
         paper="protocol (SYSU-MM01 once, RegDB images)",
     )
+    pictures: bool = setting(
+        True, "eval also draws: embedding map, ranked lists, curves, activation maps, TensorBoard's projector"
+    )
     shown_queries: int = setting(8, "queries on the sheet of ranked lists", low=1, high=40)
     shown_identities: int = setting(20, "identities on the embedding map", low=2, high=60)

@@ -4,7 +4,7 @@ The values of --mode are `pretrain.py`, `finetune.py`, `evaluate.py`, `visualize
 `check_data.py`; the other files serve them.
 
 A mode is a function Config -> exit status; eval and visualize take one Config for each run they look at.
-Modes import what they need when they run, so that checking data does not wait for TensorFlow's training parts.
+Modes import what they need when they run, so that checking data need not wait for TensorFlow.
 """
 
 

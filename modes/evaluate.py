@@ -2,16 +2,19 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 from mmgl_tf.retrieval.protocols import evaluate_settings
 from mmgl_tf.retrieval.published import published
 from mmgl_tf.training.run_directory import atomic_file, claim_directory
+from modes.console import ProgressLine
 from modes.features import Extractor
+from modes.looks import Look, TestImages, look_before
 from modes.model import prepare
-from modes.reading import open_stores, read_splits
+from modes.reading import open_stores, read_splits, require_labels
 from modes.result_table import mean_over_runs, print_results
+from modes.retrieval_pictures import RetrievalPictures
 from modes.saved_run import load_embedder, run_settings
-from pipelines.records import INFRARED, VISIBLE
 
 FEATURES = ("neck", "pool")
 
@@ -40,7 +43,7 @@ def evaluate(config):
     prepare(config)
     root = claim_directory(config.run.workdir, "results.json")
     splits = read_splits(config)
-    _require_labels(splits)
+    require_labels(splits)
     stores = open_stores(config.data, splits, ("query", "gallery"))
     protocol = _protocol(config, splits)
     permutations = None
@@ -67,6 +70,7 @@ def evaluate(config):
         embedder, step, features = loaded
         results["steps" if which == "last" else "best_epoch"] = step
         found = embeddings(config, embedder, splits, stores, which)
+        shown = (embedder, found, features[0])
         for feature in features:
             for result in evaluate_settings(
                 found["query"][feature],
@@ -91,13 +95,24 @@ def evaluate(config):
     with atomic_file(root / "results.json", "w") as file:
         json.dump(results, file, indent=2)
     print_results(results, root)
+    if config.evaluation.pictures:
+        _draw(config, splits, stores, protocol, root, *shown)
     return results
+
+
+def _draw(config, splits, stores, protocol, root, embedder, found, feature):
+    """The pictures of --mode=visualize, of the best weights where there are such."""
+    images = TestImages.of(splits, stores)
+    sides = {images.query: found["query"][feature], images.gallery: found["gallery"][feature]}
+    look = Look(Path(config.finetuning.init).name, embedder, feature, sides)
+    pictures = RetrievalPictures(config, images, protocol, root)
+    paths = pictures.write([look], [look_before(config, images)], {look.name: config.finetuning.init})
+    print(f"pictures   {paths[0].parent}")
+    print(f"projector  tensorboard --logdir {root / 'tensorboard'}", flush=True)
 
 
 def embeddings(config, embedder, splits, stores, what):
     """{"query": {feature: LabelledFeatures}, "gallery": ...} of the test splits."""
-    from modes.console import ProgressLine
-
     extract = Extractor(embedder, config.optimization.batch_size, config.evaluation.flip)
     found = {}
     for split in (splits.query, splits.gallery):
@@ -107,21 +122,6 @@ def embeddings(config, embedder, splits, stores, what):
                 stores[split.name, modality], split.of_modality(modality), modality, progress
             )
     return found
-
-
-def _require_labels(splits):
-    for split in (splits.query, splits.gallery):
-        if not len(split):
-            raise ValueError(
-                f"{splits.root} has no {split.name} images, so there is nothing to evaluate. "
-                "`python main.py --mode=check_data` shows what was found where."
-            )
-        unknown = sum(sample.identity is None for sample in split.samples)
-        if unknown:
-            raise ValueError(
-                f"{unknown} of {len(split)} {split.name} images have no identity; evaluation needs to know "
-                "who is who. In a folder data set each person has a directory below visible/ and infrared/."
-            )
 
 
 def _protocol(config, splits):
@@ -160,6 +160,3 @@ def _as_dict(protocol):
         "gallery_cameras": {name: list(cameras) for name, cameras in protocol.gallery_cameras.items()},
         "identity_once": protocol.identity_once,
     }
-
-
-__all__ = ["INFRARED", "VISIBLE", "embeddings", "evaluate", "evaluate_runs"]

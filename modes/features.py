@@ -11,7 +11,7 @@ from pipelines.records import MODALITIES
 
 
 class Extractor:
-    """Runs an embedder over image stores; traced once per modality.
+    """Runs an embedder over image stores; one graph per modality.
 
     Args:
         embedder: built `mmgl_tf.finetuning.embedder.Embedder`.
@@ -22,9 +22,8 @@ class Extractor:
     def __init__(self, embedder, batch_size, flip=False):
         self.batch_size = batch_size
         self.flip = flip
-        self._embed = {
-            name: tf.function(lambda images, name=name: embedder.embed({name: images})) for name in MODALITIES
-        }
+        self.embedder = embedder
+        self._traced = {}
 
     def __call__(self, store, samples, modality, progress=None):
         """Embeddings of one modality's usable images.
@@ -54,12 +53,21 @@ class Extractor:
         done = 0
         for batch in image_dataset(store, positions, self.batch_size, flip=flip):
             number = int(np.sum(batch["weight"].numpy() > 0))
-            for name, value in self._embed[MODALITIES[modality]](batch["images"]).items():
+            embed = self._embed(MODALITIES[modality], batch["images"])
+            for name, value in embed(batch["images"]).items():
                 parts.setdefault(name, []).append(value.numpy()[:number])
             done += number
             if progress:
                 progress(done, len(positions), time.perf_counter() - started)
         return {name: np.concatenate(values) for name, values in parts.items()}
+
+    def _embed(self, modality, images):
+        """The graph for one modality. Concrete: TensorFlow counts traces by source line and would warn."""
+        if modality not in self._traced:
+            function = tf.function(lambda batch: self.embedder.embed({modality: batch}))
+            spec = tf.TensorSpec(images.shape, images.dtype)
+            self._traced[modality] = function.get_concrete_function(spec)
+        return self._traced[modality]
 
 
 def _unit(vectors):

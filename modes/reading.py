@@ -108,3 +108,23 @@ def _judge_modalities(split):
                 else "`python main.py --mode=check_data` shows what was found where."
             )
         )
+
+
+def require_labels(splits):
+    """Refuse test splits in which nobody can be looked for.
+
+    Args:
+        splits: `pipelines.records.DatasetSplits`.
+    """
+    for split in (splits.query, splits.gallery):
+        if not len(split):
+            raise ValueError(
+                f"{splits.root} has no {split.name} images, so there is nothing to evaluate. "
+                "`python main.py --mode=check_data` shows what was found where."
+            )
+        unknown = sum(sample.identity is None for sample in split.samples)
+        if unknown:
+            raise ValueError(
+                f"{unknown} of {len(split)} {split.name} images have no identity; evaluation needs to know "
+                "who is who. In a folder data set each person has a directory below visible/ and infrared/."
+            )

@@ -76,7 +76,7 @@ def training_dataset(
         "permutation": tf.TensorSpec((2 * batch_size, num_stripes), tf.int32),
     }
     dataset = _numbered_batches(batches, spec, first_step, total_steps)
-    return wait.attach(dataset) if wait else dataset
+    return wait.attach(dataset, "permutation") if wait else dataset
 
 
 def pretraining_batches(
@@ -171,10 +171,7 @@ def finetuning_dataset(
     images = tf.TensorSpec((batch_size, *batches.image_shape, 3), tf.float32)
     spec = {"visible": images, "infrared": images, "labels": tf.TensorSpec((2 * batch_size,), tf.int32)}
     dataset = _numbered_batches(labelled, spec, first_step, total_steps)
-    if wait is None:
-        return dataset
-    # The wait's stage rides on an entry of this name.
-    return wait.attach(dataset.map(_renamed("labels", "permutation"))).map(_renamed("permutation", "labels"))
+    return wait.attach(dataset, "labels") if wait else dataset
 
 
 def image_dataset(store, positions, batch_size: int, flip: bool = False, threads: int = 0) -> tf.data.Dataset:
@@ -262,10 +259,6 @@ def _classes(stores, identities):
             )
     classes = class_labels(identity for known in identities for identity in known)
     return [np.array([classes[identity] for identity in known], np.int32) for known in identities]
-
-
-def _renamed(old, new):
-    return lambda batch: {new if name == old else name: part for name, part in batch.items()}
 
 
 def _numbered_batches(batches, spec, first, end):

@@ -43,25 +43,26 @@ class DataWait:
             self.batches += 1
             self._since = None
 
-    def attach(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
+    def attach(self, dataset: tf.data.Dataset, entry: str) -> tf.data.Dataset:
         """Adds the stage that notices arrivals.
 
         Args:
-            dataset: yields dicts with a "permutation"; its last stage should be a prefetch.
+            dataset: yields dicts; its last stage should be a prefetch.
+            entry: name of a small tensor in them that the trainer reads.
 
         Returns:
             The same elements.
         """
 
-        def stamp(permutation):
+        def stamp(value):
             self.arrived()
-            return np.asarray(permutation)
+            return np.asarray(value)
 
         def stage(batch):
             # The stamp is on the way of a tensor that is needed, or the graph would drop it.
-            stamped = tf.numpy_function(stamp, [batch["permutation"]], batch["permutation"].dtype)
-            stamped.set_shape(batch["permutation"].shape)
-            return {**batch, "permutation": stamped}
+            stamped = tf.numpy_function(stamp, [batch[entry]], batch[entry].dtype)
+            stamped.set_shape(batch[entry].shape)
+            return {**batch, entry: stamped}
 
         options = tf.data.Options()
         # A prefetch or a parallel map that the runtime adds behind this stage would stamp too early.
