@@ -141,6 +141,7 @@ def test_blocks_of_different_names_start_differently():
     one, other = built(name="non_local_0"), built(name="non_local_1")
     assert not np.array_equal(one.theta.kernel.numpy(), other.theta.kernel.numpy())
     assert not np.array_equal(one.theta.kernel.numpy().ravel(), one.g.kernel.numpy().ravel())
+    assert not np.array_equal(one.project.kernel.numpy().ravel(), one.project.bias.numpy())
 
 
 def test_sums_over_positions_are_float32_under_mixed_precision():
