@@ -72,6 +72,8 @@ def test_any_course_is_drawn_without_warning(draw, values):
     low, high = seen["panels"]["Rank-1"].get_ylim()
     assert low == 0
     assert 100 * np.nanmax(values) <= high <= 102
+    if len(values) == 1:
+        assert seen["panels"]["Rank-1"].get_xlim() == (0, 2)  # the epoch in the middle, no fractions of it
     best = seen["panels"]["Rank-1"].get_lines()[1]
     assert best.get_ydata()[0] == pytest.approx(100 * np.nanmax(values))
 

@@ -69,24 +69,28 @@ def test_the_map_repeats_bit_for_bit_whatever_the_length_and_the_threads(random,
 
     def spy(self, X, y=None):
         threads.extend(pool["num_threads"] for pool in threadpool_info())
+        assert self.metric == "cosine"
         return real(self, X, y)
 
     monkeypatch.setattr(TSNE, "fit_transform", spy)
     first = tsne_positions(vectors, seed=2)
-    np.testing.assert_array_equal(tsne_positions(4.0 * vectors, seed=2), first)
+    # Powers of two change no digit of a float, so that only the lengths differ.
+    lengths = 2.0 ** random.integers(-3, 4, (60, 1))
+    np.testing.assert_array_equal(tsne_positions(lengths * vectors, seed=2), first)
     assert set(threads) == {1}
     assert not np.array_equal(tsne_positions(vectors, seed=3), first)
 
 
 def test_the_start_is_the_two_main_directions_with_a_fixed_sign(random):
-    vectors = random.normal(size=(40, 6)) * [5, 3, 1, 0.2, 0.2, 0.2]
+    vectors = random.normal(size=(40, 6)) * [5, 3, 1, 0.2, 0.2, 0.2] + 4.0
     start = module._start(vectors, 0)
-    _, directions = np.linalg.eigh(np.cov(vectors.T))
+    variances, directions = np.linalg.eigh(np.cov(vectors.T))
     for column, direction in enumerate(directions.T[::-1][:2]):
         expected = (vectors - vectors.mean(axis=0)) @ direction
         assert abs(np.corrcoef(start[:, column], expected)[0, 1]) > 0.999
         assert start[np.abs(start[:, column]).argmax(), column] > 0
     assert start[:, 0].std() == pytest.approx(1e-4, rel=0.01)
+    assert start[:, 1].std() == pytest.approx(1e-4 * np.sqrt(variances[-2] / variances[-1]), rel=0.02)
     np.testing.assert_allclose(module._start(-vectors, 0).std(axis=0), start.std(axis=0), rtol=0.02)
 
 
@@ -149,6 +153,8 @@ def test_any_number_of_panels_and_people_fits_the_page(random, quick, panels, pe
     picture = embedding_map(pairs, identities, identities, **TEXTS)
     assert picture.shape[1] == (800 if panels == 1 else 1600)
     assert (picture[:, -10:] == 255).all()
+    for axes, *_ in quick["panels"]:
+        assert sum(len(points.get_offsets()) for points in axes.collections) == 4 * people
     assert len({tuple(colour) for colour in module._colours(people)}) == people
 
 

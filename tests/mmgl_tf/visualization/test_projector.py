@@ -94,6 +94,9 @@ def test_large_thumbnails_shrink_in_proportion(monkeypatch):
     assert tile == 64
     assert (sheet[:64, 16:48] == (90, 90, 90, 255)).all()
     assert not sheet[:64, :16].any()
+    sheet, tile = sprite(np.full((1, 10, 20, 3), 90, np.uint8))
+    assert tile == 20
+    assert np.flatnonzero(sheet[:, 0, 3]).tolist() == [*range(5, 15)]
     monkeypatch.setattr(projector, "MAX_SPRITE", 100)
     sheet, tile = sprite(np.full((26, 288, 144, 3), 90, np.uint8))
     assert tile == 16

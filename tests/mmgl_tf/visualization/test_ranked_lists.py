@@ -57,7 +57,7 @@ def test_rows_are_queries_places_run_to_the_right_and_frames_tell_right_from_wro
         assert (bottom - top + 1, end - left + 1) == (168, 84)
         query = box(picture, 50 + row)
         assert query[0] == top
-        assert query[3] < left
+        assert Sheet.margin <= query[2] < query[3] < left
         if place:
             assert boxes[row, place - 1][3] < left
         if row:
