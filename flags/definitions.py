@@ -76,6 +76,8 @@ def parse_command_line(argv):
 
 # What eval and visualize do not take over from the run they look at.
 _OWN = ("mode", "init", "workdir", "preset", "force")
+# Values of --init that eval takes without a run.
+WITHOUT_RUN = ("chance", "hog", "colour", "pixels")
 # What is built into a run's weights.
 _FIXED = ("backbone", "stem_init", "method", "non_local_width", "gem_power")
 
@@ -90,7 +92,7 @@ def read_configs():
         ValueError: a setting is out of range, or two do not fit together, or --init names no run.
     """
     typed = {entry.name: FLAGS[entry.name].value for _, entry in settings() if FLAGS[entry.name].present}
-    if FLAGS.mode in ("eval", "visualize"):
+    if FLAGS.mode == "visualize" or (FLAGS.mode == "eval" and FLAGS.init not in WITHOUT_RUN):
         chosen = [_looking_at(run, typed) for run in _runs(FLAGS.init)]
     else:
         chosen = [preset(FLAGS.preset, FLAGS.mode) | typed | {"preset": FLAGS.preset}]
@@ -143,6 +145,8 @@ def default_workdir():
     if FLAGS.mode == "synthesize":
         return f"runs/world-{FLAGS.world_layout}-seed{FLAGS.world_seed}"
     split = f"{FLAGS.dataset}-trial{FLAGS.trial}" if FLAGS.dataset == "regdb" else FLAGS.dataset
+    if FLAGS.mode == "eval":
+        return f"runs/eval-{split}-{FLAGS.init}"
     if FLAGS.mode != "finetune":
         return f"runs/{FLAGS.mode}-{split}-{FLAGS.preset}"
     method = (

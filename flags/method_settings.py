@@ -112,7 +112,8 @@ class Finetuning:
     init: str = setting(
         "random",
         "where fine-tuning starts: random, a run directory or an encoder's .weights.h5; for eval and "
-        "visualize what to look at: a run directory, several with commas between, {trial} stands for 1 to 10",
+        "visualize what to look at: a run directory, several with commas between, {trial} meaning 1 to 10; "
+        "eval also takes chance, hog, colour and pixels, which need no training",
         paper="an MMGL run",
     )
     init_weights: str = setting(

@@ -9,14 +9,13 @@ from mmgl_tf.retrieval.published import published
 from mmgl_tf.training.run_directory import atomic_file, claim_directory
 from modes.console import ProgressLine
 from modes.features import Extractor
+from modes.hand_made import HAND_MADE, describe
 from modes.looks import Look, TestImages, look_before
 from modes.model import prepare
 from modes.reading import open_stores, read_splits, require_labels
 from modes.result_table import mean_over_runs, print_results
 from modes.retrieval_pictures import RetrievalPictures
 from modes.saved_run import load_embedder, run_settings
-
-FEATURES = ("neck", "pool")
 
 
 def evaluate_runs(configs):
@@ -46,82 +45,103 @@ def evaluate(config):
     require_labels(splits)
     stores = open_stores(config.data, splits, ("query", "gallery"))
     protocol = _protocol(config, splits)
-    permutations = None
-    if config.evaluation.gallery_draw == "official":
-        permutations = _official_permutations(config, splits)
-    settings = run_settings(config.finetuning.init)
-    results = {
-        "dataset": splits.name,
-        "root": splits.root,
-        "trained_on": settings.get("dataset"),
-        "checkpoint": str(config.finetuning.init),
-        "mode": settings.get("mode"),
-        "method": settings.get("method") if settings.get("mode") == "finetune" else None,
-        "init": settings.get("init") if settings.get("mode") == "finetune" else None,
-        "seed": settings.get("seed"),
-        "trial": config.data.trial if splits.name == "regdb" else None,
-        "protocol": _as_dict(protocol),
-        "cells": [],
+    results = _about(config, splits, protocol)
+    rules = {
+        "draw": config.evaluation.gallery_draw,
+        "trials": config.evaluation.trials or None,
+        "permutations": _permutations(config, splits),
+        "rerank": _reranking(config),
     }
-    for which in ("last", "best"):
-        loaded = load_embedder(config, which)
-        if loaded is None:
-            continue
-        embedder, step, features = loaded
-        results["steps" if which == "last" else "best_epoch"] = step
-        found = embeddings(config, embedder, splits, stores, which)
-        shown = (embedder, found, features[0])
-        for feature in features:
-            for result in evaluate_settings(
-                found["query"][feature],
-                found["gallery"][feature],
-                protocol,
-                draw=config.evaluation.gallery_draw,
-                trials=config.evaluation.trials or None,
-                permutations=permutations,
-                rerank=_reranking(config),
-            ):
-                cell = result.as_dict()
-                cell |= {"feature": feature, "weights": which, "flip": config.evaluation.flip}
-                cell["paper"] = published(
-                    splits.name,
-                    results["method"],
-                    None if results["init"] is None else "random" if results["init"] == "random" else "mmgl",
-                    cell["search"],
-                    cell["shots"],
-                    cell["direction"],
-                )
-                results["cells"].append(cell)
+    shown = None
+    for which, place, embedder, found in _seen(config, splits, stores):
+        if place is not None:
+            results["best_epoch" if which == "best" else "steps"] = place
+        for feature in found["query"]:
+            sides = (found["query"][feature], found["gallery"][feature])
+            for result in evaluate_settings(*sides, protocol, **rules):
+                results["cells"].append(_cell(result, results, feature, which, config.evaluation.flip))
+        shown = (embedder, found)
     with atomic_file(root / "results.json", "w") as file:
         json.dump(results, file, indent=2)
     print_results(results, root)
-    if config.evaluation.pictures:
+    if config.evaluation.pictures and shown[0] is not None:
         _draw(config, splits, stores, protocol, root, *shown)
     return results
 
 
-def _draw(config, splits, stores, protocol, root, embedder, found, feature):
+def _about(config, splits, protocol):
+    """results.json without its cells."""
+    start = config.finetuning.init
+    settings = {} if start in HAND_MADE else run_settings(start)
+    finetuned = settings.get("mode") == "finetune"
+    return {
+        "dataset": splits.name,
+        "root": splits.root,
+        "trained_on": settings.get("dataset"),
+        "checkpoint": str(start),
+        "mode": settings.get("mode"),
+        "method": settings["method"] if finetuned else None,
+        "init": settings["init"] if finetuned else None,
+        "seed": settings.get("seed"),
+        "trial": config.data.trial if splits.name == "regdb" else None,
+        "protocol": {
+            "name": protocol.name,
+            "gallery_draw": protocol.gallery_draw,
+            "gallery_cameras": {name: list(found) for name, found in protocol.gallery_cameras.items()},
+            "excluded_cameras": {str(camera): list(f) for camera, f in protocol.excluded_cameras.items()},
+            "identity_once": protocol.identity_once,
+        },
+        "cells": [],
+    }
+
+
+def _seen(config, splits, stores):
+    """What is to be evaluated: (weights, steps or epoch, embedder or None, {split name: {feature: ...}})."""
+    start, tests = config.finetuning.init, (splits.query, splits.gallery)
+    modality = {split.name: split.samples[0].modality for split in tests}
+    if start in HAND_MADE:
+        found = {
+            split.name: {
+                "descriptor": describe(start, stores[split.name, modality[split.name]], split.samples)
+            }
+            for split in tests
+        }
+        yield "none", None, None, found
+        return
+    for which in ("last", "best"):
+        loaded = load_embedder(config, which)
+        if loaded is None:
+            continue
+        embedder, place, features = loaded
+        extract = Extractor(embedder, config.optimization.batch_size, config.evaluation.flip)
+        found = {}
+        for split in tests:
+            with ProgressLine(f"{split.name} embedded, {which} weights", "images") as progress:
+                store = stores[split.name, modality[split.name]]
+                every = extract(store, split.samples, modality[split.name], progress)
+            found[split.name] = {feature: every[feature] for feature in features}
+        yield which, place, embedder, found
+
+
+def _cell(result, about, feature, which, flip):
+    cell = result.as_dict() | {"feature": feature, "weights": which, "flip": flip}
+    start = None if about["init"] is None else "random" if about["init"] == "random" else "mmgl"
+    cell["paper"] = published(
+        about["dataset"], about["method"], start, cell["search"], cell["shots"], cell["direction"]
+    )
+    return cell
+
+
+def _draw(config, splits, stores, protocol, root, embedder, found):
     """The pictures of --mode=visualize, of the best weights where there are such."""
     images = TestImages.of(splits, stores)
+    feature = next(iter(found["query"]))
     sides = {images.query: found["query"][feature], images.gallery: found["gallery"][feature]}
     look = Look(Path(config.finetuning.init).name, embedder, feature, sides)
     pictures = RetrievalPictures(config, images, protocol, root)
     paths = pictures.write([look], [look_before(config, images)], {look.name: config.finetuning.init})
     print(f"pictures   {paths[0].parent}")
     print(f"projector  tensorboard --logdir {root / 'tensorboard'}", flush=True)
-
-
-def embeddings(config, embedder, splits, stores, what):
-    """{"query": {feature: LabelledFeatures}, "gallery": ...} of the test splits."""
-    extract = Extractor(embedder, config.optimization.batch_size, config.evaluation.flip)
-    found = {}
-    for split in (splits.query, splits.gallery):
-        (modality,) = {sample.modality for sample in split.samples}
-        with ProgressLine(f"{split.name} embedded, {what} weights", "images") as progress:
-            found[split.name] = extract(
-                stores[split.name, modality], split.of_modality(modality), modality, progress
-            )
-    return found
 
 
 def _protocol(config, splits):
@@ -131,7 +151,10 @@ def _protocol(config, splits):
     return replace(splits.query.protocol, identity_once=rule == "always")
 
 
-def _official_permutations(config, splits):
+def _permutations(config, splits):
+    """The published gallery permutations, where --gallery_draw asks for them."""
+    if config.evaluation.gallery_draw != "official":
+        return None
     from pipelines.gallery_permutations import read_permutations
 
     if splits.query.protocol.gallery_draw == "all":
@@ -148,15 +171,3 @@ def _reranking(config):
     from mmgl_tf.retrieval.reranking import reranked_distances
 
     return reranked_distances
-
-
-def _as_dict(protocol):
-    return {
-        "name": protocol.name,
-        "gallery_draw": protocol.gallery_draw,
-        "excluded_cameras": {
-            str(camera): list(cameras) for camera, cameras in protocol.excluded_cameras.items()
-        },
-        "gallery_cameras": {name: list(cameras) for name, cameras in protocol.gallery_cameras.items()},
-        "identity_once": protocol.identity_once,
-    }

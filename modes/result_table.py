@@ -12,10 +12,10 @@ def print_results(results, root):
         results: dict, as `modes.evaluate.evaluate` makes it.
         root: directory of results.json.
     """
-    name = results["method"] or "pooled features, not fine-tuned"
+    name = results["method"] or ("pooled features, not fine-tuned" if results["mode"] else "no learning")
     print(f"\n{results['checkpoint']}: {name}" + (f", from {results['init']}" if results["init"] else ""))
     trained = results["trained_on"]
-    elsewhere = f"; trained on {trained}" if trained != results["dataset"] else ""
+    elsewhere = f"; trained on {trained}" if trained not in (results["dataset"], None) else ""
     print(f"evaluated on {results['dataset']} in {results['root']}{elsewhere}")
     for line in protocol_lines(results):
         print(line)
@@ -83,7 +83,7 @@ def _key(cell):
 def _print_cells(cells):
     columns = {name: title for name, title in METRICS.items() if all(name in cell for cell in cells)}
     several = len({cell["direction"] for cell in cells}) > 1
-    head = f"{'search':24}{'weights':9}{'feature':9}{'gallery':>8}"
+    head = f"{'search':24}{'weights':9}{'feature':11}{'gallery':>8}"
     print("\n" + head + "".join(f"{title:>15}" for title in columns.values()) + "   paper Rank-1, mAP")
     for cell in cells:
         searched = f"{cell['search']}, {cell['shots']}-shot" if cell["shots"] else "whole gallery"
@@ -94,4 +94,4 @@ def _print_cells(cells):
         )
         paper = cell["paper"]
         beside = f"   {100 * paper['rank1']:.2f}, {100 * paper['mAP']:.2f}" if paper else ""
-        print(f"{searched:24}{cell['weights']:9}{cell['feature']:9}{cell['gallery']:>8}{figures}{beside}")
+        print(f"{searched:24}{cell['weights']:9}{cell['feature']:11}{cell['gallery']:>8}{figures}{beside}")
