@@ -71,6 +71,5 @@ def _reference_weights(scores, allowed):
 
 
 def _stable_weights(scores, allowed):
-    """Softmax of [B, B] scores over the allowed pairs of a row; 0 for a row without any."""
-    weights = tf.nn.softmax(tf.where(allowed, scores, _EXCLUDED), axis=1)
-    return tf.where(allowed, weights, 0.0)
+    """Softmax of [B, B] scores over the allowed pairs of a row; a row without any is not to be used."""
+    return tf.nn.softmax(tf.where(allowed, scores, _EXCLUDED), axis=1)
