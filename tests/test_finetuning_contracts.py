@@ -1,0 +1,252 @@
+"""Fine-tuning methods work: each builds, steps, comes back from disk and obeys its settings."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from flags.config import Finetuning as Options
+from flags.config import settings
+from mmgl_tf.backbones import Encoder
+from mmgl_tf.finetuning import FINETUNING
+from mmgl_tf.training.checkpoints import collect, restore
+from mmgl_tf.training.optimizers import TorchSGD
+
+HEIGHT, WIDTH, PEOPLE, EACH = 64, 32, 3, 2
+# AGW's non-local blocks end in norms with gamma = beta = 0, so that at first no gradient passes them.
+STEPS_UNTIL_ALL_MOVE = {"agw": 2}
+
+
+def build(method="two_stream", backbone="resnet10", options=None, seed=2, jit_compile=False, decay=5e-4):
+    options = options or Options()
+    kind = FINETUNING[method]
+    model = kind(Encoder(backbone, kind.STREAM, seed=seed), options, PEOPLE, seed)
+    model.build_from(HEIGHT, WIDTH)
+    multipliers = model.learning_rate_multipliers()
+    optimizer = TorchSGD(0.01, weight_decay=decay, learning_rate_multipliers=multipliers)
+    model.compile(optimizer=optimizer, jit_compile=jit_compile)
+    model.optimizer.build(model.trainable_variables)
+    return model
+
+
+def batch():
+    dice = np.random.default_rng(0)
+    labels = np.repeat(np.arange(PEOPLE, dtype=np.int32), EACH)
+    size = (len(labels), HEIGHT, WIDTH, 3)
+    images = {name: dice.standard_normal(size).astype(np.float32) for name in ("visible", "infrared")}
+    return {**images, "labels": np.concatenate([labels, labels])}
+
+
+def step(model, steps=1):
+    """Eager steps: tracing a graph would cost more than they do. The figures of the last one."""
+    data = {name: tf.constant(value) for name, value in batch().items()}
+    for _ in range(steps):
+        for mean in model.metrics:
+            mean.reset_state()
+        figures = model.train_step(data)
+    return {name: float(value) for name, value in figures.items()}
+
+
+def fit(model, steps=1):
+    data = tf.data.Dataset.from_tensors(batch()).repeat(steps)
+    return model.fit(data, epochs=1, verbose=0, shuffle=False).history
+
+
+def values(variables):
+    return {variable.path: variable.numpy() for variable in variables}
+
+
+@pytest.mark.parametrize(
+    ("method", "backbone"),
+    [(method, "resnet10") for method in FINETUNING]
+    + [("agw", "resnet18")]
+    + [pytest.param(method, "resnet50", marks=pytest.mark.slow) for method in FINETUNING],
+)
+def test_steps_move_every_weight_and_give_finite_figures(method, backbone):
+    model = build(method, backbone, decay=0.0)  # which would move them without any gradient
+    before = values(model.weights)
+    figures = step(model, STEPS_UNTIL_ALL_MOVE.get(method, 1))
+    still = [v.path for v in model.weights if np.array_equal(v, before[v.path])]
+    # The norm behind it takes this bias away again, so its gradient is 0 or rounding.
+    assert not [path for path in still if not path.endswith("/project/bias")]
+    assert set(figures) == {
+        "loss/total",
+        "loss/identity",
+        "loss/triplet",
+        "accuracy/identity",
+        "accuracy/triplet",
+        "embedding/spread",
+        "gradient/norm",
+    }
+    assert all(np.isfinite(value) for value in figures.values())
+    assert figures["loss/total"] == pytest.approx(figures["loss/identity"] + figures["loss/triplet"])
+
+
+@pytest.mark.parametrize("method", FINETUNING)
+def test_the_method_says_how_many_stems_its_encoder_has(method):
+    expected = "one" if method == "one_stream" else "two"
+    assert FINETUNING[method].STREAM == build(method).encoder.stream == expected
+
+
+def test_what_blocks_the_gradient_of_non_local_blocks_is_open_after_a_step():
+    model = build("agw")
+    inner = [v for v in model.trainable_variables if v.path.startswith("non_local_") and "theta" in v.path]
+    assert len(inner) == 4  # two blocks, kernel and bias
+
+    def gradients():
+        with tf.GradientTape() as tape:
+            terms, _ = model.loss_terms(batch(), None)
+            total = tf.add_n(list(terms.values()))
+        return [np.abs(gradient).max() for gradient in tape.gradient(total, inner)]
+
+    assert max(gradients()) == 0.0
+    step(model)
+    assert min(gradients()) > 0.0
+
+
+@pytest.mark.parametrize("method", FINETUNING)
+def test_saved_embedders_come_back_with_the_same_embeddings_of_unit_length(method, tmp_path):
+    model, copy = build(method, seed=2), build(method, seed=5)
+    step(model)
+    images = {name: value for name, value in batch().items() if name != "labels"}
+    expected = model.embedder.embed(images)
+    assert not np.allclose(copy.embedder.embed(images)["neck"], expected["neck"], atol=1e-3)
+    saved = model.saved_layers()
+    assert set(saved) == {"encoder", "embedder"}
+    saved["embedder"].save_weights(tmp_path / "embedder.weights.h5")
+    copy.embedder.load_weights(tmp_path / "embedder.weights.h5")
+    found = copy.embedder.embed(images)
+    for name in ("pool", "neck"):
+        np.testing.assert_array_equal(found[name], expected[name])
+        assert found[name].shape == (2 * PEOPLE * EACH, model.encoder.num_features)
+        assert found[name].dtype == tf.float32
+        np.testing.assert_allclose(np.linalg.norm(found[name], axis=1), 1.0, rtol=1e-5)
+
+
+@pytest.mark.parametrize("method", FINETUNING)
+def test_models_of_one_seed_are_the_same_after_steps_and_of_another_are_not(method):
+    ends = []
+    for seed in (2, 2, 3):
+        model = build(method, seed=seed)
+        start = values(model.weights)
+        step(model, 2)
+        ends.append(collect(model))
+    assert all(np.array_equal(ends[0][name], ends[1][name]) for name in ends[0])
+    drawn = [path for path, value in start.items() if value.ndim > 1 or path == "neck/gamma"]
+    assert {"classifier/kernel", "neck/gamma", "encoder/layer4/0/conv1/kernel"} <= set(drawn)
+    assert not any(np.array_equal(ends[0][f"weight/{path}"], ends[2][f"weight/{path}"]) for path in drawn)
+
+
+@pytest.mark.parametrize("method", FINETUNING)
+def test_a_restored_model_goes_on_as_the_original_would(method):
+    original, copy = build(method), build(method, seed=7)
+    step(original)
+    restore(copy, collect(original))
+    step(original)
+    step(copy)
+    first, second = collect(original), collect(copy)
+    assert all(np.array_equal(first[name], second[name]) for name in first)
+
+
+@pytest.mark.parametrize("method", FINETUNING)
+def test_every_weight_is_in_the_learning_rate_group_that_it_belongs_to(method):
+    model = build(method, options=Options(trunk_lr_multiplier=0.25))
+    factors = dict(zip(values(model.trainable_variables), model.optimizer.factors, strict=True))
+    expected = {
+        path: 1.0
+        if path in ("neck/gamma", "classifier/kernel")
+        else 0.25
+        if path.startswith(("encoder/", "non_local_"))
+        else None
+        for path in factors
+    }
+    assert factors == expected
+    assert {"neck/gamma", "classifier/kernel"} <= set(factors), "neither a neck's offset nor a class's bias"
+    assert not [path for path in factors if path.startswith(("neck/", "classifier/")) and expected[path] != 1]
+    assert bool([path for path in factors if path.startswith("non_local_")]) == (method == "agw")
+    assert any(path.startswith("encoder/stem") for path in factors)
+
+
+@pytest.mark.parametrize("method", FINETUNING)
+def test_classifier_reads_the_neck_and_the_metric_loss_what_lies_before_it(method):
+    model = build(method)
+    labels = batch()["labels"]
+    outputs = model({name: batch()[name] for name in ("visible", "infrared")}, training=True)
+    np.testing.assert_allclose(
+        outputs["logits"], outputs["neck"].numpy() @ model.classifier.kernel.numpy(), rtol=1e-4, atol=1e-6
+    )
+    # Training normalises by the batch: zero mean, and gamma's scale.
+    np.testing.assert_allclose(outputs["neck"].numpy().mean(axis=0), 0.0, atol=1e-5)
+    terms, measures = model.loss_terms(batch(), None)
+    expected, right = model.metric_loss(outputs["pool"], labels)
+    assert float(terms["triplet"]) == pytest.approx(float(expected))
+    assert float(measures["accuracy/triplet"]) == float(right)
+    other, _ = model.metric_loss(outputs["neck"], labels)
+    assert float(other) != pytest.approx(float(expected), rel=1e-3)
+
+
+# setting: (method, another value, the figure that it must move)
+FIGURES = {
+    "triplet_margin": ("two_stream", 0.9, "loss/triplet"),
+    "triplet_weight": ("two_stream", 0.5, "loss/total"),
+    "triplet_form": ("agw", "stable", "loss/triplet"),
+    "gem_power": ("agw", 1.0, "loss/triplet"),
+    "non_local_width": ("agw", 3, "gradient/norm"),
+}
+# setting: where it is tested instead.
+ELSEWHERE = {
+    "method": "every test of this file",
+    "trunk_lr_multiplier": "test_the_trunk_learns_slower_by_its_factor",
+    "init": "modes/test_saved_run.py",
+    "init_weights": "modes/test_saved_run.py",
+    "stem_from": "mmgl_tf/finetuning/test_transfer.py",
+    "identities_per_batch": "test_finetuning_end_to_end.py",
+    "images_per_identity": "test_finetuning_end_to_end.py",
+}
+
+
+def test_every_setting_of_fine_tuning_is_tested():
+    names = {entry.name for group, entry in settings() if group == "finetuning"}
+    assert names == set(FIGURES) | set(ELSEWHERE)
+    choices = {entry.name: entry.metadata["choices"] for _, entry in settings()}
+    assert set(choices["method"]) == set(FINETUNING)
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_every_setting_of_the_method_does_what_it_is_for(name):
+    method, value, figure = FIGURES[name]
+    default = step(build(method))
+    changed = step(build(method, options=dataclasses.replace(Options(), **{name: value})))
+    assert all(np.isfinite(value) for value in changed.values())
+    assert changed[figure] != pytest.approx(default[figure], rel=1e-6)
+    if name == "triplet_weight":
+        assert changed["loss/triplet"] == pytest.approx(default["loss/triplet"])
+        assert changed["loss/total"] == pytest.approx(default["loss/identity"] + default["loss/triplet"] / 2)
+
+
+def test_the_trunk_learns_slower_by_its_factor():
+    moved = {}
+    for factor in (1.0, 0.1, 0.0):
+        model = build("agw", options=Options(trunk_lr_multiplier=factor))
+        before = values(model.trainable_variables)
+        step(model)
+        moved[factor] = {v.path: v.numpy() - before[v.path] for v in model.trainable_variables}
+    for path, difference in moved[1.0].items():
+        slow = path.startswith(("encoder/", "non_local_"))
+        share = 0.1 if slow else 1.0
+        np.testing.assert_allclose(moved[0.1][path], share * difference, atol=2e-7, err_msg=path)
+        assert np.any(moved[0.0][path]) != slow, path
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", FINETUNING)
+def test_a_compiled_step_agrees_with_an_eager_one_and_with_xlas(method):
+    eager = step(build(method))
+    plain, compiled = build(method), build(method, jit_compile=True)
+    histories = fit(plain), fit(compiled)
+    for history in histories:
+        for name in ("loss/total", "loss/identity", "loss/triplet", "gradient/norm", "embedding/spread"):
+            assert history[name][0] == pytest.approx(eager[name], rel=1e-3), name
+    for first, second in zip(plain.trainable_variables, compiled.trainable_variables, strict=True):
+        np.testing.assert_allclose(first, second, atol=1e-4, err_msg=first.path)
