@@ -128,14 +128,9 @@ def _seeded(groups, shots, trial):
     generator = random.Random(trial)
     chosen = []
     for positions in groups.values():
-        # The originals consume the generator by `choice` for one image and by `sample` for several;
-        # sample(files, 1) would choose others.
-        if shots == 1:
-            chosen.append(positions[generator.choice(range(len(positions)))])
-        else:
-            chosen.extend(
-                positions[generator.sample(range(len(positions)), min(shots, len(positions)))].tolist()
-            )
+        # The originals call `choice` for one image; `sample` of one consumes the generator alike.
+        places = generator.sample(range(len(positions)), min(shots, len(positions)))
+        chosen.extend(positions[places].tolist())
     return np.array(chosen, np.int64)
 
 
