@@ -138,6 +138,18 @@ def test_a_failure_leaves_the_old_files_whole(tmp_path, monkeypatch):
     assert sorted(os.listdir(tmp_path)) == FILES
 
 
+def test_every_file_is_written_whole_and_the_config_last(tmp_path, monkeypatch):
+    written, real = [], projector.atomic_file
+
+    def spy(path, mode="wb"):
+        written.append(path.name)
+        return real(path, mode)
+
+    monkeypatch.setattr(projector, "atomic_file", spy)
+    write_projector(tmp_path, np.eye(2), rows(2), np.zeros((2, 8, 4, 3), np.uint8))
+    assert written == ["tensors.tsv", "metadata.tsv", "sprite.png", "projector_config.pbtxt"]
+
+
 def test_a_sprite_is_a_picture_with_transparency(tmp_path, random):
     write_projector(tmp_path, np.eye(2), rows(2), random.integers(0, 256, (2, 8, 4, 3), np.uint8))
     with Image.open(tmp_path / "sprite.png") as image:
