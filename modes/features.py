@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from mmgl_tf.retrieval.labelled import LabelledFeatures
+from mmgl_tf.training.guards import NonFiniteNetwork
 from pipelines.build import image_dataset
 from pipelines.records import MODALITIES
 
@@ -36,9 +37,20 @@ class Extractor:
 
         Returns:
             {"pool": LabelledFeatures, "neck": ...} in the store's order, skipped images left out.
+
+        Raises:
+            NonFiniteNetwork: an embedding is not a number, as where batch norm's moving statistics do not fit
+                weights that exploded.
         """
         positions = store.usable
         found = self._pass(store, positions, modality, False, progress)
+        for name, value in found.items():
+            bad = np.count_nonzero(~np.isfinite(value).all(axis=1))
+            if bad:
+                raise NonFiniteNetwork(
+                    f"{bad} of {len(value)} {MODALITIES[modality]} embeddings ({name}) are not finite: the "
+                    "network diverged. Train it with a smaller --learning_rate or --clip_norm=10."
+                )
         if self.flip:
             mirrored = self._pass(store, positions, modality, True, progress)
             found = {name: _unit(found[name] + mirrored[name]) for name in found}

@@ -72,6 +72,9 @@ def mean_over_runs(results):
                     "values": values,
                 }
         cells.append(merged)
+    if not cells:
+        print("\nthe runs have no setting in common, so there is no mean over them")
+        return
     print(f"\nmean and standard deviation over {len(results)} runs")
     _print_cells(cells)
 
@@ -92,6 +95,12 @@ def _print_cells(cells):
         figures = "".join(
             f"{100 * cell[name]['mean']:>8.2f} ±{100 * cell[name]['std']:5.2f}" for name in columns
         )
-        paper = cell["paper"]
-        beside = f"   {100 * paper['rank1']:.2f}, {100 * paper['mAP']:.2f}" if paper else ""
+        beside = _beside(cell["paper"])
         print(f"{searched:24}{cell['weights']:9}{cell['feature']:11}{cell['gallery']:>8}{figures}{beside}")
+
+
+def _beside(paper):
+    """What `mmgl_tf.retrieval.published` knows of a cell: nothing, that training failed, or figures."""
+    if not paper:
+        return ""
+    return "   fail" if paper.get("failed") else f"   {100 * paper['rank1']:.2f}, {100 * paper['mAP']:.2f}"

@@ -7,11 +7,15 @@ import keras
 
 
 class Diverged(ValueError):
-    """A run cannot go on: the paper's "fail". Its message says by which of the two definitions below."""
+    """A run cannot go on: the paper's "fail". Its message says by which of the definitions below."""
 
 
 class NonFiniteLoss(Diverged):
     """A loss term or the gradient stopped being a number."""
+
+
+class NonFiniteNetwork(Diverged):
+    """Weights, batch norm's moving statistics or embeddings stopped being numbers, although no loss had."""
 
 
 class Collapsed(Diverged):
@@ -34,6 +38,9 @@ class Interrupted(Exception):
 
 class NonFiniteGuard(keras.callbacks.Callback):
     """Stops at the first step whose loss or gradient is not finite, before anything of it is saved.
+
+    Weights are looked at when an epoch ends: its last update may have ruined them, and training's losses
+    never see the moving statistics of batch norm.
 
     Args:
         position: `Position` of the run, for the step number.
@@ -58,6 +65,17 @@ class NonFiniteGuard(keras.callbacks.Callback):
             f"{' and '.join(bad) or 'loss/total'} stopped being finite at step {self.position.step} "
             f"(epoch {self.position.epoch}). {kept} Try a smaller --learning_rate or --clip_norm=10."
         )
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Check the weights of the epoch that just ended."""
+        weights = self.model.weights
+        bad = [weight.path for weight in weights if not bool(keras.ops.all(keras.ops.isfinite(weight)))]
+        if bad:
+            raise NonFiniteNetwork(
+                f"{len(bad)} of {len(weights)} weights, such as {bad[0]}, were not finite when epoch "
+                f"{epoch + 1} ended (step {self.position.step}). Try a smaller --learning_rate or "
+                "--clip_norm=10."
+            )
 
 
 class CollapseGuard(keras.callbacks.Callback):
