@@ -10,7 +10,7 @@ they could. Everything runs pinned to one core in one thread, and processor time
 within a round; a ratio is the median over the rounds, with [least, greatest]. Both score one same matrix for
 every setting and trial, and the benchmark stops where their numbers differ.
 Expected: at least 10 times the peer from embeddings, where 40 % of our time is the one product of all of
-them, and 10 times from distances.
+them, and 7 times from given distances.
 """
 
 import argparse
