@@ -79,6 +79,8 @@ def test_an_arms_own_flags_win_over_those_for_every_run():
         Arm("x", {"epochs": 5}), 0, "demo", {"epochs": 7, "world_seed": 2}, "R"
     )
     assert "--epochs=5" in before.words and "--epochs=7" in fine.words
+    own = stages_of(Arm("x", {}, {"epochs": 5}), 0, "demo", {"epochs": 7}, "R")
+    assert "--epochs=7" in own[0].words and "--epochs=5" in own[1].words
     assert all("--world_seed=2" in stage.words for stage in (before, fine, evaluation))
 
 

@@ -220,10 +220,17 @@ def test_estimates_come_from_the_same_stage_then_from_its_mode_in_proportion(tmp
     chains = estimates.chains(found[2].stages)
     before, fine, evaluation = (chains[stage.directory] for stage in found[2].stages)
     assert evaluation == 5.0 and fine == 55.0 and before == 55.0 + estimates.of(found[2].stages[0])
+    both = cells_of(Experiment("", (arms[2], Arm("longer", {}, {"epochs": 30}))), [0], "demo", {}, tmp_path)
+    assert estimates.chains([s for cell in both for s in cell.stages])[both[0].stages[0].directory] == (
+        pytest.approx(before - 55.0 + 155.0)  # the longer of two that wait for it
+    )
     running = [(found[1].stages[0], 40.0)]  # 60 s to go
     assert estimates.left([found[3].stages[0]], running, lanes=2) == pytest.approx(60.0)
     assert estimates.left([found[3].stages[0]], running, lanes=1) == pytest.approx(110.0)
     assert estimates.left(found[2].stages, [], lanes=5) == pytest.approx(before)
+    fresh = Estimates()
+    fresh.learn(found[1].stages[0], 80.0)
+    assert fresh.of(found[0].stages[0]) == 40.0  # half the epochs
 
 
 def test_the_command_line(tmp_path, capsys):
