@@ -24,7 +24,7 @@ def grouped():
     paths = (
         "encoder/layer1/kernel",
         "encoder/layer10/gamma",
-        "non_local_0/g/bias",
+        "non_local_0/head/bias",
         "neck/gamma",
         "head/kernel",
     )
