@@ -91,7 +91,23 @@ class Mmgl:
         False, "the backward step may not return the query itself", paper="false (figure)"
     )
     pcc_universe: str = setting(
-        "batch", "where the forward step looks", choices=("batch", "pair"), paper="batch (text)"
+        "batch",
+        "where the forward step looks; other_slots = not at stripes in the query's own slot",
+        choices=("batch", "pair", "other_slots"),
+        paper="batch (text)",
+    )
+    pcc_own_set: str = setting(
+        "image",
+        "what the backward step returns to: the stripes of the query's image, or its body part in the "
+        "batch; then the forward step looks at that body part only",
+        choices=("image", "part"),
+        paper="image",
+    )
+    pcc_centre: str = setting(
+        "none",
+        "what is taken from stripes before they are contrasted: nothing, or the mean of their slot",
+        choices=("none", "slot"),
+        paper="none",
     )
     pcc_symmetric: bool = setting(True, "queries of both modalities, or visible only", paper="silent")
     pcc_stopgrad: str = setting(

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 NEGATIVES = ("cross", "both_sets", "forward_only")
 BACKWARDS = ("retrieved", "query")
-UNIVERSES = ("batch", "pair")
+UNIVERSES = ("batch", "pair", "other_slots")
 STOP_GRADIENTS = ("none", "universe", "backward")
 
 # Stands for the similarity of a key that is not allowed: far below -1 / temperature for any temperature
@@ -94,7 +94,8 @@ def cycle_contrast_loss(
         negatives: one of `NEGATIVES`.
         backward: "retrieved" or "query", what the backward step compares with q's own image.
         exclude_self: True to forbid q itself in the backward step.
-        universe: forward step looks in all B images ("batch") or in the paired one ("pair").
+        universe: forward step looks in all B images ("batch"), in the paired one ("pair"), or in all but not
+            at stripes in the query's own slot ("other_slots", not in the paper).
         symmetric: True for the mean over queries of both modalities, False for visible ones only.
         stop_gradient: "universe" takes the forward step's keys as constants, "backward" v.
 
@@ -130,13 +131,15 @@ def _cycle(queries, others, temperature, renormalise, backward, exclude_self, un
     """The retrieved vectors u and v of every query, each [B * N, D], as they are to be compared."""
     num_stripes, size = queries.shape[-2:]
     keys = tf.stop_gradient(others) if stop_gradient == "universe" else others
-    if universe == "batch":
+    if universe == "pair":
+        forth = soft_nearest_neighbour(queries, keys, temperature)
+    else:
+        slots = tf.tile(tf.range(num_stripes), tf.shape(queries)[:1])
+        elsewhere = slots[:, None] != slots if universe == "other_slots" else None
         forth = soft_nearest_neighbour(
-            tf.reshape(queries, [-1, size]), tf.reshape(keys, [-1, size]), temperature
+            tf.reshape(queries, [-1, size]), tf.reshape(keys, [-1, size]), temperature, mask=elsewhere
         )
         forth = tf.reshape(forth, tf.shape(queries))
-    else:
-        forth = soft_nearest_neighbour(queries, keys, temperature)
     if renormalise:
         forth = l2_normalise(forth)
     own_mask = ~tf.eye(num_stripes, dtype=tf.bool) if exclude_self else None

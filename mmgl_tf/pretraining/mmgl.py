@@ -8,6 +8,7 @@ from mmgl_tf.layers.permutation_head import PermutationHead
 from mmgl_tf.layers.stripe_head import StripeHead
 from mmgl_tf.layers.stripe_pooling import StripePooling
 from mmgl_tf.losses.cycle_contrast import cycle_contrast_loss, l2_normalise
+from mmgl_tf.losses.cycle_sets import by_body_part, without_slot_means
 from mmgl_tf.losses.part_classification import part_accuracy, part_loss
 from mmgl_tf.losses.permutation import permutation_loss
 from mmgl_tf.pretraining.base import PretrainingModel
@@ -105,10 +106,11 @@ class Mmgl(PretrainingModel):
             training: batch norm uses batch statistics.
 
         Returns:
-            dict, visible images first (n = 2B): `features` float32 [n, C], the pooled feature map; `parts`
-            float32 [n, N, D], unit length (the trunk's pooled stripes where no term uses the stripe head);
-            with their terms on, `permutation_logits` float32 [n, N, N], rows = shuffled slots, columns =
-            original positions, and `part_logits` float32 [n, N, N].
+            dict, visible images first (n = 2B): `features` float32 [n, C], the pooled feature map; `stripes`
+            float32 [n, N, D], the stripe head's output (the trunk's pooled stripes where no term uses the
+            head), and `parts`, the same in unit length; with their terms on, `permutation_logits` float32
+            [n, N, N], rows = shuffled slots, columns = original positions, and `part_logits` float32
+            [n, N, N].
         """
         options, feature_map = self.options, self.encoder(images, training=training)
         stripes = self.stripe_pooling(feature_map)
@@ -116,6 +118,7 @@ class Mmgl(PretrainingModel):
             stripes = self.stripe_head(stripes, training=training)
         heads = {
             "features": tf.reduce_mean(tf.cast(feature_map, tf.float32), axis=[1, 2]),
+            "stripes": stripes,
             "parts": l2_normalise(stripes),
         }
         if options.permutation:
@@ -149,21 +152,30 @@ class Mmgl(PretrainingModel):
             terms["part"] = part_loss(heads["part_logits"], permutation)
             measures["accuracy/part"] = tf.reduce_mean(part_accuracy(heads["part_logits"], permutation))
         if options.pcc:
-            visible, infrared = tf.split(heads["parts"], 2, axis=0)
             terms["cycle_contrast"] = cycle_contrast_loss(
-                visible,
-                infrared,
+                *self._contrasted(heads, permutation),
                 temperature=options.nce_tau,
                 neighbour_temperature=options.snn_tau or options.nce_tau,
                 renormalise=options.snn_renorm,
                 negatives=options.pcc_negatives,
                 backward=options.pcc_backward,
                 exclude_self=options.pcc_exclude_self,
-                universe=options.pcc_universe,
+                universe="pair" if options.pcc_own_set == "part" else options.pcc_universe,
                 symmetric=options.pcc_symmetric,
                 stop_gradient=options.pcc_stopgrad,
             )
         return terms, measures
+
+    def _contrasted(self, heads, permutation):
+        """Visible and infrared stripes as they are contrasted: [B, N, D], or [N, B, D] by body part."""
+        sides = tf.split(heads["parts"], 2, axis=0)
+        if self.options.pcc_centre == "slot":
+            raw = tf.split(heads["stripes"], 2, axis=0)
+            sides = [l2_normalise(without_slot_means(side)) for side in raw]
+        if self.options.pcc_own_set == "part":
+            orders = tf.split(permutation, 2, axis=0)
+            sides = [by_body_part(side, order) for side, order in zip(sides, orders, strict=True)]
+        return sides
 
     def term_weight(self, term, step):
         """Eq. 7's weights; the cycle contrast counts from `pcc_start_step` on."""
