@@ -1,4 +1,4 @@
-"""AGW: non-local blocks, generalised-mean pooling, weighted regularised triplet (Ye et al. 2021; spec 4.3)."""
+"""AGW: non-local blocks, generalised-mean pooling, weighted regularised triplet (Ye et al.; spec 4.3)."""
 
 from mmgl_tf.finetuning.base import FinetuningModel
 from mmgl_tf.finetuning.embedder import Embedder

@@ -1,4 +1,4 @@
-"""What every fine-tuning method shares: embedder, bias-free classifier, cross-entropy beside a metric loss."""
+"""What fine-tuning methods share: embedder, bias-free classifier, cross-entropy beside a metric loss."""
 
 import keras
 import tensorflow as tf
