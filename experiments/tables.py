@@ -69,7 +69,9 @@ def _arm_table(experiment, seeds, readings, selection):
         if paper_metrics:
             row.append(" / ".join(_number(paper.get(metric)) for metric in paper_metrics) if paper else "")
         rows.append([*row, _steps_text(own), _time_text(own)])
-    caption = "Seeds: Rank-1 / mAP. Steps and time: pre-training + fine-tuning; time is the mean over seeds."
+    caption = (
+        "Seeds: Rank-1 / mAP. Steps and time: pre-training + fine-tuning; wall-clock time, mean over seeds."
+    )
     return f"{markdown(header, rows)}\n\n{caption}"
 
 
