@@ -1,0 +1,82 @@
+"""The paper's "fail": what counts as one, and that nothing of it is saved."""
+
+import math
+import types
+
+import numpy as np
+import pytest
+
+from mmgl_tf.training.checkpoints import Checkpoints
+from mmgl_tf.training.guards import (
+    Collapsed,
+    CollapseGuard,
+    Diverged,
+    NonFiniteGuard,
+    NonFiniteLoss,
+    NonFiniteNetwork,
+)
+from mmgl_tf.training.position import Position
+
+POSITION = Position(10, steps_per_epoch=5, total_steps=20)
+
+
+@pytest.mark.parametrize("kind", [Collapsed, NonFiniteLoss, NonFiniteNetwork])
+def test_each_kind_of_divergence_is_one_that_the_mode_reports_as_fail(kind):
+    assert issubclass(kind, Diverged)
+    assert issubclass(kind, ValueError)  # where nobody reports it, it is a message and no traceback
+
+
+@pytest.mark.parametrize(("value", "alive"), [(9.9e-6, False), (0.0, False), (1.01e-5, True), (0.4, True)])
+def test_an_epoch_whose_embeddings_are_one_is_a_collapse(value, alive):
+    guard = CollapseGuard(POSITION)
+    if alive:
+        guard.on_epoch_end(1, {"embedding/spread": value})
+        return
+    with pytest.raises(
+        Collapsed, match=r"collapsed in epoch 2 \(step 10\): .* below 1e-05.* --learning_rate"
+    ):
+        guard.on_epoch_end(1, {"embedding/spread": value})
+
+
+def test_a_threshold_of_ones_own_and_a_method_without_the_figure():
+    CollapseGuard(POSITION).on_epoch_end(1, {"loss/total": 1.0})
+    with pytest.raises(Collapsed, match=r"was 0\.4, below 5e-01"):
+        CollapseGuard(POSITION, threshold=0.5).on_epoch_end(1, {"embedding/spread": np.float32(0.4)})
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_weights_that_are_not_numbers_at_the_end_of_an_epoch(tmp_path, value):
+    import keras
+
+    layer = keras.layers.Dense(3, name="classifier")
+    layer.build((None, 2))
+    guard = NonFiniteGuard(POSITION, Checkpoints(tmp_path))
+    guard.set_model(types.SimpleNamespace(weights=layer.weights))
+    guard.on_epoch_end(1)
+    bias = np.zeros(3, "float32")
+    bias[1] = value
+    layer.bias.assign(bias)
+    with pytest.raises(NonFiniteNetwork, match=r"1 of 2 weights, such as .*bias.* epoch 2 .*\(step 10\)"):
+        guard.on_epoch_end(1)
+
+
+def test_guards_come_before_anything_that_is_saved(tmp_path, monkeypatch):
+    """Keras calls callbacks in order; a guard behind the saving one would let a bad epoch be the best."""
+    from flags.config import from_flat
+    from mmgl_tf.training import fit
+    from mmgl_tf.training.recording import Recording
+    from mmgl_tf.training.run_directory import RunDirectory
+    from mmgl_tf.training.saving import Saving
+
+    seen = {}
+    model = types.SimpleNamespace(
+        validation_means={}, fit=lambda _data, **settings: seen.update(settings), metrics=[]
+    )
+    config = from_flat({"epochs": 2, "workdir": str(tmp_path / "run")})
+    training = fit.Training(model, RunDirectory(tmp_path / "run"), config, 5, 4, "none")
+    training.fit(lambda first, steps: None, None, None, None, {})
+    order = [type(callback) for callback in seen["callbacks"]]
+    for guard in (NonFiniteGuard, CollapseGuard):
+        assert order.index(guard) < min(order.index(Recording), order.index(Saving))
+    # The look at validation identities comes before the choice of the best weights.
+    assert order.index(Recording) < order.index(Saving)
