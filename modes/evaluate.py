@@ -64,6 +64,12 @@ def evaluate(config):
     with atomic_file(root / "results.json", "w") as file:
         json.dump(results, file, indent=2)
     print_results(results, root)
+    seen = set(splits.query.samples) & set(splits.train.samples + splits.validation.samples)
+    if seen and results["trained_on"] == splits.name:
+        print(
+            f"note       {len(seen)} of {len(splits.query)} queries are training or validation images too: "
+            f"this says nothing about people never seen. Put test people below {splits.root}/test/"
+        )
     if config.evaluation.pictures and shown[0] is not None:
         _draw(config, splits, stores, protocol, root, *shown)
     return results

@@ -98,3 +98,35 @@ def test_registered(tmp_path):
 
     root = write(tmp_path, "visible/a.jpg", "infrared/a.jpg")
     assert len(DATASETS["folder"](Data(dataset="folder", data_dir=root), World()).train) == 2
+
+
+def test_people_below_test_are_for_evaluation_only(tmp_path):
+    root = write(
+        tmp_path,
+        "visible/a/1.jpg",
+        "infrared/a/1.jpg",
+        "test/visible/c/1.jpg",
+        "test/visible/b/1.jpg",
+        "test/infrared/b/1.jpg",
+    )
+    splits = read_folder(root)
+    assert splits.identity_names == {0: "a", 1: "b", 2: "c"}
+    assert splits.train.identities() == (0,)
+    assert [(s.identity, s.modality) for s in splits.query.samples] == [(1, INFRARED)]
+    assert [(s.identity, s.modality) for s in splits.gallery.samples] == [(1, VISIBLE), (2, VISIBLE)]
+    assert splits.query.protocol.gallery_draw == "all" and not splits.query.protocol.identity_once
+    assert splits.problems == ("Identity c has no infrared image.",)
+
+
+def test_without_test_people_everybody_identified_is_searched_for(tmp_path):
+    root = write(tmp_path, "visible/a/1.jpg", "visible/loose.jpg", "infrared/a/1.jpg", "infrared/b/1.jpg")
+    splits = read_folder(root)
+    assert splits.query.identities() == (0, 1)
+    assert [s.path for s in splits.gallery.samples] == [f"{root}/visible/a/1.jpg"]
+
+
+def test_a_person_in_training_and_test_is_a_problem(tmp_path):
+    root = write(
+        tmp_path, "visible/a/1.jpg", "infrared/a/1.jpg", "test/visible/a/2.jpg", "test/infrared/a/2.jpg"
+    )
+    assert read_folder(root).problems == ("Identity a is in training and in test.",)
