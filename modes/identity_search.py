@@ -5,15 +5,11 @@ import numpy as np
 from mmgl_tf.retrieval.geometry import geometry
 from mmgl_tf.retrieval.protocols import evaluate, settings_of
 from modes.features import Extractor
-from pipelines.records import INFRARED, VISIBLE, Protocol
-
-PLAIN = Protocol("plain")  # of a data set without one: every visible image is in the gallery
+from pipelines.records import INFRARED, VISIBLE
 
 
 class IdentitySearch:
     """Searches the validation identities by the first setting of the data set's protocol, after the neck.
-
-    A data set without a protocol (folders) gets `PLAIN`: infrared images search all visible ones.
 
     Args:
         embedder: built `Embedder`.
@@ -29,7 +25,7 @@ class IdentitySearch:
         self.extract = Extractor(embedder, batch_size)
         self.stores = {modality: stores["validation", modality] for modality in (VISIBLE, INFRARED)}
         self.samples = {modality: splits.validation.of_modality(modality) for modality in (VISIBLE, INFRARED)}
-        self.protocol = splits.query.protocol or splits.validation.protocol or PLAIN
+        self.protocol = splits.query.protocol or splits.validation.protocol
         self.every_epochs = every_epochs
         self.total_epochs = total_epochs
         self.epoch = epoch
