@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from experiments.equal_compute import with_pretraining_time
-from experiments.settings import as_words, check, deciding, fingerprint, require_known, slug
+from experiments.settings import as_words, check, deciding, fingerprint, require_known, resolved, slug
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,8 @@ class Arm:
             (`experiments.equal_compute`); None = it gets none.
         paper: {search: {metric: per cent}} of the paper's table.
         note: one remark for the table.
+        untrained: what is evaluated instead of a network, a name that `--mode=eval --init=` takes without a
+            run ("chance", "hog"); the other settings are then without meaning.
     """
 
     name: str
@@ -30,6 +32,7 @@ class Arm:
     spends: Mapping | None = None
     paper: Mapping = field(default_factory=dict)
     note: str = ""
+    untrained: str = ""
 
 
 @dataclass(frozen=True)
@@ -94,8 +97,8 @@ class Cell:
 
     @property
     def run(self):
-        """Directory of the fine-tuning run."""
-        return self.stages[-2].directory
+        """Directory of the fine-tuning run, or of what is evaluated untrained."""
+        return self.stages[-1].directory.parent
 
 
 def cells_of(experiment, seeds, preset, extra, root):
@@ -132,6 +135,8 @@ def stages_of(arm, seed, preset, extra, root):
     Returns:
         tuple of `Stage`.
     """
+    if arm.untrained:
+        return (_untrained(arm, preset, extra, root),)
     stages, start, origin = [], "random", "random"
     if arm.pretrain is not None:
         flags = dict(extra) | dict(arm.pretrain)
@@ -154,9 +159,25 @@ def stages_of(arm, seed, preset, extra, root):
     flags |= {"init": start}
     stages.append(_run("finetune", parts, flags, preset, seed, root, stages[-1] if stages else None))
     run = stages[-1]
-    words = ("--mode=eval", f"--init={run.directory.as_posix()}", *as_words(extra))
+    words = ("--mode=eval", f"--init={run.directory.as_posix()}", "--nopictures", *as_words(extra))
     stages.append(Stage("eval", run.directory / "eval", words, f"eval-{preset}", run, seed, {}, preset))
     return tuple(stages)
+
+
+def _untrained(arm, preset, extra, root):
+    """The one stage of an arm without training; it is the same for every seed."""
+    flags = dict(extra)
+    chosen = deciding("finetune", preset, flags)
+    parts = ["eval", preset, arm.untrained, slug(chosen), fingerprint("eval", preset, chosen, arm.untrained)]
+    directory = Path(root) / "-".join(part for part in parts if part) / "eval"
+    workdir = directory / resolved("eval", preset, flags)["dataset"]
+    words = (
+        "--mode=eval",
+        f"--init={arm.untrained}",
+        f"--preset={preset}",
+        f"--workdir={workdir.as_posix()}",
+    )
+    return Stage("eval", directory, words + as_words(extra), f"eval-{preset}", None, 0, {}, preset)
 
 
 def _run(mode, parts, flags, preset, seed, root, needs):

@@ -16,7 +16,7 @@ class Selection:
         search: "all" or "indoor"; a protocol without kinds of search matches either.
         shots: gallery images per identity and camera; a protocol that takes the whole gallery matches any.
         feature: "neck" or "pool".
-        weights: "last" or "best".
+        weights: "last" or "best". What was never trained matches either, and any feature.
         direction: e.g. "infrared_to_visible"; "" = the protocol's first.
         dataset: directory below the run's eval/; "" = the only one.
     """
@@ -33,8 +33,8 @@ class Selection:
         return (
             cell["search"] in ("", self.search)
             and cell["shots"] in (0, self.shots)
-            and cell["feature"] == self.feature
-            and cell["weights"] == self.weights
+            and cell["feature"] in (self.feature, "descriptor")
+            and cell["weights"] in (self.weights, "none")
             and self.direction in ("", cell["direction"])
         )
 
@@ -74,7 +74,7 @@ def read(cell, selection):
     runs = cell.stages[:-1]
     marks = [stage_files.read_done(stage) for stage in runs]
     seconds = tuple(mark and mark["seconds"] for mark in marks)
-    seconds = seconds if len(runs) == 2 else (None, *seconds)
+    seconds = (None, None, *seconds)[-2:]
     if any(mark is not None and mark["status"] == stage_files.FAIL for mark in marks):
         return Reading("fail", seconds=seconds)
     if stage_files.read_done(cell.stages[-1]) is None:
@@ -83,7 +83,7 @@ def read(cell, selection):
     chosen = _only(path, results, selection)
     values = {metric: 100.0 * chosen[metric]["mean"] for metric in METRICS}
     before = _pretraining_steps(runs[0].directory) if len(runs) == 2 else None
-    return Reading("done", values, (before, results["steps"]), seconds, _protocol(results, chosen))
+    return Reading("done", values, (before, results.get("steps")), seconds, _protocol(results, chosen))
 
 
 def _results(directory, selection):
@@ -122,7 +122,7 @@ def _protocol(results, cell):
         cell["direction"].replace("_", " "),
         f"{cell['queries']:,} queries, {cell['gallery']:,} in the gallery",
         f"mean of {cell['trials']} trials ({cell['draw']} draw)",
-        f"{cell['feature']} feature, {cell['weights']} weights",
+        f"{cell['feature']} feature, {cell['weights']} weights" if cell["weights"] != "none" else "",
         "mirrored images averaged" if cell["flip"] else "",
         "re-ranked" if cell["rerank"] else "",
     ]

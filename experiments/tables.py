@@ -44,7 +44,7 @@ def _one_protocol(readings):
     """How everything was measured; two ways in one table would be no comparison."""
     found = {}
     for key, reading in readings.items():
-        if reading.protocol:
+        if reading.protocol and reading.steps != (None, None):  # not what was never trained: it has no neck
             found.setdefault(reading.protocol, key)
     if len(found) > 1:
         listing = "\n".join(f"  {arm}, seed {seed}: {protocol}" for protocol, (arm, seed) in found.items())

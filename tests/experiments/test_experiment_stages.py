@@ -36,7 +36,7 @@ def test_an_arm_is_pretraining_then_fine_tuning_then_evaluation():
     assert fine.words[:3] == ("--mode=finetune", "--preset=demo", "--seed=3")
     assert f"--init={before.directory}" in fine.words and "--method=agw" in fine.words
     assert "--nce_tau=0.1" not in fine.words
-    assert evaluation.words == ("--mode=eval", f"--init={fine.directory}")
+    assert evaluation.words == ("--mode=eval", f"--init={fine.directory}", "--nopictures")
     assert (before.needs, fine.needs, evaluation.needs) == (None, before, fine)
     assert evaluation.directory == fine.directory / "eval"
 
@@ -211,9 +211,19 @@ def test_experiments_share_what_they_have_in_common():
         cells = cells_of(EXPERIMENTS[name], [0], "demo", {}, "R")
         return {stage.directory for cell in cells for stage in cell.stages}
 
-    assert runs("demo") == runs("main")
-    assert len(runs("table5") & runs("main")) == 5  # random: 2, MMGL: 3
-    # MMGL and its partner without PCC.
+    assert runs("main") < runs("demo") and len(runs("demo") - runs("main")) == 2  # chance, HOG
+    # MMGL and its partner without PCC; the short schedules share nothing with the long ones.
     assert len(runs("table5") & runs("heads")) == 6 == len(runs("negatives") & runs("heads"))
+    assert len(runs("attempts") & runs("table5")) == 6 and not runs("table5") & runs("main")
     for name in ("table6", "table7", "table8", "perm_loss"):
-        assert len(runs(name) & runs("main")) == 3
+        assert len(runs(name) & runs("table5")) == 3
+
+
+def test_an_arm_without_training_is_one_evaluation_for_all_seeds():
+    experiment = Experiment("", (Arm("HOG", untrained="hog"),))
+    cells = cells_of(experiment, [0, 1], "demo", {"dataset": "sysu", "data_dir": "d"}, "R")
+    (stage,) = {stage for cell in cells for stage in cell.stages}
+    assert stage.mode == "eval" and stage.needs is None and stage.directory.name == "eval"
+    assert stage.words[:3] == ("--mode=eval", "--init=hog", "--preset=demo")
+    assert {"--dataset=sysu", "--data_dir=d", f"--workdir={stage.directory / 'sysu'}"} <= set(stage.words)
+    assert cells[0].run == stage.directory.parent
