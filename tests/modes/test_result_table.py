@@ -59,29 +59,8 @@ def row(text, start):
 
 def test_the_table_has_a_line_a_cell_with_mean_and_deviation(capsys):
     text = printed(capsys, results(cell(), cell(0.25, search="indoor", shots=10, gallery=40, weights="best")))
-    assert row(text, "all, 1-shot") == (
-        [
-            "all,",
-            "1-shot",
-            "last",
-            "neck",
-            "8",
-            "50.00",
-            "±",
-            "1.23",
-            "95.00",
-            "±",
-            "0.00",
-            "100.00",
-            "±",
-            "0.00",
-            "61.00",
-            "±",
-            "2.40",
-            "40.00",
-            "±",
-            "0.00",
-        ]
+    assert " ".join(row(text, "all, 1-shot")) == (
+        "all, 1-shot last neck 8 50.00 ± 1.23 95.00 ± 0.00 100.00 ± 0.00 61.00 ± 2.40 40.00 ± 0.00"
     )
     assert row(text, "indoor, 10-shot")[2:6] == ["best", "neck", "40", "25.00"]
     head = next(line for line in text.splitlines() if line.startswith("search"))
@@ -133,9 +112,7 @@ def test_both_directions_are_told_apart(capsys):
 
 def test_the_protocol_in_sentences():
     first, camera, rule = protocol_lines(results())
-    assert first.endswith(
-        "sysu: 16 queries, galleries drawn with Python's generator seeded by the trial, as AGW and MMGL do"
-    )
+    assert "sysu: 16 queries, galleries drawn with Python's generator seeded by the trial, as AGW" in first
     assert camera.strip() == "queries of camera 3 are not compared with camera 2"
     assert rule.strip() == (
         "the match curve counts each gallery identity once; mAP and mINP count images; mean over 10 trials"
