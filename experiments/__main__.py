@@ -2,6 +2,7 @@
 
 import argparse
 import shlex
+import subprocess
 import sys
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from experiments.catalogue import EXPERIMENTS
 from experiments.cell import cells_of
 from experiments.estimates import Estimates, clock
 from experiments.results import Selection
-from experiments.running import Engine
+from experiments.running import MAIN, Engine
 from experiments.settings import outdated, parse
 from experiments.tables import table
 from flags.presets import PRESETS
@@ -69,7 +70,26 @@ def _act(arguments):
             )
             print(f"\n{table(name, EXPERIMENTS[name], cells(name), selection)}")
             print(f"\n`{_command(name, arguments)}`")
+            if arguments.pictures:
+                status = _draw(name, cells(name), arguments.root) or status
     return status
+
+
+def _draw(name, cells, root):
+    """Pictures of the first seed's runs side by side, by main.py --mode=visualize; its exit status."""
+    shown = [cell for cell in cells if cell.seed == cells[0].seed and not cell.arm.untrained]
+    shown = [cell for cell in shown if (stage_files.read_done(cell.stages[-2]) or {}).get("status") == 0]
+    if not shown:
+        return 0
+    names = ",".join(cell.arm.name.replace(",", ";") for cell in shown)
+    words = [
+        "--mode=visualize",
+        f"--init={','.join(cell.run.as_posix() for cell in shown)}",
+        f"--run_names={names}",
+        f"--workdir={(root / f'visualize-{name}').as_posix()}",
+    ]
+    print(flush=True)
+    return subprocess.run([*MAIN, *words]).returncode
 
 
 def _command(name, arguments):
@@ -136,6 +156,7 @@ def _parser():
     parser.add_argument("--flags", default="", help='settings for every run, e.g. "--world_seed=1"')
     parser.add_argument("--list", action="store_true", help="show the catalogue and what is left to do")
     parser.add_argument("--table", action="store_true", help="print what is on disk, run nothing")
+    parser.add_argument("--pictures", action="store_true", help="then draw the runs of the first seed")
     shown = parser.add_argument_group("which evaluation the table shows")
     shown.add_argument("--search", default="all", choices=("all", "indoor"))
     shown.add_argument("--shots", type=int, default=1, choices=(1, 10))

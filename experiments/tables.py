@@ -2,6 +2,7 @@
 
 from experiments.estimates import clock
 from experiments.paired import paired_difference, spread
+from experiments.pretext import pretext_rows
 from experiments.results import METRICS, read
 
 PAIRED_METRICS = ("rank1", "mAP")
@@ -35,6 +36,7 @@ def table(name, experiment, cells, selection):
         f"{missing} of {len(readings)} cells are still to be run." if missing else "",
         _arm_table(experiment, seeds, readings, selection),
         _paired_table(experiment, seeds, readings),
+        _pretext_table(experiment, cells),
         "\n".join(f"- {arm.name}: {arm.note}" for arm in experiment.arms if arm.note),
     ]
     return "\n\n".join(part for part in parts if part)
@@ -79,7 +81,7 @@ def _paired_table(experiment, seeds, readings):
     rows = []
     for arm in experiment.arms:
         partner = experiment.partner_of(arm)
-        if not partner:
+        if not partner or arm.untrained:
             continue
         row = [f"{arm.name} - {partner}"]
         for metric in PAIRED_METRICS:
@@ -99,6 +101,11 @@ def _paired_table(experiment, seeds, readings):
     for metric in PAIRED_METRICS:
         header += [METRICS[metric], "t", "same sign"]
     return markdown(header, rows)
+
+
+def _pretext_table(experiment, cells):
+    header, rows = pretext_rows(experiment, cells)
+    return markdown(header, rows) if rows else ""
 
 
 def _seed_text(reading):

@@ -141,6 +141,9 @@ class Evaluation:
         choices=("protocol", "always", "never"),
         paper="protocol (SYSU-MM01 once, RegDB images)",
     )
+    run_names: str = setting(
+        "", "visualize: names of the runs in legends, with commas between; none = parts of their paths"
+    )
     pictures: bool = setting(
         True, "eval also draws: embedding map, ranked lists, curves, activation maps, TensorBoard's projector"
     )

@@ -34,6 +34,13 @@ def visualize(configs):
     require_labels(splits)
     images = TestImages.of(splits, open_stores(first.data, splits, ("query", "gallery")))
     names = run_names([config.finetuning.init for config in configs])
+    if first.evaluation.run_names:
+        names = [name.strip() for name in first.evaluation.run_names.split(",")]
+        if len(set(names)) != len(configs):
+            raise ValueError(
+                f"--run_names={first.evaluation.run_names} gives {len(set(names))} different names to "
+                f"{len(configs)} runs; give one each, with commas between"
+            )
     looks = [look_of_run(config, name, images) for config, name in zip(configs, names, strict=True)]
     before = [look_before(config, images) for config in configs]
     runs = {name: config.finetuning.init for config, name in zip(configs, names, strict=True)}
