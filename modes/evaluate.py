@@ -1,13 +1,13 @@
 """--mode=eval: search people that were never trained on, by the data set's own protocol."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 from mmgl_tf.retrieval.protocols import evaluate_settings
 from mmgl_tf.retrieval.published import published
 from mmgl_tf.training.run_directory import atomic_file, claim_directory
 from modes.console import ProgressLine
+from modes.evaluation_rules import evaluation_rules
 from modes.features import Extractor
 from modes.hand_made import HAND_MADE, describe
 from modes.looks import Look, TestImages, look_before
@@ -44,14 +44,8 @@ def evaluate(config):
     splits = read_splits(config)
     require_labels(splits)
     stores = open_stores(config.data, splits, ("query", "gallery"))
-    protocol = _protocol(config, splits)
+    protocol, rules = evaluation_rules(config, splits)
     results = _about(config, splits, protocol)
-    rules = {
-        "draw": config.evaluation.gallery_draw,
-        "trials": config.evaluation.trials or None,
-        "permutations": _permutations(config, splits),
-        "rerank": _reranking(config),
-    }
     shown = None
     for which, place, embedder, found in _seen(config, splits, stores):
         if place is not None:
@@ -60,7 +54,7 @@ def evaluate(config):
             sides = (found["query"][feature], found["gallery"][feature])
             for result in evaluate_settings(*sides, protocol, **rules):
                 results["cells"].append(_cell(result, results, feature, which, config.evaluation.flip))
-        shown = (embedder, found)
+        shown = (embedder, found, which)
     with atomic_file(root / "results.json", "w") as file:
         json.dump(results, file, indent=2)
     print_results(results, root)
@@ -71,7 +65,7 @@ def evaluate(config):
             f"this says nothing about people never seen. Put test people below {splits.root}/test/"
         )
     if config.evaluation.pictures and shown[0] is not None:
-        _draw(config, splits, stores, protocol, root, *shown)
+        _draw(config, splits, stores, (protocol, rules), root, *shown)
     return results
 
 
@@ -138,42 +132,13 @@ def _cell(result, about, feature, which, flip):
     return cell
 
 
-def _draw(config, splits, stores, protocol, root, embedder, found):
+def _draw(config, splits, stores, rules, root, embedder, found, which):
     """The pictures of --mode=visualize, of the best weights where there are such."""
     images = TestImages.of(splits, stores)
     feature = next(iter(found["query"]))
     sides = {images.query: found["query"][feature], images.gallery: found["gallery"][feature]}
-    look = Look(Path(config.finetuning.init).name, embedder, feature, sides)
-    pictures = RetrievalPictures(config, images, protocol, root)
+    look = Look(Path(config.finetuning.init).name, embedder, feature, which, sides)
+    pictures = RetrievalPictures(config, images, *rules, root)
     paths = pictures.write([look], [look_before(config, images)], {look.name: config.finetuning.init})
     print(f"pictures   {paths[0].parent}")
     print(f"projector  tensorboard --logdir {root / 'tensorboard'}", flush=True)
-
-
-def _protocol(config, splits):
-    rule = config.evaluation.count_identities
-    if rule == "protocol":
-        return splits.query.protocol
-    return replace(splits.query.protocol, identity_once=rule == "always")
-
-
-def _permutations(config, splits):
-    """The published gallery permutations, where --gallery_draw asks for them."""
-    if config.evaluation.gallery_draw != "official":
-        return None
-    from pipelines.gallery_permutations import read_permutations
-
-    if splits.query.protocol.gallery_draw == "all":
-        raise ValueError(
-            f"--gallery_draw=official is for SYSU-MM01's layout; {splits.name} searches its whole gallery. "
-            "Leave the flag out."
-        )
-    return read_permutations(splits.root)
-
-
-def _reranking(config):
-    if not config.evaluation.rerank:
-        return None
-    from mmgl_tf.retrieval.reranking import reranked_distances
-
-    return reranked_distances

@@ -61,18 +61,15 @@ class Look:
         name: of the run, for legends.
         embedder: `Embedder`.
         feature: "neck" or "pool".
+        weights: "best", "last" or "first".
         found: {modality: LabelledFeatures}.
     """
 
     name: str
     embedder: object
     feature: str
+    weights: str
     found: dict
-
-    @property
-    def query_and_gallery(self):
-        """(visible, infrared) embeddings."""
-        return self.found[VISIBLE], self.found[INFRARED]
 
     def feature_maps(self, images, modality, indices):
         """float32 [n, h, w, C] of some images."""
@@ -81,19 +78,24 @@ class Look:
         return tf.cast(found, tf.float32).numpy()
 
 
-def look(name, embedder, feature, images, batch_size):
+def look(name, embedder, feature, weights, images, config):
     """Embed all test images.
+
+    Args:
+        name, embedder, feature, weights: of the `Look`.
+        images: `TestImages`.
+        config: `flags.config.Config`, for the batch size and --flip.
 
     Returns:
         `Look`.
     """
-    extract = Extractor(embedder, batch_size)
+    extract = Extractor(embedder, config.optimization.batch_size, config.evaluation.flip)
     found = {}
     for modality, store in images.stores.items():
         by_position = dict(zip(store.usable.tolist(), images.samples[modality], strict=True))
         samples = [by_position.get(position) for position in range(len(store))]
         found[modality] = extract(store, samples, modality)[feature]
-    return Look(name, embedder, feature, found)
+    return Look(name, embedder, feature, weights, found)
 
 
 def look_of_run(config, name, images):
@@ -104,7 +106,7 @@ def look_of_run(config, name, images):
         which = "last"
         loaded = load_embedder(config, which)
     embedder, _, features = loaded
-    return look(name, embedder, features[0], images, config.optimization.batch_size)
+    return look(name, embedder, features[0], which, images, config)
 
 
 def look_before(config, images):
@@ -125,4 +127,4 @@ def look_before(config, images):
         print(f"the start of {config.finetuning.init} is not there any more, so it is not shown ({error})")
         return None
     title = "random initialisation" if settings["init"] == "random" else "pre-trained, before fine-tuning"
-    return look(title, embedder, "pool", images, config.optimization.batch_size)
+    return look(title, embedder, "pool", "first", images, config)

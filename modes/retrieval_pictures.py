@@ -16,6 +16,7 @@ from mmgl_tf.visualization.match_curves import match_curves
 from mmgl_tf.visualization.projector import write_projector
 from mmgl_tf.visualization.ranked_lists import describe, ranked_lists
 from mmgl_tf.visualization.selection import random_choice
+from modes.saved_run import run_settings
 from pipelines.records import INFRARED, MODALITIES, VISIBLE
 
 LISTED = 10  # gallery images of a ranked list, as in the paper's Figure 5
@@ -29,15 +30,16 @@ class RetrievalPictures:
     Args:
         config: `flags.config.Config` of the first run, for the number of examples and the seed.
         images: `modes.looks.TestImages`.
-        protocol: of the test split.
+        protocol, rules: of `modes.evaluation_rules.evaluation_rules`; pictures show what tables count.
         root: directory; pictures/ and tensorboard/ are made in it.
     """
 
-    def __init__(self, config, images, protocol, root):
+    def __init__(self, config, images, protocol, rules, root):
         self.options = config.evaluation
         self.seed = config.run.seed
+        self.dataset = config.data.dataset
         self.images = images
-        self.protocol = protocol
+        self.protocol, self.rules = protocol, rules
         self.setting = settings_of(protocol)[0]
         self.root = Path(root)
         self.writer = tf.summary.create_file_writer(str(self.root / "tensorboard"))
@@ -95,10 +97,15 @@ class RetrievalPictures:
 
     def match_curves(self, looks):
         """Cumulative match curves of the runs, in the protocol's first setting."""
-        results = {look.name: evaluate(*self._sides(look), self.protocol, *self.setting) for look in looks}
+        results = {
+            look.name: evaluate(*self._sides(look), self.protocol, *self.setting, **self.rules)
+            for look in looks
+        }
+        counted = self._counted(next(iter(results.values())))
+        weights = " and ".join(sorted({look.weights for look in looks}))
         return match_curves(
             {name: result.cmc() for name, result in results.items()},
-            protocol=f"{self.images.name}; {self._said()}",
+            protocol=f"{self.images.name}; {self._said()}; {counted}; {weights} weights",
             mean_average_precisions={name: result.mean("mAP") for name, result in results.items()},
         )
 
@@ -106,7 +113,13 @@ class RetrievalPictures:
         """What random queries find first in the gallery of trial 0 (paper Figure 5)."""
         query, gallery = self._sides(look)
         drawn = gallery_draws(
-            gallery.identities, gallery.cameras, self.protocol, self.setting.search, self.setting.shots
+            gallery.identities,
+            gallery.cameras,
+            self.protocol,
+            self.setting.search,
+            self.setting.shots,
+            self.rules["draw"],
+            permutations=self.rules["permutations"],
         )[0]
         chosen, rule = random_choice(
             np.arange(len(query)), self.options.shown_queries, seed=self.seed, noun="queries"
@@ -166,7 +179,9 @@ class RetrievalPictures:
             name: found for name, found in rows.items() if any("validation/rank1" in row for row in found)
         }
         if searched:
-            pictures["accuracy_over_epochs"] = accuracy_over_epochs(searched, note=self._said())
+            pictures["accuracy_over_epochs"] = accuracy_over_epochs(
+                searched, note=self._validated({runs[name] for name in searched})
+            )
         return pictures
 
     def projector(self, look):
@@ -203,3 +218,20 @@ class RetrievalPictures:
         search, shots, direction = self.setting
         words = [f"{search} search" if search else "whole gallery", f"{shots}-shot" if shots else ""]
         return ", ".join([*filter(None, words), direction.replace("_", " ")])
+
+    def _validated(self, directories):
+        """What validation figures of runs were measured on: a run may be tested on another data set."""
+        trained = sorted({run_settings(directory)["dataset"] for directory in directories})
+        same = f", {self._said()}" if trained == [self.dataset] else ""
+        return f"Validation people of {' and '.join(trained)}{same}."
+
+    def _counted(self, result):
+        """How a match curve came about, in words."""
+        words = {"seeded": "seeded", "official": "published"}
+        parts = [
+            f"mean of {result.trials} {words[result.draw]} gallery draws" if result.draw in words else "",
+            f"each gallery {'identity' if self.protocol.identity_once else 'image'} counts as a place",
+            "flip averaged" if self.options.flip else "",
+            "k-reciprocal re-ranking" if result.rerank else "",
+        ]
+        return ", ".join(filter(None, parts))

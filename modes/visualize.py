@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from mmgl_tf.training.run_directory import claim_directory
+from modes.evaluation_rules import evaluation_rules
 from modes.looks import TestImages, look_before, look_of_run
 from modes.model import prepare
 from modes.reading import open_stores, read_splits, require_labels
@@ -19,19 +20,13 @@ def visualize(configs):
         0, the exit status.
     """
     first = configs[0]
-    same = ("dataset", "data_dir", "trial", "image_height", "image_width")
     for config in configs[1:]:
-        other = [name for name in same if getattr(config.data, name) != getattr(first.data, name)]
-        if other or config.world != first.world:
-            raise ValueError(
-                f"{config.finetuning.init} and {first.finetuning.init} look at different images "
-                f"({', '.join(other) or 'another drawn world'}); "
-                "give both the same, e.g. --dataset and --data_dir"
-            )
+        _require_the_same_images(first, config)
     prepare(first)
     root = claim_directory(first.run.workdir, "pictures")
     splits = read_splits(first)
     require_labels(splits)
+    rules = evaluation_rules(first, splits)
     images = TestImages.of(splits, open_stores(first.data, splits, ("query", "gallery")))
     names = run_names([config.finetuning.init for config in configs])
     if first.evaluation.run_names:
@@ -44,11 +39,27 @@ def visualize(configs):
     looks = [look_of_run(config, name, images) for config, name in zip(configs, names, strict=True)]
     before = [look_before(config, images) for config in configs]
     runs = {name: config.finetuning.init for config, name in zip(configs, names, strict=True)}
-    paths = RetrievalPictures(first, images, splits.query.protocol, root).write(looks, before, runs)
+    paths = RetrievalPictures(first, images, *rules, root).write(looks, before, runs)
     for path in paths:
         print(f"picture    {path}")
     print(f"projector  tensorboard --logdir {root / 'tensorboard'}")
     return 0
+
+
+def _require_the_same_images(first, other):
+    """Refuse runs whose test images differ; settings that do not matter for their data set may."""
+    names = ["dataset", "image_height", "image_width"]
+    names += [] if first.data.dataset == "synthetic" else ["data_dir"]
+    drawn_or_regdb = first.data.dataset == "regdb" or first.world.world_layout == "regdb"
+    names += ["trial"] if drawn_or_regdb else []
+    different = [name for name in names if getattr(other.data, name) != getattr(first.data, name)]
+    if first.data.dataset == other.data.dataset == "synthetic" and other.world != first.world:
+        different.append("drawn world")
+    if different:
+        raise ValueError(
+            f"{other.finetuning.init} and {first.finetuning.init} look at different images "
+            f"({', '.join(different)}); give both the same, e.g. --dataset and --data_dir"
+        )
 
 
 def run_names(directories):
