@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from flags.config import from_flat
-from flags.presets import PRESETS
-from modes.model import build_model, selection
+from flags.presets import FINETUNE_PRESETS, PRESETS
+from modes.model import build_embedder, build_finetuning, build_model, milestones, selection
 
 SMALL = PRESETS["demo"] | {"image_width": 32, "part_embedding_size": 8}
 
@@ -79,3 +79,45 @@ def test_selection_takes_the_mean_over_modalities_of_the_chosen_accuracy():
     assert selection(from_flat({"select_metric": "stripe"}))(logs) == pytest.approx(0.7)
     assert selection(from_flat({"permutation": False}))(logs) == pytest.approx(0.3)
     assert selection(from_flat({"permutation": False}))({"loss/total": 1.0}) is None
+
+
+def finetuning_of(**changes):
+    flat = FINETUNE_PRESETS["demo"] | {"image_width": 32} | changes
+    return build_finetuning(from_flat(flat), num_identities=5, length=10)
+
+
+def test_fine_tunings_network_and_optimiser_are_the_configurations():
+    model = finetuning_of(
+        method="agw", non_local_width=2, gem_power=2.0, trunk_lr_multiplier=0.25, learning_rate=0.03, seed=4
+    )
+    assert (model.name, model.encoder.stream, model.num_identities, model.seed) == ("agw", "two", 5, 4)
+    assert model.classifier.kernel.shape == (256, 5)
+    assert model.embedder.pooling.p == 2.0
+    assert {block.inner_channels for block in model.embedder.non_local.values()} == {2}
+    assert model.optimizer.learning_rate_multipliers == {"encoder/": 0.25, "non_local_": 0.25}
+    assert model.optimizer.nesterov and model.optimizer.momentum == 0.9
+    assert model.optimizer.coupled_weight_decay == 5e-4 and model.optimizer.decay_norms_and_biases
+    assert float(model.optimizer._learning_rate(10)) == pytest.approx(0.03)  # one epoch of warm-up
+
+
+def test_the_method_decides_the_stems_whatever_stream_says():
+    assert finetuning_of(method="one_stream", stream="two").encoder.stream == "one"
+    assert finetuning_of(method="two_stream", stream="one").encoder.stream == "two"
+    assert build_embedder(from_flat(FINETUNE_PRESETS["demo"] | {"method": "one_stream"})).encoder.stream == (
+        "one"
+    )
+
+
+def test_the_embedder_of_evaluation_is_the_trained_models(tmp_path):
+    flat = FINETUNE_PRESETS["demo"] | {"image_width": 32, "method": "agw", "seed": 3}
+    model, embedder = finetuning_of(method="agw", seed=3), build_embedder(from_flat(flat))
+    assert [v.path for v in embedder.weights] == [v.path for v in model.embedder.weights]
+    assert all(np.array_equal(a, b) for a, b in zip(embedder.weights, model.embedder.weights, strict=True))
+
+
+def test_fine_tuning_steps_down_at_its_milestones():
+    model = finetuning_of(lr_schedule="step", lr_milestones="3, 5", epochs=8, warmup_epochs=2.0)
+    rates = [float(model.optimizer._learning_rate(10 * epoch)) for epoch in range(8)]
+    assert rates == pytest.approx([0.05, 0.1, 0.1, 0.01, 0.01, 0.001, 0.001, 0.001])
+    assert milestones("20,50") == (20, 50)
+    assert milestones("") == ()
