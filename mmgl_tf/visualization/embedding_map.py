@@ -96,7 +96,7 @@ def embedding_map(
     figures = {
         title: geometry(*pair, visible_identities, infrared_identities) for title, pair in panels.items()
     }
-    columns = min(3, len(panels))
+    columns = 2 if len(panels) == 4 else min(3, len(panels))
     rows = math.ceil(len(panels) / columns)
     width = 8.0 if columns == 1 else 16.0
     side = (width - 0.3 * (columns + 1)) / columns
