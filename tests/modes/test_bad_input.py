@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from flags.config import World
+from modes.finetune import finetune
 from pipelines.folder import read_folder
 from pipelines.synthetic import synthesize
+from tests.modes.small_run import settings, write_run
 
 ROOT = Path(__file__).parents[2]
 
@@ -133,3 +135,66 @@ def test_held_out_people_of_one_modality_are_refused_before_training(tmp_path, t
     done = run(tmp_path, "--dataset=folder", f"--data_dir={root}")
     assert done.returncode == 1
     assert "0 infrared images were found for validation" in done.stderr
+
+
+def finetuning(tmp_path, tree, **changes):
+    """The configuration of a fine-tuning on the tree."""
+    own = {"dataset": "sysu", "data_dir": str(tree), "train_ids": "train", "epochs": 1, "warmup_epochs": 0.0}
+    places = {"workdir": str(tmp_path / "run"), "cache_dir": str(tmp_path / "cache")}
+    return settings("finetune", **(own | places | changes))
+
+
+def test_fine_tuning_needs_to_know_who_is_who(tmp_path, tree):
+    root = tmp_path / "folder"
+    for modality, camera in (("visible", "cam1"), ("infrared", "cam3")):
+        (root / modality).mkdir(parents=True)
+        for number, image in enumerate(sorted((tree / camera).rglob("*.jpg"))):
+            (root / modality / f"{number}.jpg").write_bytes(image.read_bytes())
+    done = run(tmp_path, "--dataset=folder", f"--data_dir={root}", mode="finetune")
+    assert done.returncode == 1
+    assert re.search(r"\d+ of \d+ training images have no identity; fine-tuning needs them", done.stderr)
+    assert "a directory of their own below visible/ and infrared/" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"init": "typo"}, "--init=typo is neither a run directory nor a file"),
+        ({"init": "{tree}"}, "holds no run"),
+        ({"init": "{begun}"}, r"begun has no encoder_best\.weights\.h5; its first epoch is not finished"),
+        ({"init": "{tree}/exp/train_id.txt"}, r"train_id\.txt cannot be read as a weights file"),
+        ({"identities_per_batch": 5}, "A batch needs 5 identities .* but there are only 4"),
+    ],
+)
+def test_fine_tunings_that_cannot_start_say_why_and_save_nothing(tmp_path, tree, changes, message):
+    write_run(tmp_path / "begun", settings("pretrain"))
+    known = {"tree": tree, "begun": tmp_path / "begun"}
+    changes = {n: v.format(**known) if isinstance(v, str) else v for n, v in changes.items()}
+    with pytest.raises(ValueError, match=message):
+        finetune(finetuning(tmp_path, tree, **changes))
+    left = {path.name for path in (tmp_path / "run").iterdir()}
+    assert left <= {"config.json", "run.lock", "tensorboard", "metrics.jsonl"}
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ([], "--init=random is no run to look at: "),
+        (["--init=typo"], "--init=typo is no run to look at: "),
+        (["--init={begun}{{trial}}"], "begun1 is no run to look at: "),
+        (["--init={begun}", "--backbone=resnet50"], "was trained with --backbone=resnet10; leave it out"),
+        (["--init={begun}"], "has no encoder_last.weights.h5; its first epoch is not finished"),
+    ],
+)
+def test_evaluations_of_what_is_not_there_are_one_message(tmp_path, tree, flags, message):
+    write_run(tmp_path / "begun", settings("pretrain", dataset="sysu", data_dir=str(tree)))
+    done = subprocess.run(
+        [sys.executable, "main.py", "--mode=eval", f"--cache_dir={tmp_path / 'cache'}"]
+        + [flag.format(begun=tmp_path / "begun") for flag in flags],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert message in done.stderr, done.stderr
