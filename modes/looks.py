@@ -40,7 +40,9 @@ class TestImages:
             every = split.of_modality(modality)
             found[modality] = store
             samples[modality] = tuple(every[position] for position in store.usable.tolist())
-        return cls(found, samples, query, f"test people of {splits.name} ({Path(splits.root).name})")
+        directory = Path(splits.root).name
+        where = "" if directory == splits.name else f" ({directory})"
+        return cls(found, samples, query, f"Test people of {splits.name}{where}")
 
     @property
     def gallery(self):

@@ -137,13 +137,14 @@ class RetrievalPictures:
             right.append(same[: len(top)])
             captions.append([describe(gallery.identities[i], gallery.cameras[i]) for i in top])
         shortest = min(map(len, pictures))
+        ranking = ", before re-ranking" if self.rules["rerank"] else ""
         return ranked_lists(
             np.stack([self.images.pixels(self.images.query, i) for i in chosen.tolist()]),
             np.stack([np.stack(row[:shortest]) for row in pictures]),
             np.stack([row[:shortest] for row in right]),
             [describe(query.identities[i], query.cameras[i]) for i in chosen.tolist()],
             [row[:shortest] for row in captions],
-            split=f"{self.images.name}; {self._said()}, trial 0, gallery of {len(drawn)} images",
+            split=f"{self.images.name}; {self._said()}, trial 0{ranking}, gallery of {len(drawn)} images",
             rule=rule,
             first_right=np.array(firsts),
             title=f"What is found first: {look.name}",
