@@ -22,20 +22,13 @@ def visualize(configs):
     first = configs[0]
     for config in configs[1:]:
         _require_the_same_images(first, config)
+    names = _names(configs)
     prepare(first)
     root = claim_directory(first.run.workdir, "pictures")
     splits = read_splits(first)
     require_labels(splits)
     rules = evaluation_rules(first, splits)
     images = TestImages.of(splits, open_stores(first.data, splits, ("query", "gallery")))
-    names = run_names([config.finetuning.init for config in configs])
-    if first.evaluation.run_names:
-        names = [name.strip() for name in first.evaluation.run_names.split(",")]
-        if len(set(names)) != len(configs):
-            raise ValueError(
-                f"--run_names={first.evaluation.run_names} gives {len(set(names))} different names to "
-                f"{len(configs)} runs; give one each, with commas between"
-            )
     looks = [look_of_run(config, name, images) for config, name in zip(configs, names, strict=True)]
     before = [look_before(config, images) for config in configs]
     runs = {name: config.finetuning.init for config, name in zip(configs, names, strict=True)}
@@ -60,6 +53,20 @@ def _require_the_same_images(first, other):
             f"{other.finetuning.init} and {first.finetuning.init} look at different images "
             f"({', '.join(different)}); give both the same, e.g. --dataset and --data_dir"
         )
+
+
+def _names(configs):
+    """Of the runs, for legends: those of --run_names, else what tells their directories apart."""
+    typed = configs[0].evaluation.run_names
+    if not typed:
+        return run_names([config.finetuning.init for config in configs])
+    names = [name.strip() for name in typed.split(",")]
+    if len(names) != len(configs) or len(set(names)) != len(names):
+        raise ValueError(
+            f"--run_names={typed} gives {len(set(names))} different names to "
+            f"{len(configs)} runs; give one each, with commas between"
+        )
+    return names
 
 
 def run_names(directories):
