@@ -2,6 +2,7 @@
 
 import argparse
 import shlex
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -27,6 +28,8 @@ def main(argv=None):
         Exit status.
     """
     arguments = _parser().parse_args(argv)
+    if hasattr(signal, "SIGPIPE") and argv is None:  # `--table | head` may close the pipe early
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     try:
         return _act(arguments)
     except ValueError as error:
