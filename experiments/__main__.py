@@ -28,7 +28,9 @@ def main(argv=None):
         Exit status.
     """
     arguments = _parser().parse_args(argv)
-    if hasattr(signal, "SIGPIPE") and argv is None:  # `--table | head` may close the pipe early
+    if hasattr(signal, "SIGPIPE") and (
+        arguments.list or arguments.table
+    ):  # `| head` may close the pipe early
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     try:
         return _act(arguments)
