@@ -39,6 +39,9 @@ class RetrievalPictures:
         self.seed = config.run.seed
         self.dataset = config.data.dataset
         self.images = images
+        # RegDB's trials are other people; a trial of SYSU-MM01 is another draw from the same gallery.
+        trial = f", trial {config.data.trial}" if protocol.name == "regdb" else ""
+        self.shown = f"{images.name}{trial}"
         self.protocol, self.rules = protocol, rules
         self.setting = settings_of(protocol)[0]
         self.root = Path(root)
@@ -90,7 +93,7 @@ class RetrievalPictures:
             panels,
             identities[VISIBLE][rows[VISIBLE]],
             identities[INFRARED][rows[INFRARED]],
-            split=self.images.name,
+            split=self.shown,
             selection=rule,
             seed=self.seed,
         )
@@ -105,7 +108,7 @@ class RetrievalPictures:
         weights = " and ".join(sorted({look.weights for look in looks}))
         return match_curves(
             {name: result.cmc() for name, result in results.items()},
-            protocol=f"{self.images.name}; {self._said()}; {counted}; {weights} weights",
+            protocol=f"{self.shown}; {self._said()}; {counted}; {weights} weights",
             mean_average_precisions={name: result.mean("mAP") for name, result in results.items()},
         )
 
@@ -137,14 +140,15 @@ class RetrievalPictures:
             right.append(same[: len(top)])
             captions.append([describe(gallery.identities[i], gallery.cameras[i]) for i in top])
         shortest = min(map(len, pictures))
-        ranking = ", before re-ranking" if self.rules["rerank"] else ""
+        said = [self._said(), "" if self.protocol.gallery_draw == "all" else "gallery of trial 0"]
+        said += [f"{len(drawn)} gallery images", "before re-ranking" if self.rules["rerank"] else ""]
         return ranked_lists(
             np.stack([self.images.pixels(self.images.query, i) for i in chosen.tolist()]),
             np.stack([np.stack(row[:shortest]) for row in pictures]),
             np.stack([row[:shortest] for row in right]),
             [describe(query.identities[i], query.cameras[i]) for i in chosen.tolist()],
             [row[:shortest] for row in captions],
-            split=f"{self.images.name}; {self._said()}, trial 0{ranking}, gallery of {len(drawn)} images",
+            split=f"{self.shown}; {', '.join(filter(None, said))}",
             rule=rule,
             first_right=np.array(firsts),
             title=f"What is found first: {look.name}",
@@ -164,7 +168,7 @@ class RetrievalPictures:
             maps[VISIBLE],
             maps[INFRARED],
             [f"person {person}" for person in people],
-            split=self.images.name,
+            split=self.shown,
             rule=f"{rule}; the first image of each modality",
             title=f"Where the feature map is strong: {look.name}",
         )
@@ -200,7 +204,7 @@ class RetrievalPictures:
                 {
                     "identity": int(side.identities[i]),
                     "modality": MODALITIES[modality],
-                    "camera": int(side.cameras[i]),
+                    "camera": int(side.cameras[i]) if side.cameras[i] >= 0 else "unknown",
                 }
                 for i in rows.tolist()
             ]

@@ -77,7 +77,8 @@ def test_the_gallery_is_that_of_trial_0_and_the_sheet_says_so(scene):
         galleries[sample.identity, sample.camera].add(sample.path)
     assert {len(paths) for paths in galleries.values()} == {1}
     assert options["split"] == (
-        "Test people of sysu (people); all search, 1-shot, infrared to visible, trial 0, gallery of 16 images"
+        "Test people of sysu (people); all search, 1-shot, infrared to visible, gallery of trial 0, 16 "
+        "gallery images"
     )
     assert options["rule"] == "5 of 15 queries, drawn at random with seed 6"
 
@@ -142,11 +143,11 @@ def test_match_curves_are_those_of_the_table(scene):
         "draws, each gallery image counts as a place, k-reciprocal re-ranking; best and last weights"
     )
     case.pictures.ranked_lists(looks[0])
-    assert "trial 0, before re-ranking, gallery of" in case.given["ranked_lists"][1]["split"]
+    assert "16 gallery images, before re-ranking" in case.given["ranked_lists"][1]["split"]
 
 
-def test_regdbs_curve_has_no_draws(scene):
-    case = scene(protocol=REGDB)
+def test_regdbs_trials_are_other_people_and_no_draws(scene):
+    case = scene(protocol=REGDB, trial=7)
     case.pictures.match_curves([case.look()])
     (curves,), options = case.given["match_curves"]
     one = case.look()
@@ -154,8 +155,12 @@ def test_regdbs_curve_has_no_draws(scene):
         curves["run"], evaluate(one.found[VISIBLE], one.found[INFRARED], REGDB).cmc()
     )
     assert options["protocol"] == (
-        "Test people of regdb (people); whole gallery, visible to infrared; each gallery image counts as a "
-        "place; best weights"
+        "Test people of regdb (people), trial 7; whole gallery, visible to infrared; each gallery image "
+        "counts as a place; best weights"
+    )
+    case.pictures.ranked_lists(one)
+    assert case.given["ranked_lists"][1]["split"] == (
+        "Test people of regdb (people), trial 7; whole gallery, visible to infrared, 15 gallery images"
     )
 
 
@@ -174,10 +179,10 @@ def test_activation_maps_are_of_the_people_named(scene):
             np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
-@pytest.mark.parametrize(("most", "count"), [(1000, 4), (26, 2)])
-def test_rows_of_the_projector_belong_together(scene, monkeypatch, most, count):
+@pytest.mark.parametrize(("most", "count", "protocol"), [(1000, 4, SYSU), (26, 2, SYSU), (1000, 4, REGDB)])
+def test_rows_of_the_projector_belong_together(scene, monkeypatch, most, count, protocol):
     monkeypatch.setattr(drawn, "PROJECTED", most)
-    case = scene()
+    case = scene(protocol=protocol)
     case.pictures.projector(case.look())
     (root, features, metadata, thumbnails), options = case.given["write_projector"]
     assert root == case.pictures.root / "tensorboard" and options == {"name": "neck"}
@@ -189,7 +194,7 @@ def test_rows_of_the_projector_belong_together(scene, monkeypatch, most, count):
         assert row == {
             "identity": sample.identity,
             "modality": MODALITIES[sample.modality],
-            "camera": sample.camera,
+            "camera": "unknown" if sample.camera is None else sample.camera,
         }
         expected = PlainEmbedder().by_hand(pixels, MODALITIES[sample.modality])
         np.testing.assert_allclose(vector, expected, atol=1e-5)
