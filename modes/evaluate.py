@@ -1,6 +1,7 @@
 """--mode=eval: search people that were never trained on, by the data set's own protocol."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from mmgl_tf.retrieval.protocols import evaluate_settings
@@ -58,15 +59,28 @@ def evaluate(config):
     with atomic_file(root / "results.json", "w") as file:
         json.dump(results, file, indent=2)
     print_results(results, root)
-    seen = set(splits.query.samples) & set(splits.train.samples + splits.validation.samples)
-    if seen and results["trained_on"] == splits.name:
-        print(
-            f"note       {len(seen)} of {len(splits.query)} queries are training or validation images too: "
-            f"this says nothing about people never seen. Put test people below {splits.root}/test/"
-        )
+    _warn_of_training_images(config, splits, results["trained_on"])
     if config.evaluation.pictures and shown[0] is not None:
         _draw(config, splits, stores, (protocol, rules), root, *shown)
     return results
+
+
+def _warn_of_training_images(config, splits, trained_on):
+    """Say so where people are searched whom the run was trained on."""
+    if trained_on != splits.name:
+        return
+    trained, advice = splits, f"Put test people below {splits.root}/test/"
+    trial = run_settings(config.finetuning.init)["trial"]
+    if splits.name == "regdb" and trial != config.data.trial:
+        # Each trial trains on half of the people; the other trials test on some of these.
+        trained = read_splits(replace(config, data=replace(config.data, trial=trial)))
+        advice = f"The run was trained on trial {trial}; leave --trial={config.data.trial} out"
+    seen = set(splits.query.samples) & set(trained.train.samples + trained.validation.samples)
+    if seen:
+        print(
+            f"note       {len(seen)} of {len(splits.query)} queries are training or validation images too: "
+            f"this says nothing about people never seen. {advice}"
+        )
 
 
 def _about(config, splits, protocol):

@@ -49,9 +49,11 @@ def _require_the_same_images(first, other):
     if first.data.dataset == other.data.dataset == "synthetic" and other.world != first.world:
         different.append("drawn world")
     if different:
+        name = different[0]
+        typed = f"--{name}={getattr(first.data, name)}" if name in names else "--world_seed"
         raise ValueError(
             f"{other.finetuning.init} and {first.finetuning.init} look at different images "
-            f"({', '.join(different)}); give both the same, e.g. --dataset and --data_dir"
+            f"({', '.join(different)}); what is typed holds for both, e.g. {typed}"
         )
 
 

@@ -54,7 +54,9 @@ def test_runs_are_named_by_what_tells_them_apart(directories, names):
 )
 def test_runs_of_different_test_images_are_refused(monkeypatch, first, second, named):
     monkeypatch.setattr(visualizing, "prepare", lambda config: pytest.fail("went on"))
-    with pytest.raises(ValueError, match=rf"runs/b and runs/a look at different images {named}; give both"):
+    with pytest.raises(
+        ValueError, match=rf"runs/b and runs/a look at different images {named}; what is typed"
+    ):
         visualize([looking_at("runs/a", **first), looking_at("runs/b", **second)])
 
 
