@@ -93,15 +93,31 @@ def read_configs():
     """
     typed = {entry.name: FLAGS[entry.name].value for _, entry in settings() if FLAGS[entry.name].present}
     if FLAGS.mode == "visualize" or (FLAGS.mode == "eval" and FLAGS.init not in WITHOUT_RUN):
-        chosen = [_looking_at(run, typed) for run in _runs(FLAGS.init)]
+        runs = _runs(FLAGS.init)
+        if not runs:
+            raise ValueError("--init is empty; give the --workdir of an earlier run, or several with commas")
+        chosen = [_looking_at(run, typed) for run in runs]
+        if FLAGS.mode == "eval" and len(runs) > 1 and "workdir" in typed:
+            for number, values in enumerate(chosen, 1):  # a directory for each run
+                values["workdir"] = str(Path(typed["workdir"]) / f"run-{number}")
     else:
         chosen = [preset(FLAGS.preset, FLAGS.mode) | typed | {"preset": FLAGS.preset}]
+        if FLAGS.mode == "finetune":
+            chosen[0]["stream"] = _stream(chosen[0].get("method", FLAGS.method), typed)
         if not chosen[0].get("workdir"):
             chosen[0]["workdir"] = default_workdir()
     configs = [from_flat(values) for values in chosen]
     for config in configs:
         validate(config)
     return configs
+
+
+def _stream(method, typed):
+    """The stems of a fine-tuning method, so that its config.json says what was built."""
+    stream = "one" if method == "one_stream" else "two"
+    if typed.get("stream", stream) != stream:
+        raise ValueError(f"--stream={typed['stream']}: --method={method} has --stream={stream}; leave it out")
+    return stream
 
 
 def _runs(init):
@@ -136,8 +152,22 @@ def _looking_at(run, typed):
     if "workdir" not in typed:
         data = {"dataset": "synthetic", "trial": 1} | values
         split = f"{data['dataset']}-trial{data['trial']}" if data["dataset"] == "regdb" else data["dataset"]
-        values["workdir"] = str(Path(run) / FLAGS.mode / split)
+        values["workdir"] = str(Path(run) / FLAGS.mode / "-".join([split, *_options(values)]))
     return values
+
+
+def _options(values):
+    """What makes an evaluation another than the plain protocol's; part of its directory's name."""
+    plain = {entry.name: entry.default for group, entry in settings() if group == "evaluation"}
+    chosen = {
+        name: values.get(name, default)
+        for name, default in plain.items()
+        if values.get(name, default) != default
+    }
+    names = [name for name in ("flip", "rerank") if chosen.get(name)]
+    names += [chosen["gallery_draw"]] if "gallery_draw" in chosen else []
+    names += [f"identities_{chosen['count_identities']}"] if "count_identities" in chosen else []
+    return names + ([f"{chosen['trials']}_trials"] if "trials" in chosen else [])
 
 
 def default_workdir():

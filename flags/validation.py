@@ -42,13 +42,15 @@ def _range_problems(name, value):
 
 def _combination_problems(config):
     problems = []
+    # The other modes neither cut stripes nor have these losses.
+    pretraining = config.run.mode not in ("finetune", "eval", "visualize")
     stripes, height, width = config.mmgl.num_stripes, config.data.image_height, config.data.image_width
     if height % 16 or width % 16:
         problems.append(
             f"--image_height={height} --image_width={width}: "
             "both must be multiples of 16, the stride of the network"
         )
-    elif (height // 16) % stripes:
+    elif pretraining and (height // 16) % stripes:
         rows = height // 16
         fitting = [n for n in range(2, rows + 1) if rows % n == 0]
         problems.append(
@@ -60,15 +62,16 @@ def _combination_problems(config):
             f"--erase_min_area={config.augmentation.erase_min_area} is larger than "
             f"--erase_max_area={config.augmentation.erase_max_area}"
         )
-    if not (config.mmgl.permutation or config.mmgl.part or config.mmgl.pcc):
+    if pretraining and not (config.mmgl.permutation or config.mmgl.part or config.mmgl.pcc):
         problems.append("--nopermutation --nopart --nopcc leave no loss to train; keep at least one")
-    if stripes > 6 and config.optimization.jit_compile:
+    if pretraining and stripes > 6 and config.optimization.jit_compile:
         problems.append(
             f"--jit_compile with --num_stripes={stripes}: beyond six stripes SciPy recovers the order, "
             "which XLA cannot compile; use --nojit_compile"
         )
     words = [word.strip() for word in config.optimization.lr_milestones.split(",")]
-    if not all(word.isdecimal() for word in words) or sorted(words, key=int) != words:
+    numbers = [int(word) for word in words if word.isdecimal()]
+    if words != [""] and (len(numbers) < len(words) or sorted(numbers) != numbers):
         problems.append(
             f"--lr_milestones={config.optimization.lr_milestones}: expected ascending whole numbers of "
             "epochs with commas between, such as 20,50"

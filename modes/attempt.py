@@ -1,10 +1,14 @@
 """Training from a mode: what a stop or an error of TensorFlow's means to the person at the terminal."""
 
+import json
 import re
 
 import tensorflow as tf
 
-from mmgl_tf.training.guards import Interrupted
+from mmgl_tf.training.guards import Diverged, Interrupted
+from mmgl_tf.training.run_directory import atomic_file
+
+FAIL = 3  # exit status of a run that diverged
 
 
 def attempt(fit, run):
@@ -15,7 +19,8 @@ def attempt(fit, run):
         run: `RunDirectory`.
 
     Returns:
-        (exit status, result): (0, what `fit` returned), or (128 + signal, None) where it was asked to stop.
+        (exit status, result): (0, what `fit` returned), (128 + signal, None) where it was asked to stop, or
+        (3, None) where it diverged.
 
     Raises:
         ValueError: TensorFlow failed; says why in a line.
@@ -25,12 +30,33 @@ def attempt(fit, run):
     except Interrupted as stopped:
         print(f"\n{stopped}; everything is saved in {run.root}. Give the same command again to go on.")
         return 128 + stopped.signum, None
+    except Diverged as failure:
+        return fail(run, failure), None
     except tf.errors.ResourceExhaustedError as error:
         raise ValueError(
             f"out of memory; try a smaller batch or image, or --precision=bfloat16 ({error.message[:200]})"
         ) from error
     except tf.errors.OpError as error:
         raise ValueError(f"TensorFlow stopped the run: {plain_reason(error.message)}") from error
+
+
+def fail(run, failure):
+    """Write and say that a run diverged, the paper's "fail".
+
+    Args:
+        run: `RunDirectory`.
+        failure: `Diverged`.
+
+    Returns:
+        3, the exit status.
+    """
+    with atomic_file(run.root / "summary.json", "w") as file:
+        json.dump({"status": "fail", "reason": str(failure)}, file, indent=2)
+    print(
+        f"\nfail: {failure}\nA run fails, as the paper's tables have it, when a loss, gradient or weight "
+        "stops being finite or all embeddings become one; no weights of that epoch were saved."
+    )
+    return FAIL
 
 
 def plain_reason(message):

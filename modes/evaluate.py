@@ -4,8 +4,9 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import tensorflow as tf
+
 from mmgl_tf.retrieval.protocols import evaluate_settings
-from mmgl_tf.retrieval.published import published
 from mmgl_tf.training.run_directory import atomic_file, claim_directory
 from modes.console import ProgressLine
 from modes.evaluation_rules import evaluation_rules
@@ -15,6 +16,7 @@ from modes.looks import Look, TestImages, look_before
 from modes.model import prepare
 from modes.reading import open_stores, read_splits, require_labels
 from modes.result_table import mean_over_runs, print_results
+from modes.results import about, cell
 from modes.retrieval_pictures import RetrievalPictures
 from modes.saved_run import load_embedder, run_settings
 
@@ -30,7 +32,8 @@ def evaluate_runs(configs):
     """
     results = [evaluate(config) for config in configs]
     if len(results) > 1:
-        mean_over_runs(results)
+        path = Path(configs[0].run.workdir).parent / f"mean_of_{len(results)}_runs.json"
+        mean_over_runs(results, path)
     return 0
 
 
@@ -46,7 +49,7 @@ def evaluate(config):
     require_labels(splits)
     stores = open_stores(config.data, splits, ("query", "gallery"))
     protocol, rules = evaluation_rules(config, splits)
-    results = _about(config, splits, protocol)
+    results = about(config, splits, protocol)
     shown = None
     for which, place, embedder, found in _seen(config, splits, stores):
         if place is not None:
@@ -54,15 +57,26 @@ def evaluate(config):
         for feature in found["query"]:
             sides = (found["query"][feature], found["gallery"][feature])
             for result in evaluate_settings(*sides, protocol, **rules):
-                results["cells"].append(_cell(result, results, feature, which, config.evaluation.flip))
+                results["cells"].append(cell(result, results, feature, which, config.evaluation.flip))
         shown = (embedder, found, which)
     with atomic_file(root / "results.json", "w") as file:
         json.dump(results, file, indent=2)
+    _write_scalars(results, root)
     print_results(results, root)
     _warn_of_training_images(config, splits, results["trained_on"])
     if config.evaluation.pictures and shown[0] is not None:
         _draw(config, splits, stores, (protocol, rules), root, *shown)
     return results
+
+
+def _write_scalars(results, root):
+    """The figures in TensorBoard, at the step of the weights."""
+    with tf.summary.create_file_writer(str(root / "tensorboard")).as_default(step=results.get("steps") or 0):
+        for found in results["cells"]:
+            words = [found["weights"], found["feature"], found["direction"]]
+            words += [f"{found['search']}_{found['shots']}_shot"] if found["shots"] else []
+            for metric in ("rank1", "mAP", "mINP"):
+                tf.summary.scalar("/".join(["retrieval", *words, metric]), found[metric]["mean"])
 
 
 def _warn_of_training_images(config, splits, trained_on):
@@ -81,32 +95,6 @@ def _warn_of_training_images(config, splits, trained_on):
             f"note       {len(seen)} of {len(splits.query)} queries are training or validation images too: "
             f"this says nothing about people never seen. {advice}"
         )
-
-
-def _about(config, splits, protocol):
-    """results.json without its cells."""
-    start = config.finetuning.init
-    settings = {} if start in HAND_MADE else run_settings(start)
-    finetuned = settings.get("mode") == "finetune"
-    return {
-        "dataset": splits.name,
-        "root": splits.root,
-        "trained_on": settings.get("dataset"),
-        "checkpoint": str(start),
-        "mode": settings.get("mode"),
-        "method": settings["method"] if finetuned else None,
-        "init": settings["init"] if finetuned else None,
-        "seed": settings.get("seed"),
-        "trial": config.data.trial if splits.name == "regdb" else None,
-        "protocol": {
-            "name": protocol.name,
-            "gallery_draw": protocol.gallery_draw,
-            "gallery_cameras": {name: list(found) for name, found in protocol.gallery_cameras.items()},
-            "excluded_cameras": {str(camera): list(f) for camera, f in protocol.excluded_cameras.items()},
-            "identity_once": protocol.identity_once,
-        },
-        "cells": [],
-    }
 
 
 def _seen(config, splits, stores):
@@ -135,15 +123,6 @@ def _seen(config, splits, stores):
                 every = extract(store, split.samples, modality[split.name], progress)
             found[split.name] = {feature: every[feature] for feature in features}
         yield which, place, embedder, found
-
-
-def _cell(result, about, feature, which, flip):
-    cell = result.as_dict() | {"feature": feature, "weights": which, "flip": flip}
-    start = None if about["init"] is None else "random" if about["init"] == "random" else "mmgl"
-    cell["paper"] = published(
-        about["dataset"], about["method"], start, cell["search"], cell["shots"], cell["direction"]
-    )
-    return cell
 
 
 def _draw(config, splits, stores, rules, root, embedder, found, which):

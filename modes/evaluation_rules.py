@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+from modes.hand_made import HAND_MADE
+
 
 def evaluation_rules(config, splits):
     """What tables and pictures of an evaluation have in common.
@@ -17,6 +19,11 @@ def evaluation_rules(config, splits):
     Raises:
         ValueError: published gallery permutations are asked for where there are none.
     """
+    if config.finetuning.init in HAND_MADE and config.evaluation.flip:
+        raise ValueError(
+            f"--flip with --init={config.finetuning.init}: only a network's embeddings are averaged over "
+            "mirror images; leave it out"
+        )
     rules = {
         "draw": config.evaluation.gallery_draw,
         "trials": config.evaluation.trials or None,

@@ -1,13 +1,10 @@
 """--mode=finetune: from an encoder to one that finds people, with identities."""
 
-import json
-
 import numpy as np
 
 from flags.config import to_flat
 from mmgl_tf.training.fit import Training
-from mmgl_tf.training.guards import Diverged
-from mmgl_tf.training.run_directory import RunDirectory, atomic_file
+from mmgl_tf.training.run_directory import RunDirectory
 from modes.announce import announce
 from modes.attempt import attempt
 from modes.finetuning_summary import summarise
@@ -19,8 +16,6 @@ from pipelines.build import finetuning_dataset
 from pipelines.data_wait import DataWait
 from pipelines.identity_sampling import class_labels, missing_modality, steps_in_identity_epoch
 from pipelines.records import INFRARED, VISIBLE
-
-FAIL = 3  # exit status of a run that diverged
 
 
 def finetune(config):
@@ -57,7 +52,7 @@ def finetune(config):
     model = build_finetuning(config, len(classes), length)
     training = Training(model, run, config, length, 2 * batch, fingerprint(splits))
     # A resumed run has its weights from its checkpoint.
-    start = start_encoder(model.encoder, options) if not training.first_step else ["see the checkpoint"]
+    start = start_encoder(model.encoder, config) if not training.first_step else ["see the checkpoint"]
     lonely = [
         f"{len(found)} identities have no {modality} training image and are left out"
         for modality, found in zip(
@@ -97,21 +92,12 @@ def finetune(config):
             training.first_step // length if training.first_step else -1,
         )
     metric = f"validation/{config.validation.retrieval_metric}"
-    try:
-        status, result = attempt(
-            lambda: training.fit(
-                batches, None, wait, lambda logs: logs.get(metric), to_flat(config), probe=probe
-            ),
-            run,
-        )
-    except Diverged as failure:
-        with atomic_file(run.root / "summary.json", "w") as file:
-            json.dump({"status": "fail", "reason": str(failure)}, file, indent=2)
-        print(
-            f"\nfail: {failure}\nA fine-tuning fails, as the paper's tables have it, when a loss or gradient "
-            "stops being finite or all embeddings become one; no weights of that epoch were saved."
-        )
-        return FAIL
+    status, result = attempt(
+        lambda: training.fit(
+            batches, None, wait, lambda logs: logs.get(metric), to_flat(config), probe=probe
+        ),
+        run,
+    )
     if status:
         return status
     rows, saving = result

@@ -21,6 +21,9 @@ class IdentitySearch:
         epoch: finished epochs before the first look; -1 where the untrained network is looked at too.
     """
 
+    # What TensorBoard's table of settings shows beside them.
+    watched = ("validation/rank1", "validation/mAP")
+
     def __init__(self, embedder, splits, stores, batch_size, every_epochs, total_epochs, epoch):
         self.extract = Extractor(embedder, batch_size)
         self.stores = {modality: stores["validation", modality] for modality in (VISIBLE, INFRARED)}

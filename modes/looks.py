@@ -124,7 +124,7 @@ def look_before(config, images):
     )
     embedder = build_embedder(config)
     try:
-        start_encoder(embedder.encoder, options)
+        start_encoder(embedder.encoder, replace(config, finetuning=options))
     except ValueError as error:
         print(f"the start of {config.finetuning.init} is not there any more, so it is not shown ({error})")
         return None

@@ -15,8 +15,9 @@ def prepare(config):
     keras.utils.set_random_seed(config.run.seed)
     if config.run.deterministic:
         tf.config.experimental.enable_op_determinism()
-    if config.optimization.precision == "bfloat16":
-        keras.mixed_precision.set_global_policy("mixed_bfloat16")
+    # Always: a process may look at several runs, one after the other.
+    bfloat16 = config.optimization.precision == "bfloat16"
+    keras.mixed_precision.set_global_policy("mixed_bfloat16" if bfloat16 else "float32")
 
 
 def build_model(config, length):
@@ -69,7 +70,7 @@ def _compile(model, config, length, multipliers=None):
                 optimization.lr_schedule,
                 optimization.learning_rate,
                 optimization.warmup_epochs,
-                optimization.epochs,
+                _period(config),
                 length,
                 milestones=milestones(optimization.lr_milestones),
             ),
@@ -83,6 +84,16 @@ def _compile(model, config, length, multipliers=None):
         jit_compile=optimization.jit_compile,
     )
     model.optimizer.build(model.trainable_variables)
+
+
+def _period(config):
+    """Epochs over which the cosine falls to 0.
+
+    The authors' log has 80 for a fine-tuning of epochs 0 to 80: the last epoch's rate is 0.
+    """
+    epochs = config.optimization.epochs
+    authors = config.run.mode == "finetune" and config.optimization.lr_schedule == "authors"
+    return max(epochs - 1, 1) if authors else epochs
 
 
 def milestones(text):

@@ -1,6 +1,10 @@
 """Evaluation results as a table for people: by which protocol, how good, and what the paper has there."""
 
+import json
+
 import numpy as np
+
+from mmgl_tf.training.run_directory import atomic_file
 
 METRICS = {"rank1": "Rank-1", "rank10": "Rank-10", "rank20": "Rank-20", "mAP": "mAP", "mINP": "mINP"}
 
@@ -14,6 +18,11 @@ def print_results(results, root):
     """
     name = results["method"] or ("pooled features, not fine-tuned" if results["mode"] else "no learning")
     print(f"\n{results['checkpoint']}: {name}" + (f", from {results['init']}" if results["init"] else ""))
+    if results["status"] != "complete":
+        why = f": {results['reason']}" if results["reason"] else ""
+        print(
+            f"note       this run's status is {results['status']}{why}; these are weights from before its end"
+        )
     trained = results["trained_on"]
     elsewhere = f"; trained on {trained}" if trained not in (results["dataset"], None) else ""
     print(f"evaluated on {results['dataset']} in {results['root']}{elsewhere}")
@@ -50,12 +59,20 @@ def protocol_lines(results):
     return lines
 
 
-def mean_over_runs(results):
-    """Print mean and standard deviation over several runs' results, e.g. RegDB's ten trials.
+def mean_over_runs(results, path):
+    """Print and write mean and standard deviation over several runs' results, e.g. RegDB's ten trials.
+
+    Unlike a protocol's trials, runs are a sample: their standard deviation is divided by one less.
 
     Args:
         results: list of results, as `print_results` takes.
+        path: JSON file to write.
     """
+    trials = [result["trial"] for result in results]
+    if None not in trials and len(set(trials)) < len(trials):
+        print(f"note       trials {trials} are not all different; the protocol averages over different ones")
+    if len({result["method"] for result in results}) > 1:
+        print("note       the runs are of different methods")
     keys = [_key(cell) for cell in results[0]["cells"]]
     cells = []
     for key in keys:
@@ -68,7 +85,7 @@ def mean_over_runs(results):
                 values = [cell[name]["mean"] for cell in found]
                 merged[name] = {
                     "mean": float(np.mean(values)),
-                    "std": float(np.std(values)),
+                    "std": float(np.std(values, ddof=1)),
                     "values": values,
                 }
         cells.append(merged)
@@ -77,6 +94,10 @@ def mean_over_runs(results):
         return
     print(f"\nmean and standard deviation over {len(results)} runs")
     _print_cells(cells)
+    runs = [result["checkpoint"] for result in results]
+    with atomic_file(path, "w") as file:
+        json.dump({"runs": runs, "trials": trials, "cells": cells}, file, indent=2)
+    print(f"results    {path}", flush=True)
 
 
 def _key(cell):

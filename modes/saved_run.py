@@ -26,6 +26,12 @@ def run_settings(directory):
         ) from error
 
 
+def run_summary(directory):
+    """What a run wrote at its end; {} for one that has not ended."""
+    path = Path(directory) / "summary.json"
+    return json.loads(path.read_text()) if path.is_file() else {}
+
+
 def weights_file(directory, name, which):
     """The weights file of a run, its last one where there is no best.
 
@@ -50,31 +56,56 @@ def weights_file(directory, name, which):
     )
 
 
-def start_encoder(encoder, options):
+def start_encoder(encoder, config):
     """Give an encoder the weights that --init names; leave it as it is for --init=random.
 
     Args:
         encoder: built `mmgl_tf.backbones.Encoder`.
-        options: `flags.config.Finetuning`.
+        config: `flags.config.Config`.
 
     Returns:
         Sentences to print.
 
     Raises:
-        ValueError: the weights are not there, or do not fill the encoder.
+        ValueError: the weights are not there, do not fill the encoder, or have seen this run's test people.
     """
+    options = config.finetuning
     if options.init == "random":
         return ["random weights"]
-    path = Path(options.init)
+    path, notes = Path(options.init), []
     if path.is_dir():
-        run_settings(path)
+        notes = _judge_people(run_settings(path), config)
         path, _ = weights_file(path, "encoder", options.init_weights)
     elif not path.is_file():
         raise ValueError(
             f"--init={options.init} is neither a run directory nor a file; give random, the --workdir of a "
             "pre-training, or a .weights.h5"
         )
-    return [str(path), *transfer(encoder, path, options.stem_from).lines()]
+    return [str(path), *transfer(encoder, path, options.stem_from).lines(), *notes]
+
+
+def _judge_people(start, config):
+    """Refuse a start that has seen this run's test people; sentences on one that has seen its validation's.
+
+    Args:
+        start: flat configuration of the start.
+        config: `flags.config.Config` of this run.
+    """
+    data, world = config.data, config.world
+    regdb = data.dataset == "regdb" or (data.dataset == "synthetic" and world.world_layout == "regdb")
+    same = start.get("dataset") == data.dataset and (
+        data.dataset != "synthetic"
+        or (start.get("world_seed"), start.get("world_layout")) == (world.world_seed, world.world_layout)
+    )
+    if same and regdb and start.get("trial") != data.trial:
+        raise ValueError(
+            f"--init={config.finetuning.init} was trained on trial {start.get('trial')} of {data.dataset}, "
+            f"whose people are partly the test people of --trial={data.trial}; start from another data set, "
+            "from the same trial, or from random"
+        )
+    if same and (start.get("train_ids"), data.train_ids) == ("trainval", "train"):
+        return ["note: the start was trained on the validation people too, so they flatter the best weights"]
+    return []
 
 
 def load_embedder(config, which):
@@ -118,6 +149,5 @@ def load_embedder(config, which):
     rows = RunDirectory(directory).read_metrics()
     place = rows[-1]["step"] if rows else None
     if which == "best":
-        summary = directory / "summary.json"
-        place = json.loads(summary.read_text()).get("best_epoch") if summary.is_file() else None
+        place = run_summary(directory).get("best_epoch")
     return embedder, place, ("neck", "pool") if finetuned else ("pool",)

@@ -23,14 +23,16 @@ def visualize(configs):
     for config in configs[1:]:
         _require_the_same_images(first, config)
     names = _names(configs)
-    prepare(first)
     root = claim_directory(first.run.workdir, "pictures")
     splits = read_splits(first)
     require_labels(splits)
     rules = evaluation_rules(first, splits)
     images = TestImages.of(splits, open_stores(first.data, splits, ("query", "gallery")))
-    looks = [look_of_run(config, name, images) for config, name in zip(configs, names, strict=True)]
-    before = [look_before(config, images) for config in configs]
+    looks, before = [], []
+    for config, name in zip(configs, names, strict=True):
+        prepare(config)
+        looks.append(look_of_run(config, name, images))
+        before.append(look_before(config, images))
     runs = {name: config.finetuning.init for config, name in zip(configs, names, strict=True)}
     paths = RetrievalPictures(first, images, *rules, root).write(looks, before, runs)
     for path in paths:

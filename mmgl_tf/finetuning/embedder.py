@@ -7,8 +7,6 @@ from mmgl_tf.layers.batch_norm_neck import BatchNormNeck
 from mmgl_tf.layers.gem_pooling import GeMPooling
 from mmgl_tf.layers.non_local import NonLocal
 
-FEATURES = ("pool", "neck")
-
 
 class Embedder(keras.layers.Layer):
     """An encoder, optional non-local blocks between its residual blocks, pooling and neck (spec 4.0, 4.3).

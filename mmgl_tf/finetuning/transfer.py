@@ -84,10 +84,17 @@ def transfer(encoder, path, stem_from=""):
             f"{len(missing)} missing {missing[:5]}, {len(wrong)} of another shape {wrong[:5]}. "
             "Give the --backbone and the method that the weights were made for."
         )
+    used = {source for found in sources.values() for source in found}
+    beheaded = [n for n in own if n not in used and n.startswith(("layer", "stem/"))]
+    if beheaded:
+        raise ValueError(
+            f"{path} holds a larger trunk than {encoder.backbone}: {len(beheaded)} of its tensors would be "
+            f"left over, such as {beheaded[:3]}. Give the --backbone that the weights were made for."
+        )
     for name, found in sources.items():
         targets[name].assign(np.mean([own[source] for source in found], axis=0))
-    used = {prefixes[0] + source for found in sources.values() for source in found}
-    return Transfer(tuple(sources), tuple(sorted(set(tensors) - used)), tuple(notes))
+    dropped = set(tensors) - {prefixes[0] + source for source in used}
+    return Transfer(tuple(sources), tuple(sorted(dropped)), tuple(notes))
 
 
 def tensor_names(encoder):

@@ -78,6 +78,8 @@ class Training:
         optimization = self.settings.optimization
         every = self.settings.validation.log_every_steps
         position = Position(self.first_step, self.steps_per_epoch, self.total_steps)
+        watched = [f"validation/{name}" for name in self.model.validation_means if validation]
+        watched = watched or [*getattr(probe, "watched", ())]
         recording = Recording(
             self.run,
             position,
@@ -87,7 +89,7 @@ class Training:
             flat_settings,
             probe,
             self.note.get("seconds", 0.0),
-            watched=[f"validation/{name}" for name in self.model.validation_means if validation],
+            watched=watched,
         )
         with StopRequest() as stop:
             saving = Saving(

@@ -79,28 +79,51 @@ class NonFiniteGuard(keras.callbacks.Callback):
 
 
 class CollapseGuard(keras.callbacks.Callback):
-    """Stops at the end of an epoch whose embeddings had collapsed, before its weights are saved.
+    """Stops at the end of an epoch by whose end the embeddings had collapsed, before its weights are saved.
 
     Args:
         position: `Position` of the run.
-        threshold: smallest mean of `embedding/spread` over an epoch (1 - mean cosine similarity of a batch's
-            features) that counts as alive. Features in float32 are equal to about 1e-7.
+        threshold: smallest `embedding/spread` (1 - mean cosine similarity of a batch's features), averaged
+            over the epoch's last steps, that counts as alive. Features in float32 are equal to about 1e-7.
+        window_steps: the last steps are at least one, and at most so many.
     """
 
-    def __init__(self, position, threshold=1e-5):
+    NAME = "embedding/spread"
+
+    def __init__(self, position, threshold=1e-5, window_steps=20):
         super().__init__()
         self.position = position
         self.threshold = threshold
+        self.window_steps = window_steps
+        self.before = (0.0, 0.0)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Forget the epoch before."""
+        self.before = (0.0, 0.0)
+
+    def on_train_batch_begin(self, batch, logs=None):
+        """Begin a window now and then; reading the sums costs a copy from the device."""
+        if self._watches() and batch % self.window_steps == 0:
+            self.before = self._sums()
 
     def on_epoch_end(self, epoch, logs=None):
-        """Check the epoch that just ended."""
-        spread = logs.get("embedding/spread")
-        if spread is not None and float(spread) < self.threshold:
+        """Check the last window."""
+        if not self._watches():
+            return
+        total, count = (now - then for now, then in zip(self._sums(), self.before, strict=True))
+        if count > 0 and total / count < self.threshold:
             raise Collapsed(
-                f"the embeddings collapsed in epoch {epoch + 1} (step {self.position.step}): one minus their "
-                f"mean cosine similarity was {float(spread):.2g}, below {self.threshold:.0e}. "
+                f"the embeddings had collapsed at the end of epoch {epoch + 1} (step {self.position.step}): "
+                f"one minus their mean cosine was {total / count:.2g}, below {self.threshold:.0e}. "
                 "Try a smaller --learning_rate or another --init."
             )
+
+    def _watches(self):
+        return self.NAME in self.model.train_means
+
+    def _sums(self):
+        mean = self.model.train_means[self.NAME]
+        return float(mean.total), float(mean.count)
 
 
 class StopRequest:

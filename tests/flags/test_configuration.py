@@ -92,7 +92,7 @@ def test_eval_begins_with_the_settings_of_the_run_it_looks_at(past_run):
     _, (values,) = resolve("--mode=eval", f"--init={past_run}", "--flip")
     assert (values["method"], values["backbone"], values["epochs"]) == ("agw", "resnet18", 70)
     assert values["mode"] == "eval" and values["flip"] and values["init"] == str(past_run)
-    assert values["workdir"] == str(past_run / "eval" / "regdb-trial1")
+    assert values["workdir"] == str(past_run / "eval" / "regdb-trial1-flip")
     _, (values,) = resolve("--mode=eval", f"--init={past_run}", "--dataset=sysu")
     assert values["workdir"] == str(past_run / "eval" / "sysu")
 
