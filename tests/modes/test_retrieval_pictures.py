@@ -83,6 +83,22 @@ def test_the_gallery_is_that_of_trial_0_and_the_sheet_says_so(scene):
     assert options["rule"] == "5 of 15 queries, drawn at random with seed 6"
 
 
+def test_a_published_draw_is_followed(scene):
+    case = scene(shown_queries=40)
+    groups = {}
+    for sample in case.images.samples[VISIBLE]:
+        groups.setdefault((sample.camera, sample.identity), []).append(sample)
+    frames = {camera: {} for camera, _ in groups}
+    for (camera, identity), found in groups.items():
+        order = np.arange(1, len(found) + 1)
+        frames[camera][identity] = np.array([order[::-1]] + 9 * [order])  # trial 0: the last one first
+    case.rules |= {"draw": "official", "permutations": frames}
+    case.pictures.ranked_lists(case.look())
+    (_, found, *_), _ = case.given["ranked_lists"]
+    seen = {case.sample(pixels) for row in found for pixels in row}
+    assert seen == {images[-1] for images in groups.values()}
+
+
 def test_lists_are_cut_to_the_shortest(scene):
     protocol = dataclasses.replace(SYSU, gallery_cameras={"few": (1, 2)}, excluded_cameras={3: (2,)})
     case = scene(protocol=protocol, shown_queries=40)

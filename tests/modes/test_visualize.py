@@ -53,7 +53,7 @@ def test_runs_are_named_by_what_tells_them_apart(directories, names):
     ],
 )
 def test_runs_of_different_test_images_are_refused(monkeypatch, first, second, named):
-    monkeypatch.setattr(visualizing, "prepare", lambda config: pytest.fail("went on"))
+    monkeypatch.setattr(visualizing, "claim_directory", lambda *arguments: pytest.fail("went on"))
     with pytest.raises(
         ValueError, match=rf"runs/b and runs/a look at different images {named}; what is typed"
     ):
@@ -75,10 +75,10 @@ class WentOn(Exception):
     ],
 )
 def test_settings_that_leave_the_test_images_alone_may_differ(monkeypatch, first, second):
-    def went_on(config):
+    def went_on(*arguments):
         raise WentOn
 
-    monkeypatch.setattr(visualizing, "prepare", went_on)
+    monkeypatch.setattr(visualizing, "claim_directory", went_on)
     with pytest.raises(WentOn):
         visualize([looking_at("runs/a", **first), looking_at("runs/b", **second)])
 
