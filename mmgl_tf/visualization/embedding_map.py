@@ -96,7 +96,8 @@ def embedding_map(
     figures = {
         title: geometry(*pair, visible_identities, infrared_identities) for title, pair in panels.items()
     }
-    columns = 2 if len(panels) == 4 else min(3, len(panels))
+    # Even numbers are pairs of before and after: a row each.
+    columns = 2 if len(panels) % 2 == 0 else min(3, len(panels))
     rows = math.ceil(len(panels) / columns)
     width = 8.0 if columns == 1 else 16.0
     side = (width - 0.3 * (columns + 1)) / columns
