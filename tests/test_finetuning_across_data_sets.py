@@ -97,7 +97,10 @@ def test_a_run_is_evaluated_on_another_data_set_without_a_trick(trees, pretraine
     printed = run(*EVAL, "--gallery_draw=official", "--flip", "--rerank", f"--init={tmp_path / 'run'}")
     assert "galleries by exp/rand_perm_cam.mat" in printed
     assert "flip averaged, k-reciprocal re-ranking" in printed
-    assert {cell["draw"] for cell in results_of(tmp_path / "run" / "eval" / "sysu")["cells"]} == {"official"}
+    results = results_of(tmp_path / "run" / "eval" / "sysu-flip-rerank-official")
+    assert {(cell["draw"], cell["flip"], cell["rerank"]) for cell in results["cells"]} == {
+        ("official", True, True)
+    }
 
 
 def test_a_folder_is_trained_on_and_searched_plainly(trees, pretrained, tmp_path, run):

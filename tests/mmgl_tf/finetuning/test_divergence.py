@@ -3,6 +3,7 @@
 import math
 import types
 
+import keras
 import numpy as np
 import pytest
 
@@ -26,28 +27,55 @@ def test_each_kind_of_divergence_is_one_that_the_mode_reports_as_fail(kind):
     assert issubclass(kind, ValueError)  # where nobody reports it, it is a message and no traceback
 
 
-@pytest.mark.parametrize(("value", "alive"), [(9.9e-6, False), (0.0, False), (1.01e-5, True), (0.4, True)])
-def test_an_epoch_whose_embeddings_are_one_is_a_collapse(value, alive):
-    guard = CollapseGuard(POSITION)
-    if alive:
-        guard.on_epoch_end(1, {"embedding/spread": value})
+def run_epoch(guard, spreads):
+    """An epoch of steps whose batches have these spreads."""
+    mean = keras.metrics.Mean()
+    guard.set_model(types.SimpleNamespace(train_means={"embedding/spread": mean}))
+    guard.on_epoch_begin(1)
+    for step, spread in enumerate(spreads):
+        guard.on_train_batch_begin(step)
+        mean.update_state(spread)
+    guard.on_epoch_end(1)
+
+
+@pytest.mark.parametrize(
+    ("spreads", "collapsed"),
+    [
+        ([9.9e-6] * 3, True),
+        ([1.01e-5] * 3, False),
+        ([0.0], True),
+        ([0.4] * 20 + [0.0] * 5, True),  # the epoch's mean is alive, its end is not
+        ([0.0] * 20 + [0.4], False),  # it came back
+        ([0.4] * 19 + [0.0], False),  # a single batch inside a window
+    ],
+)
+def test_an_epoch_whose_embeddings_are_one_at_its_end_is_a_collapse(spreads, collapsed):
+    if not collapsed:
+        run_epoch(CollapseGuard(POSITION), spreads)
         return
-    with pytest.raises(
-        Collapsed, match=r"collapsed in epoch 2 \(step 10\): .* below 1e-05.* --learning_rate"
-    ):
-        guard.on_epoch_end(1, {"embedding/spread": value})
+    match = r"collapsed at the end of epoch 2 \(step 10\): .* below 1e-05.* --learning_rate"
+    with pytest.raises(Collapsed, match=match):
+        run_epoch(CollapseGuard(POSITION), spreads)
 
 
-def test_a_threshold_of_ones_own_and_a_method_without_the_figure():
-    CollapseGuard(POSITION).on_epoch_end(1, {"loss/total": 1.0})
+def test_each_epoch_is_judged_by_itself():
+    guard = CollapseGuard(POSITION)
+    run_epoch(guard, [0.4] * 30)
+    with pytest.raises(Collapsed):
+        run_epoch(guard, [0.0] * 3)
+
+
+def test_a_threshold_and_window_of_ones_own_and_a_method_without_the_figure():
     with pytest.raises(Collapsed, match=r"was 0\.4, below 5e-01"):
-        CollapseGuard(POSITION, threshold=0.5).on_epoch_end(1, {"embedding/spread": np.float32(0.4)})
+        run_epoch(CollapseGuard(POSITION, threshold=0.5, window_steps=2), [0.9, 0.9, 0.4])
+    guard = CollapseGuard(POSITION)
+    guard.set_model(types.SimpleNamespace(train_means={}))
+    guard.on_train_batch_begin(0)
+    guard.on_epoch_end(1)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_weights_that_are_not_numbers_at_the_end_of_an_epoch(tmp_path, value):
-    import keras
-
     layer = keras.layers.Dense(3, name="classifier")
     layer.build((None, 2))
     guard = NonFiniteGuard(POSITION, Checkpoints(tmp_path))
