@@ -176,7 +176,8 @@ def default_workdir():
         return f"runs/world-{FLAGS.world_layout}-seed{FLAGS.world_seed}"
     split = f"{FLAGS.dataset}-trial{FLAGS.trial}" if FLAGS.dataset == "regdb" else FLAGS.dataset
     if FLAGS.mode == "eval":
-        return f"runs/eval-{split}-{FLAGS.init}"
+        values = {entry.name: FLAGS[entry.name].value for group, entry in settings() if group == "evaluation"}
+        return "-".join([f"runs/eval-{split}-{FLAGS.init}", *_options(values)])
     if FLAGS.mode != "finetune":
         return f"runs/{FLAGS.mode}-{split}-{FLAGS.preset}"
     method = (

@@ -32,8 +32,8 @@ def evaluate_runs(configs):
     """
     results = [evaluate(config) for config in configs]
     if len(results) > 1:
-        path = Path(configs[0].run.workdir).parent / f"mean_of_{len(results)}_runs.json"
-        mean_over_runs(results, path)
+        first = Path(configs[0].run.workdir)  # its name says by which options
+        mean_over_runs(results, first.with_name(f"{first.name}-mean_of_{len(results)}_runs.json"))
     return 0
 
 

@@ -22,7 +22,7 @@ def pretrain(config):
     """Run, or go on with, the pre-training of --workdir.
 
     Returns:
-        Exit status: 0 when the run is complete, 128 + signal where it was asked to stop.
+        Exit status: 0 when the run is complete, 128 + signal where it was asked to stop, 3 where it diverged.
     """
     run = RunDirectory(config.run.workdir)
     run.claim(config)

@@ -81,6 +81,8 @@ def start_encoder(encoder, config):
             f"--init={options.init} is neither a run directory nor a file; give random, the --workdir of a "
             "pre-training, or a .weights.h5"
         )
+    elif (path.parent / "config.json").is_file():  # weights where their run left them
+        notes = _judge_people(run_settings(path.parent), config)
     return [str(path), *transfer(encoder, path, options.stem_from).lines(), *notes]
 
 

@@ -74,6 +74,15 @@ def test_fine_tuning_has_the_baselines_recipe_and_its_own_directory():
     )
 
 
+def test_the_stems_in_config_json_are_those_of_the_method():
+    for method, stream in (("one_stream", "one"), ("two_stream", "two"), ("agw", "two")):
+        for typed in ((), (f"--stream={stream}",)):
+            _, (values,) = resolve("--mode=finetune", "--preset=demo", f"--method={method}", *typed)
+            assert values["stream"] == stream
+    done, _ = resolve("--mode=finetune", "--method=one_stream", "--stream=two")
+    assert "--stream=two: --method=one_stream has --stream=one; leave it out" in done.stderr
+
+
 @pytest.fixture
 def past_run(tmp_path):
     run = tmp_path / "run-3"
@@ -97,6 +106,24 @@ def test_eval_begins_with_the_settings_of_the_run_it_looks_at(past_run):
     assert values["workdir"] == str(past_run / "eval" / "sysu")
 
 
+@pytest.mark.parametrize("init", ["{run}", "hog"])
+def test_evaluations_with_different_options_are_in_different_directories(past_run, init):
+    options = (
+        (),
+        ("--flip",),
+        ("--rerank",),
+        ("--flip", "--rerank"),
+        ("--gallery_draw=official",),
+        ("--count_identities=never",),
+        ("--trials=3",),
+    )
+    init = init.format(run=past_run)
+    places = [resolve("--mode=eval", f"--init={init}", *words)[1][0]["workdir"] for words in options]
+    assert len(set(places)) == len(options)
+    pictures = resolve("--mode=eval", f"--init={init}", "--nopictures", "--shown_queries=3")[1][0]["workdir"]
+    assert pictures == places[0], "what decides no figure does not count"
+
+
 def test_several_runs_and_trials_are_several_configurations(past_run):
     for trial in range(1, 11):
         other = past_run.with_name(f"run-{trial}")
@@ -107,13 +134,20 @@ def test_several_runs_and_trials_are_several_configurations(past_run):
     assert [values["init"] for values in configs] == [
         pattern.replace("{trial}", str(t)) for t in range(1, 11)
     ]
-    _, configs = resolve("--mode=visualize", f"--init={past_run}, {past_run}")
-    assert len(configs) == 2
+    assert len({values["workdir"] for values in configs}) == 10
+    _, configs = resolve("--mode=eval", f"--init={pattern}", "--workdir=there")
+    assert len({values["workdir"] for values in configs}) == 10
+    assert all(Path(values["workdir"]).parent == Path("there") for values in configs)
+    _, configs = resolve("--mode=visualize", f"--init={past_run}, {past_run}", "--workdir=there")
+    assert [values["workdir"] for values in configs] == ["there", "there"]
 
 
 def test_a_run_to_look_at_must_exist_and_its_network_cannot_be_changed(past_run):
     done, _ = resolve("--mode=eval", "--init=nowhere")
     assert "nowhere is no run to look at" in done.stderr
+    for mode, init in (("eval", ""), ("visualize", " ,")):
+        done, _ = resolve(f"--mode={mode}", f"--init={init}")
+        assert "--init is empty; give the --workdir of an earlier run" in done.stderr
     done, _ = resolve("--mode=eval", f"--init={past_run}", "--backbone=resnet50")
     assert "was trained with --backbone=resnet18" in done.stderr
 
@@ -148,6 +182,28 @@ def test_bad_settings_are_refused_by_name(changes, word):
         validate(from_flat(changes))
     assert word in str(error.value)
     assert f"--{next(iter(changes))}".replace("--permutation", "permutation") in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"num_stripes": 5},
+        {"permutation": False, "part": False, "pcc": False},
+        {"num_stripes": 9, "jit_compile": True},
+    ],
+)
+@pytest.mark.parametrize("mode", ["finetune", "eval", "visualize"])
+def test_what_only_pre_training_has_does_not_stop_the_other_modes(mode, changes):
+    validate(from_flat(changes | {"mode": mode}))
+    with pytest.raises(ValueError, match="these settings cannot work"):
+        validate(from_flat(changes | {"mode": "pretrain"}))
+
+
+def test_milestones_may_be_none():
+    validate(from_flat({"lr_milestones": ""}))
+    for wrong in (",", "20,", "20,x"):
+        with pytest.raises(ValueError, match="--lr_milestones"):
+            validate(from_flat({"lr_milestones": wrong}))
 
 
 def test_differences_leave_out_what_does_not_decide_the_result():
