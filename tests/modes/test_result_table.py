@@ -1,3 +1,5 @@
+import json
+import statistics
 from pathlib import Path
 
 import pytest
@@ -39,9 +41,12 @@ def results(*cells, **changes):
         "root": "worlds/one",
         "trained_on": "synthetic",
         "checkpoint": "runs/a",
+        "status": "complete",
+        "reason": None,
         "mode": "finetune",
         "method": "agw",
         "init": "runs/pre",
+        "trial": None,
         "protocol": {"name": "sysu", "excluded_cameras": {"3": [2]}, "identity_once": True},
         "cells": list(cells) or [cell()],
     } | changes
@@ -127,25 +132,64 @@ def test_the_protocol_in_sentences():
     assert "exp/rand_perm_cam.mat" in protocol_lines(results(cell(draw="official")))[0]
 
 
-def test_the_mean_over_runs_is_over_the_same_cells(capsys):
+def test_how_a_run_ended_is_said_unless_it_is_complete(capsys):
+    assert "status" not in printed(capsys, results())
+    text = printed(capsys, results(status="fail", reason="loss/triplet stopped being finite"))
+    assert (
+        "note       this run's status is fail: loss/triplet stopped being finite; these are weights" in text
+    )
+    assert "status is unfinished; these are weights from before" in printed(
+        capsys, results(status="unfinished")
+    )
+
+
+def test_the_mean_over_runs_is_over_the_same_cells(tmp_path, capsys):
+    """Runs are a sample, so their deviation is divided by n - 1, as the paper's trials are not."""
     runs = [
-        results(cell(value), cell(value / 2, weights="best"), cell(0.9, feature="pool"))
+        results(
+            cell(value), cell(value / 2, weights="best"), cell(0.9, feature="pool"), checkpoint=f"{value}"
+        )
         for value in (0.2, 0.4, 0.9)
     ]
     runs[1]["cells"] = runs[1]["cells"][1::-1]  # another order, and one cell fewer
-    mean_over_runs(runs)
+    mean_over_runs(runs, tmp_path / "mean.json")
     text = capsys.readouterr().out
-    assert "mean and standard deviation over 3 runs" in text
+    assert "mean and standard deviation over 3 runs" in text and "note" not in text
     lines = [line.split() for line in text.splitlines() if line.startswith("all, 1-shot")]
     assert [line[2:8] for line in lines] == [
-        ["last", "neck", "8", "50.00", "±29.44", "95.00"],
-        ["best", "neck", "8", "25.00", "±14.72", "95.00"],
+        ["last", "neck", "8", "50.00", "±36.06", "95.00"],
+        ["best", "neck", "8", "25.00", "±18.03", "95.00"],
     ]
+    assert f"results    {tmp_path / 'mean.json'}" in text
+    written = json.loads((tmp_path / "mean.json").read_text())
+    assert written["runs"] == ["0.2", "0.4", "0.9"] and written["trials"] == [None] * 3
+    assert [found["weights"] for found in written["cells"]] == ["last", "best"]
+    rank1 = written["cells"][0]["rank1"]
+    assert rank1["values"] == [0.2, 0.4, 0.9] and rank1["mean"] == pytest.approx(0.5)
+    assert rank1["std"] == pytest.approx(statistics.stdev([0.2, 0.4, 0.9]))
 
 
-def test_runs_without_a_common_cell_have_no_mean(capsys):
-    mean_over_runs([results(cell(feature="descriptor")), results(cell())])
+@pytest.mark.parametrize(
+    ("trials", "methods", "note"),
+    [
+        ([1, 2, 3], "aaa", None),
+        ([1, 2, 1], "aaa", "trials [1, 2, 1] are not all different"),
+        ([None, None, None], "aaa", None),
+        ([1, 2, 3], "aab", "the runs are of different methods"),
+    ],
+)
+def test_runs_that_are_no_sample_of_one_thing_are_noted(tmp_path, capsys, trials, methods, note):
+    runs = [results(trial=trial, method=method) for trial, method in zip(trials, methods, strict=True)]
+    mean_over_runs(runs, tmp_path / "mean.json")
+    notes = [line for line in capsys.readouterr().out.splitlines() if line.startswith("note")]
+    assert len(notes) == (note is not None) and all(note in line for line in notes)
+    assert json.loads((tmp_path / "mean.json").read_text())["trials"] == trials
+
+
+def test_runs_without_a_common_cell_have_no_mean(tmp_path, capsys):
+    mean_over_runs([results(cell(feature="descriptor")), results(cell())], tmp_path / "mean.json")
     assert "no setting in common" in capsys.readouterr().out
+    assert not (tmp_path / "mean.json").exists()
 
 
 @pytest.mark.parametrize("missing", ["rank10", "rank20"])
