@@ -1,8 +1,10 @@
 import numpy as np
+import pytest
 
 from flags.definitions import WITHOUT_RUN
+from modes import hand_made
 from modes.hand_made import HAND_MADE, describe
-from pipelines.records import INFRARED, Sample
+from pipelines.records import INFRARED, VISIBLE, Sample
 
 
 class FakeStore:
@@ -32,10 +34,27 @@ def test_descriptors_belong_to_their_people_and_skipped_images_are_left_out():
     assert np.array_equal(found.features, alone.features)
 
 
-def test_chance_knows_nothing_of_the_images_and_differs_between_query_and_gallery():
-    def chance(value, number):
-        images = np.full((number, 48, 24, 3), value, np.uint8)
-        return describe("chance", FakeStore(images), [Sample("x", 1, 1, INFRARED)] * number).features
+def described(name, images, modality=INFRARED):
+    samples = [Sample(f"{n}.jpg", n, 1, modality) for n in range(len(images))]
+    return describe(name, FakeStore(images), samples).features
 
-    assert np.array_equal(chance(0, 5), chance(9, 5))
-    assert not np.allclose(chance(0, 5)[:4], chance(0, 4))
+
+def test_chance_knows_nothing_of_the_images_and_differs_between_query_and_gallery():
+    """Also where both have equally many images, as in RegDB: equal vectors would find everybody."""
+    first, other = (np.full((5, 48, 24, 3), value, np.uint8) for value in (0, 9))
+    assert np.array_equal(described("chance", first), described("chance", other))
+    infrared, visible = (described("chance", first, modality) for modality in (INFRARED, VISIBLE))
+    similarity = infrared @ visible.T
+    assert infrared.shape == visible.shape and np.diag(similarity).max() < 0.9
+    assert not np.allclose(infrared[:4], described("chance", first[:4], VISIBLE), atol=0.1)
+
+
+@pytest.mark.parametrize("name", [name for name, function in HAND_MADE.items() if function])
+@pytest.mark.parametrize("number", [6, 7])
+def test_images_described_in_chunks_are_described_as_at_once(monkeypatch, name, number):
+    dice = np.random.default_rng(1)
+    images = dice.integers(0, 256, (number, 96, 48, 3), dtype=np.uint8)
+    whole = described(name, images)
+    monkeypatch.setattr(hand_made, "CHUNK", 3)
+    np.testing.assert_allclose(described(name, images), whole, rtol=1e-6, atol=1e-7)
+    assert len(np.unique(whole, axis=0)) == number

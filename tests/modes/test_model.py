@@ -1,11 +1,12 @@
 """Settings reach what they are settings of."""
 
+import keras
 import numpy as np
 import pytest
 
 from flags.config import from_flat
 from flags.presets import FINETUNE_PRESETS, PRESETS
-from modes.model import build_embedder, build_finetuning, build_model, milestones, selection
+from modes.model import build_embedder, build_finetuning, build_model, milestones, prepare, selection
 
 SMALL = PRESETS["demo"] | {"image_width": 32, "part_embedding_size": 8}
 
@@ -113,6 +114,27 @@ def test_the_embedder_of_evaluation_is_the_trained_models(tmp_path):
     model, embedder = finetuning_of(method="agw", seed=3), build_embedder(from_flat(flat))
     assert [v.path for v in embedder.weights] == [v.path for v in model.embedder.weights]
     assert all(np.array_equal(a, b) for a, b in zip(embedder.weights, model.embedder.weights, strict=True))
+
+
+def test_the_authors_cosine_ends_fine_tunings_last_epoch_at_0_and_pre_trainings_just_above():
+    """Their log: 81 epochs of fine-tuning with a period of 80; the last epoch's rate is 0."""
+    own = {"lr_schedule": "authors", "epochs": 9, "warmup_epochs": 1.0, "learning_rate": 0.1}
+    rate = finetuning_of(mode="finetune", **own).optimizer._learning_rate
+    rates = [float(rate(10 * epoch)) for epoch in range(9)]
+    assert rates == pytest.approx([0.1, *(0.05 * (1 + np.cos(np.pi * np.arange(1, 9) / 8)))], abs=1e-8)
+    rate = model_of(mode="pretrain", **own).optimizer._learning_rate
+    assert float(rate(80)) == pytest.approx(0.05 * (1 + np.cos(np.pi * 8 / 9)))
+    rate = finetuning_of(mode="finetune", **(own | {"lr_schedule": "offset"})).optimizer._learning_rate
+    assert float(rate(80)) > 0, "other schedules keep their period"
+    single = finetuning_of(mode="finetune", **(own | {"epochs": 1, "warmup_epochs": 0.0}))
+    assert float(single.optimizer._learning_rate(0)) == pytest.approx(0.1)
+
+
+def test_a_runs_precision_does_not_reach_the_next_run(monkeypatch):
+    monkeypatch.setattr(keras.utils, "set_random_seed", lambda seed: None)
+    for precision, policy in (("bfloat16", "mixed_bfloat16"), ("float32", "float32")):
+        prepare(from_flat({"precision": precision, "deterministic": False}))
+        assert keras.mixed_precision.global_policy().name == policy
 
 
 def test_fine_tuning_steps_down_at_its_milestones():

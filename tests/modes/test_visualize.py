@@ -3,6 +3,7 @@
 import dataclasses
 import json
 
+import keras
 import pytest
 
 import modes.visualize as visualizing
@@ -164,3 +165,18 @@ def test_the_pictures_of_one_run_are_drawn(shown, tmp_path, capsys):
     assert (tmp_path / "out" / "tensorboard" / "projector_config.pbtxt").is_file()
     assert capsys.readouterr().out.count("picture    ") == 4
     assert visualize([config]) == 0, "a second look at the same place"
+
+
+def test_each_run_is_looked_at_in_its_own_precision(shown, monkeypatch, tmp_path):
+    seen = []
+
+    def look(config, name, images):
+        seen.append(keras.mixed_precision.global_policy().name)
+
+    monkeypatch.setattr(visualizing, "look_of_run", look)
+    monkeypatch.setattr(visualizing, "look_before", lambda *arguments: None)
+    monkeypatch.setattr(visualizing.RetrievalPictures, "write", lambda *arguments: [])
+    first, second = shown()
+    half = dataclasses.replace(first.optimization, precision="bfloat16")
+    assert visualize([dataclasses.replace(first, optimization=half), second]) == 0
+    assert seen == ["mixed_bfloat16", "float32"]

@@ -172,6 +172,24 @@ def test_another_network_is_refused_with_the_numbers(tmp_path, two_stems):
     refused(encoder_of(), larger, r"0 missing \[\], \d+ of another shape \['stem_visible/conv1/vars/0 \(7, 7")
 
 
+def test_a_larger_trunk_whose_first_blocks_would_fit_is_refused(tmp_path):
+    """ResNet-34 has all of ResNet-18's tensors, in the same shapes."""
+    path = saved(encoder_of("resnet34"), tmp_path / "resnet34.weights.h5")
+    count = len(tensor_names(encoder_of("resnet34"))) - len(tensor_names(encoder_of("resnet18")))
+    match = rf"larger trunk than resnet18: {count} of its tensors would be left over.*--backbone"
+    refused(encoder_of("resnet18"), path, match)
+
+
+@pytest.mark.parametrize("prefix", ["", "embedder/encoder/"])
+def test_one_block_too_many_is_refused_wherever_the_trunk_lies(tmp_path, two_stems, prefix):
+    path = tmp_path / "longer.weights.h5"
+    with h5py.File(path, "w") as file, h5py.File(two_stems) as source:
+        for part in source:
+            source.copy(part, file.require_group(f"/{prefix}"))
+        file[f"{prefix}layer4/1/conv1/vars/0"] = np.ones((3, 3, 2, 2))
+    refused(encoder_of(), path, r"larger trunk than resnet10: 1 of .* such as \['layer4/1/conv1/vars/0'\]")
+
+
 def test_a_single_missing_or_misshapen_tensor_is_named(tmp_path):
     path = saved(strange(encoder_of()), tmp_path / "encoder.weights.h5")
     with h5py.File(path, "r+") as file:
