@@ -74,11 +74,11 @@ def cells(root, seeds=3):
 
 
 def rows(text):
-    """{first column: [the other columns]} of all tables in Markdown."""
+    """{first column: [the other columns]} of all tables in Markdown; an arm's is that of the first table."""
     lines = [
         [word.strip() for word in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"
     ]
-    return {line[0]: line[1:] for line in lines}
+    return {line[0]: line[1:] for line in reversed(lines)}
 
 
 def test_spread_and_paired_difference_by_hand():
