@@ -46,6 +46,7 @@ def run_epoch(guard, spreads):
         ([0.0], True),
         ([0.4] * 20 + [0.0] * 5, True),  # the epoch's mean is alive, its end is not
         ([0.0] * 20 + [0.4], False),  # it came back
+        ([0.0] * 80 + [1e-4], False),  # so did this, though the epoch's mean is below the threshold
         ([0.4] * 19 + [0.0], False),  # a single batch inside a window
     ],
 )
