@@ -150,8 +150,8 @@ def evaluate_settings(
     """Scores several settings of a protocol over all of their trials.
 
     The galleries of all trials and settings are drawn from the same images, so each similarity is computed
-    once; a trial picks its columns. Queries come in blocks: memory is bounded as in `score_features`, but for a
-    copy of the gallery images that any trial draws (none where they are the whole gallery).
+    once; a trial picks its columns. Queries come in blocks: memory is bounded as in `score_features` but for
+    a copy of the gallery images that any trial draws (none where they are the whole gallery).
 
     Args:
         query: embeddings of the query split, in its order.
