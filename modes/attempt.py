@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 
 import tensorflow as tf
 
@@ -54,7 +55,8 @@ def fail(run, failure):
         json.dump({"status": "fail", "reason": str(failure)}, file, indent=2)
     print(
         f"\nfail: {failure}\nA run fails, as the paper's tables have it, when a loss, gradient or weight "
-        "stops being finite or all embeddings become one; no weights of that epoch were saved."
+        "stops being finite or all embeddings become one; no weights of that epoch were saved.",
+        file=sys.stderr,
     )
     return FAIL
 

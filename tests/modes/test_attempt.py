@@ -33,7 +33,7 @@ def test_a_divergence_is_status_3_with_its_reason_on_disk(tmp_path, capsys, kind
         "status": "fail",
         "reason": "why it failed",
     }
-    assert "\nfail: why it failed\n" in capsys.readouterr().out
+    assert "\nfail: why it failed\n" in capsys.readouterr().err
 
 
 def test_a_stop_is_no_failure(tmp_path, capsys):
@@ -61,5 +61,5 @@ def test_a_pre_training_that_diverges_fails_as_a_fine_tuning_does(tmp_path, monk
     assert pretrain(settings("pretrain", train_ids="train", **short, **places)) == 3
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert (summary["status"], summary["reason"]) == ("fail", "loss/part stopped being finite at step 2")
-    assert "no weights of that epoch were saved" in capsys.readouterr().out
+    assert "no weights of that epoch were saved" in capsys.readouterr().err
     assert not list((tmp_path / "run").glob("*.weights.h5"))
