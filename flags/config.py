@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from flags.data_settings import Augmentation, Data, World
 from flags.method_settings import Finetuning, Mmgl, Network
+from flags.service_settings import Export, Import, Lookup
 from flags.training_settings import Evaluation, Optimization, Run, Validation
 
 __all__ = [
@@ -17,7 +18,10 @@ __all__ = [
     "Config",
     "Data",
     "Evaluation",
+    "Export",
     "Finetuning",
+    "Import",
+    "Lookup",
     "Mmgl",
     "Network",
     "Optimization",
@@ -33,7 +37,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Config:
-    """All settings of one run, by group. Frozen; made by `flags.definitions.read_config`."""
+    """All settings of one run, by group. Frozen; made by `flags.reading.configs_of`."""
 
     run: Run = field(default_factory=Run)
     data: Data = field(default_factory=Data)
@@ -45,6 +49,9 @@ class Config:
     optimization: Optimization = field(default_factory=Optimization)
     validation: Validation = field(default_factory=Validation)
     evaluation: Evaluation = field(default_factory=Evaluation)
+    export: Export = field(default_factory=Export)
+    lookup: Lookup = field(default_factory=Lookup)
+    importing: Import = field(default_factory=Import)
 
 
 GROUPS = {group.name: group.default_factory for group in dataclasses.fields(Config)}

@@ -1,16 +1,14 @@
-"""One absl flag per setting of `flags.config`, the help page, and the way from a command line to a Config."""
+"""One absl flag per setting of `flags.config`, the help page, and the parsing of a command line."""
 
-import json
 import signal
 import sys
 import textwrap
-from pathlib import Path
 
 from absl import flags
 
-from flags.config import GROUPS, from_flat, settings
-from flags.presets import FINETUNE_PRESETS, PRESETS, preset
-from flags.validation import validate
+from flags.config import GROUPS, settings
+from flags.presets import FINETUNE_PRESETS, PRESETS
+from flags.reading import configs_of
 
 FLAGS = flags.FLAGS
 
@@ -23,6 +21,10 @@ What to type:
   python main.py --mode=finetune --dataset=sysu --data_dir=DIR --init=RUN    fine-tune AGW from that run
   python main.py --mode=eval --init=RUN                              find unseen people with a fine-tuned run
   python main.py --mode=visualize --init=RUN,RUN2                    pictures of one run, or of several
+  python main.py --mode=export --init=RUN                            a SavedModel for TF Serving
+  python main.py --mode=embed --init=RUN --images=DIR                embeddings of images, as .npz and .tsv
+  python main.py --mode=search --gallery=EMBEDDED --images=QUERIES   who in the gallery looks like whom
+  python main.py --mode=import --checkpoint=FILE                     a PyTorch checkpoint as a run of ours
   python main.py --mode=check_data --dataset=sysu --data_dir=DIR     counts and problems of a data set
   python main.py --mode=synthesize --workdir=DIR                     write a drawn data set
 
@@ -74,117 +76,15 @@ def parse_command_line(argv):
     return rest
 
 
-# What eval and visualize do not take over from the run they look at.
-_OWN = ("mode", "init", "workdir", "preset", "force")
-# Values of --init that eval takes without a run.
-WITHOUT_RUN = ("chance", "hog", "colour", "pixels")
-# What is built into a run's weights.
-_FIXED = ("backbone", "stem_init", "method", "non_local_width", "gem_power")
-
-
 def read_configs():
     """Parsed flags -> Configs; several only where --init names several runs to look at.
-
-    Defaults are overridden by the preset, and those by what was typed; eval and visualize begin with the
-    settings of the run that --init names instead.
 
     Raises:
         ValueError: a setting is out of range, or two do not fit together, or --init names no run.
     """
-    typed = {entry.name: FLAGS[entry.name].value for _, entry in settings() if FLAGS[entry.name].present}
-    if FLAGS.mode == "visualize" or (FLAGS.mode == "eval" and FLAGS.init not in WITHOUT_RUN):
-        runs = _runs(FLAGS.init)
-        if not runs:
-            raise ValueError("--init is empty; give the --workdir of an earlier run, or several with commas")
-        chosen = [_looking_at(run, typed) for run in runs]
-        if FLAGS.mode == "eval" and len(runs) > 1 and "workdir" in typed:
-            for number, values in enumerate(chosen, 1):  # a directory for each run
-                values["workdir"] = str(Path(typed["workdir"]) / f"run-{number}")
-    else:
-        chosen = [preset(FLAGS.preset, FLAGS.mode) | typed | {"preset": FLAGS.preset}]
-        if FLAGS.mode == "finetune":
-            chosen[0]["stream"] = _stream(chosen[0].get("method", FLAGS.method), typed)
-        if not chosen[0].get("workdir"):
-            chosen[0]["workdir"] = default_workdir()
-    configs = [from_flat(values) for values in chosen]
-    for config in configs:
-        validate(config)
-    return configs
-
-
-def _stream(method, typed):
-    """The stems of a fine-tuning method, so that its config.json says what was built."""
-    stream = "one" if method == "one_stream" else "two"
-    if typed.get("stream", stream) != stream:
-        raise ValueError(f"--stream={typed['stream']}: --method={method} has --stream={stream}; leave it out")
-    return stream
-
-
-def _runs(init):
-    """The run directories that --init names."""
-    runs = []
-    for name in (word.strip() for word in init.split(",")):
-        runs += (
-            [name.replace("{trial}", str(trial)) for trial in range(1, 11)] if "{trial}" in name else [name]
-        )
-    return [name for name in runs if name]
-
-
-def _looking_at(run, typed):
-    """The settings of a run, with what was typed over them."""
-    path = Path(run) / "config.json"
-    try:
-        saved = json.loads(path.read_text())
-    except (OSError, json.JSONDecodeError) as error:
-        raise ValueError(
-            f"--init={run} is no run to look at: {path} is missing or unreadable ({error}). "
-            "Give the --workdir of an earlier run."
-        ) from error
-    changed = [name for name in _FIXED if name in typed and name in saved and typed[name] != saved[name]]
-    if changed:
-        name = changed[0]
-        raise ValueError(
-            f"--{name}={typed[name]}, but {run} was trained with --{name}={saved[name]}; leave it out"
-        )
-    known = {entry.name for _, entry in settings()} - set(_OWN)
-    values = {name: value for name, value in saved.items() if name in known} | typed
-    values |= {"init": run, "preset": saved.get("preset", "paper")}
-    if "workdir" not in typed:
-        data = {"dataset": "synthetic", "trial": 1} | values
-        split = f"{data['dataset']}-trial{data['trial']}" if data["dataset"] == "regdb" else data["dataset"]
-        values["workdir"] = str(Path(run) / FLAGS.mode / "-".join([split, *_options(values)]))
-    return values
-
-
-def _options(values):
-    """What makes an evaluation another than the plain protocol's; part of its directory's name."""
-    plain = {entry.name: entry.default for group, entry in settings() if group == "evaluation"}
-    chosen = {
-        name: values.get(name, default)
-        for name, default in plain.items()
-        if values.get(name, default) != default
-    }
-    names = [name for name in ("flip", "rerank") if chosen.get(name)]
-    names += [chosen["gallery_draw"]] if "gallery_draw" in chosen else []
-    names += [f"identities_{chosen['count_identities']}"] if "count_identities" in chosen else []
-    return names + ([f"{chosen['trials']}_trials"] if "trials" in chosen else [])
-
-
-def default_workdir():
-    """A run directory that says what is in it, so that different things do not meet in one."""
-    if FLAGS.mode == "synthesize":
-        return f"runs/world-{FLAGS.world_layout}-seed{FLAGS.world_seed}"
-    split = f"{FLAGS.dataset}-trial{FLAGS.trial}" if FLAGS.dataset == "regdb" else FLAGS.dataset
-    if FLAGS.mode == "eval":
-        values = {entry.name: FLAGS[entry.name].value for group, entry in settings() if group == "evaluation"}
-        return "-".join([f"runs/eval-{split}-{FLAGS.init}", *_options(values)])
-    if FLAGS.mode != "finetune":
-        return f"runs/{FLAGS.mode}-{split}-{FLAGS.preset}"
-    method = (
-        {"method": FLAGS.method} | ({} if FLAGS["method"].present else preset(FLAGS.preset, "finetune"))
-    )["method"]
-    start = "random" if FLAGS.init == "random" else "mmgl"
-    return f"runs/finetune-{split}-{method}-{start}-{FLAGS.preset}"
+    return configs_of(
+        {entry.name: FLAGS[entry.name].value for _, entry in settings() if FLAGS[entry.name].present}
+    )
 
 
 def describe(entry):

@@ -12,7 +12,19 @@ class Run:
     mode: str = setting(
         "",
         "what to do",
-        choices=("pretrain", "finetune", "eval", "visualize", "synthesize", "check_data"),
+        choices=(
+            "pretrain",
+            "finetune",
+            "eval",
+            "visualize",
+            "export",
+            "serve_check",
+            "embed",
+            "search",
+            "import",
+            "synthesize",
+            "check_data",
+        ),
     )
     preset: str = setting(
         "paper",

@@ -43,7 +43,7 @@ def _range_problems(name, value):
 def _combination_problems(config):
     problems = []
     # The other modes neither cut stripes nor have these losses.
-    pretraining = config.run.mode not in ("finetune", "eval", "visualize")
+    pretraining = config.run.mode in ("pretrain", "")
     stripes, height, width = config.mmgl.num_stripes, config.data.image_height, config.data.image_width
     if height % 16 or width % 16:
         problems.append(

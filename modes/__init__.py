@@ -1,7 +1,8 @@
 """The modes, and what they share: read data, build a model, run. Only here do pipelines and mmgl_tf meet.
 
-The values of --mode are `pretrain.py`, `finetune.py`, `evaluate.py`, `visualize.py`, `synthesize.py` and
-`check_data.py`; the other files serve them.
+The values of --mode are `pretrain.py`, `finetune.py`, `evaluate.py`, `visualize.py`, `export.py`,
+`serve_check.py`, `embed.py`, `search.py`, `import_checkpoint.py`, `synthesize.py` and `check_data.py`; the
+other files serve them.
 
 A mode is a function Config -> exit status; eval and visualize take one Config for each run they look at.
 Modes import what they need when they run, so that checking data need not wait for TensorFlow.
@@ -32,6 +33,36 @@ def _visualize(*configs):
     return visualize(configs)
 
 
+def _export(config):
+    from modes.export import export
+
+    return export(config)
+
+
+def _serve_check(config):
+    from modes.serve_check import serve_check
+
+    return serve_check(config)
+
+
+def _embed(config):
+    from modes.embed import embed
+
+    return embed(config)
+
+
+def _search(config):
+    from modes.search import search
+
+    return search(config)
+
+
+def _import(config):
+    from modes.import_checkpoint import import_checkpoint
+
+    return import_checkpoint(config)
+
+
 def _synthesize(config):
     from modes.synthesize import synthesize
 
@@ -49,6 +80,11 @@ MODES = {
     "finetune": _finetune,
     "eval": _evaluate,
     "visualize": _visualize,
+    "export": _export,
+    "serve_check": _serve_check,
+    "embed": _embed,
+    "search": _search,
+    "import": _import,
     "synthesize": _synthesize,
     "check_data": _check_data,
 }

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from flags.definitions import WITHOUT_RUN
+from flags.reading import WITHOUT_RUN
 from modes import hand_made
 from modes.hand_made import HAND_MADE, describe
 from pipelines.records import INFRARED, VISIBLE, Sample

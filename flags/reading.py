@@ -1,0 +1,175 @@
+"""From what was typed to Configs: presets, settings taken over from a run, default directories."""
+
+import json
+from pathlib import Path
+
+from flags.config import from_flat, settings
+from flags.presets import preset
+from flags.validation import validate
+
+# What is not taken over from the run they look at.
+_OWN = ("mode", "init", "workdir", "preset", "force")
+# Values of --init that eval takes without a run.
+WITHOUT_RUN = ("chance", "hog", "colour", "pixels")
+# What is built into a run's weights.
+_FIXED = ("backbone", "stem_init", "method", "non_local_width", "gem_power")
+
+
+# Modes that begin with the settings of the run that --init names.
+LOOKING = ("eval", "visualize", "export", "serve_check", "embed")
+# Of those, the ones that take several runs.
+_SEVERAL = ("eval", "visualize")
+
+
+def configs_of(typed):
+    """Typed flags -> Configs; several only where --init names several runs to look at.
+
+    Defaults are overridden by the preset, and those by what was typed; eval, visualize, export, serve_check
+    and embed begin with the settings of the run that --init names instead.
+
+    Args:
+        typed: {setting name: value} of the flags that were given.
+
+    Raises:
+        ValueError: a setting is out of range, or two do not fit together, or --init names no run.
+    """
+    values = {entry.name: entry.default for _, entry in settings()} | typed
+    if _looks(values):
+        chosen = _looking(values, typed)
+    else:
+        own = preset(values["preset"], values["mode"]) | typed | {"preset": values["preset"]}
+        if values["mode"] == "finetune":
+            own["stream"] = _stream((values | own)["method"], typed)
+        if not own.get("workdir"):
+            own["workdir"] = default_workdir(values | own)
+        chosen = [own]
+    configs = [from_flat(values) for values in chosen]
+    for config in configs:
+        validate(config)
+    return configs
+
+
+def is_saved_model(path):
+    """Whether a directory is an exported model, or holds numbered versions of one."""
+    path = Path(path)
+    return (path / "saved_model.pb").is_file() or any(path.glob("[0-9]*/saved_model.pb"))
+
+
+def _looks(values):
+    if values["mode"] == "eval" and values["init"] in WITHOUT_RUN:
+        return False
+    if values["mode"] == "embed" and is_saved_model(values["init"]):
+        return False
+    return values["mode"] in LOOKING
+
+
+def _looking(values, typed):
+    """The settings for each run that --init names."""
+    mode = values["mode"]
+    runs = _runs(values["init"])
+    if not runs or values["init"] == "random":
+        several = ", or several with commas" if mode in _SEVERAL else ""
+        raise ValueError(
+            f"--mode={mode} with --init={values['init']}: give the --workdir of an earlier run{several}"
+        )
+    if len(runs) > 1 and mode not in _SEVERAL:
+        raise ValueError(f"--mode={mode} takes one run; --init names {len(runs)}: {', '.join(runs)}")
+    chosen = [_looking_at(run, typed) for run in runs]
+    if mode == "eval" and len(runs) > 1 and "workdir" in typed:
+        for number, own in enumerate(chosen, 1):  # a directory for each run
+            own["workdir"] = str(Path(typed["workdir"]) / f"run-{number}")
+    return chosen
+
+
+def _stream(method, typed):
+    """The stems of a fine-tuning method, so that its config.json says what was built."""
+    stream = "one" if method == "one_stream" else "two"
+    if typed.get("stream", stream) != stream:
+        raise ValueError(f"--stream={typed['stream']}: --method={method} has --stream={stream}; leave it out")
+    return stream
+
+
+def _runs(init):
+    """The run directories that --init names."""
+    runs = []
+    for name in (word.strip() for word in init.split(",")):
+        runs += (
+            [name.replace("{trial}", str(trial)) for trial in range(1, 11)] if "{trial}" in name else [name]
+        )
+    return [name for name in runs if name]
+
+
+def _looking_at(run, typed):
+    """The settings of a run, with what was typed over them."""
+    path = Path(run) / "config.json"
+    try:
+        saved = json.loads(path.read_text())
+    except (OSError, json.JSONDecodeError) as error:
+        raise ValueError(
+            f"--init={run} is no run to look at: {path} is missing or unreadable ({error}). "
+            "Give the --workdir of an earlier run."
+        ) from error
+    changed = [name for name in _FIXED if name in typed and name in saved and typed[name] != saved[name]]
+    if changed:
+        name = changed[0]
+        raise ValueError(
+            f"--{name}={typed[name]}, but {run} was trained with --{name}={saved[name]}; leave it out"
+        )
+    known = {entry.name for _, entry in settings()} - set(_OWN)
+    values = {name: value for name, value in saved.items() if name in known} | typed
+    values |= {"init": run, "preset": saved.get("preset", "paper")}
+    if "workdir" not in typed:
+        values["workdir"] = str(Path(run) / _below_run(values))
+    return values
+
+
+def _below_run(values):
+    """Where below the run the files of a mode go."""
+    values = {entry.name: entry.default for _, entry in settings()} | values
+    if values["mode"] in ("export", "serve_check"):
+        return "export"
+    if values["mode"] == "embed":
+        return f"embed/{Path(values['images']).stem}"
+    return f"{values['mode']}/{'-'.join([_data(values), *_options(values)])}"
+
+
+def _data(values):
+    """The data set's name, for a directory's name."""
+    return (
+        f"{values['dataset']}-trial{values['trial']}" if values["dataset"] == "regdb" else values["dataset"]
+    )
+
+
+def _options(values):
+    """What makes an evaluation another than the plain protocol's; part of its directory's name."""
+    plain = {entry.name: entry.default for group, entry in settings() if group == "evaluation"}
+    chosen = {
+        name: values.get(name, default)
+        for name, default in plain.items()
+        if values.get(name, default) != default
+    }
+    names = [name for name in ("flip", "rerank") if chosen.get(name)]
+    names += [chosen["gallery_draw"]] if "gallery_draw" in chosen else []
+    names += [f"identities_{chosen['count_identities']}"] if "count_identities" in chosen else []
+    return names + ([f"{chosen['trials']}_trials"] if "trials" in chosen else [])
+
+
+def default_workdir(values):
+    """A run directory that says what is in it, so that different things do not meet in one.
+
+    Args:
+        values: {setting name: value}, all of them.
+    """
+    mode, data = values["mode"], _data(values)
+    if mode == "synthesize":
+        return f"runs/world-{values['world_layout']}-seed{values['world_seed']}"
+    if mode == "eval":
+        return "-".join([f"runs/eval-{data}-{values['init']}", *_options(values)])
+    if mode in ("embed", "search"):
+        return f"runs/{mode}-{Path(values['images']).stem}"
+    if mode == "import":
+        return f"runs/import-{Path(values['checkpoint']).stem}"
+    if mode != "finetune":
+        return f"runs/{mode}-{data}-{values['preset']}"
+    start = "random" if values["init"] == "random" else "mmgl"
+    return f"runs/finetune-{data}-{values['method']}-{start}-{values['preset']}"

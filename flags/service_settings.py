@@ -1,0 +1,69 @@
+"""Settings of what is done with a trained model: export it, embed images, search, import checkpoints."""
+
+from dataclasses import dataclass
+
+from flags.setting import setting
+
+
+@dataclass(frozen=True)
+class Export:
+    """Export: the SavedModel for TF Serving."""
+
+    model_name: str = setting("mmgl", "name under which the model is served", resumable=True)
+    export_weights: str = setting(
+        "best",
+        "which weights of the run to use; last where there is no best",
+        choices=("best", "last"),
+        resumable=True,
+    )
+    export_feature: str = setting(
+        "auto",
+        "feature to serve; auto = neck of a fine-tuning, pool of a pre-training",
+        choices=("auto", "neck", "pool"),
+        resumable=True,
+    )
+    export_precision: str = setting(
+        "float32",
+        "numbers of the exported convolutions; embeddings are float32 in either",
+        choices=("float32", "bfloat16"),
+        resumable=True,
+    )
+    serving_batch_sizes: str = setting(
+        "1,8,32", "batch sizes that the server runs, ascending; each is warmed up", resumable=True
+    )
+    keep_versions: int = setting(3, "newest exported versions that stay", low=1, resumable=True)
+    skip_metrics: bool = setting(
+        False, "do not evaluate the exported network on the run's test people", resumable=True
+    )
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """Embed and search: features of any images, and who looks like whom."""
+
+    images: str = setting(
+        "", "directory, image or text file with one path a line: what to embed", resumable=True
+    )
+    image_modality: str = setting(
+        "auto",
+        "modality of the images; auto = told by a directory named visible or infrared in their path",
+        choices=("auto", "visible", "infrared"),
+        resumable=True,
+    )
+    gallery: str = setting("", "directory of --mode=embed to search in", resumable=True)
+    top_k: int = setting(10, "gallery images listed for each query", low=1, resumable=True)
+    search_index: str = setting(
+        "exact",
+        "exact compares every pair, in blocks; faiss needs the package faiss-cpu",
+        choices=("exact", "faiss"),
+        resumable=True,
+    )
+
+
+@dataclass(frozen=True)
+class Import:
+    """Import: checkpoints of PyTorch's world."""
+
+    checkpoint: str = setting(
+        "", "file to import: .pth, .pt, .t (zip format) or .safetensors", resumable=True
+    )
