@@ -49,6 +49,8 @@ class Reading:
         steps: (pre-training's or None, fine-tuning's or None).
         seconds: (pre-training's or None, fine-tuning's or None).
         protocol: one line that says how the values were measured; "" unless done.
+        validation: the fine-tuning's last mAP on validation people, per cent; None where none were held out.
+        best_epoch: (epoch of the best one, epochs); None where none were held out.
     """
 
     status: str
@@ -56,6 +58,8 @@ class Reading:
     steps: tuple = (None, None)
     seconds: tuple = (None, None)
     protocol: str = ""
+    validation: float | None = None
+    best_epoch: tuple | None = None
 
 
 def read(cell, selection):
@@ -82,8 +86,19 @@ def read(cell, selection):
     path, results = _results(cell.run / "eval", selection)
     chosen = _only(path, results, selection)
     values = {metric: 100.0 * chosen[metric]["mean"] for metric in METRICS}
-    before = _pretraining_steps(runs[0].directory) if len(runs) == 2 else None
-    return Reading("done", values, (before, results.get("steps")), seconds, _protocol(results, chosen))
+    before = _last_row(_summary(runs[0].directory)).get("step") if len(runs) == 2 else None
+    after = _summary(runs[-1].directory) if runs else {}
+    last = _last_row(after)
+    held_out = "validation/mAP" in last
+    return Reading(
+        "done",
+        values,
+        (before, results.get("steps")),
+        seconds,
+        _protocol(results, chosen),
+        validation=100.0 * last["validation/mAP"] if held_out else None,
+        best_epoch=(after.get("best_epoch"), last["epoch"]) if held_out else None,
+    )
 
 
 def _results(directory, selection):
@@ -129,9 +144,14 @@ def _protocol(results, cell):
     return ", ".join(part for part in parts if part)
 
 
-def _pretraining_steps(directory):
-    """Steps of a pre-training run, or None where it left no summary."""
+def _summary(directory):
+    """What a run wrote at its end; {} where it left nothing."""
     try:
-        return json.loads((directory / "summary.json").read_text())["last"]["step"]
-    except (FileNotFoundError, KeyError):
-        return None
+        return json.loads((directory / "summary.json").read_text())
+    except FileNotFoundError:
+        return {}
+
+
+def _last_row(summary):
+    """The figures of a run's last epoch; {} in a summary without."""
+    return summary.get("last") or {}

@@ -63,6 +63,8 @@ def _arm_table(experiment, seeds, readings, selection):
     header = ["arm", *(f"seed {seed}" for seed in seeds), *METRICS.values()]
     if paper_metrics:
         header.append(f"{experiment.paper or 'paper'}: {' / '.join(METRICS[m] for m in paper_metrics)}")
+    held_out = any(reading.validation is not None for reading in readings.values())
+    header += ["validation mAP", "best epoch"] if held_out else []
     header += ["steps", "time"]
     rows = []
     for arm, paper in zip(experiment.arms, papers, strict=True):
@@ -70,10 +72,13 @@ def _arm_table(experiment, seeds, readings, selection):
         row = [arm.name, *map(_seed_text, own), *(_mean_text(own, metric) for metric in METRICS)]
         if paper_metrics:
             row.append(" / ".join(_number(paper.get(metric)) for metric in paper_metrics) if paper else "")
+        row += _validation_texts(own) if held_out else []
         rows.append([*row, _steps_text(own), _time_text(own)])
     caption = (
         "Seeds: Rank-1 / mAP. Steps and time: pre-training + fine-tuning; wall-clock time, mean over seeds."
     )
+    if held_out:
+        caption += " Validation mAP: of the last epoch; best epoch: the one with the highest, of how many."
     return f"{markdown(header, rows)}\n\n{caption}"
 
 
@@ -131,6 +136,18 @@ def _difference_texts(difference):
     text = f"{found.mean:+.1f}" + ("" if found.deviation is None else f" ± {found.deviation:.1f}")
     t = "" if difference.t is None else f"{difference.t:.1f}"
     return [text, t, f"{difference.same_sign}/{found.n}"]
+
+
+def _validation_texts(readings):
+    """[last mAP on validation people, best epoch of how many]; where seeds differ, the range."""
+    found = [reading for reading in readings if reading.validation is not None]
+    if not found:
+        return ["", ""]
+    measured = spread(reading.validation for reading in found)
+    text = f"{measured.mean:.1f}" + ("" if measured.deviation is None else f" ± {measured.deviation:.1f}")
+    best = sorted(reading.best_epoch[0] for reading in found if reading.best_epoch[0] is not None)
+    epochs = "-".join(map(str, sorted({best[0], best[-1]}))) if best else "none"
+    return [text, f"{epochs} of {found[0].best_epoch[1]}"]
 
 
 def _number(value):

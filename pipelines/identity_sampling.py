@@ -106,8 +106,8 @@ def identity_plan(
         left_out = sum(map(len, missing_modality(visible_identities, infrared_identities)))
         raise ValueError(
             f"A batch needs {identities_per_batch} identities with visible and infrared images, but there "
-            f"are only {len(drawable)} ({left_out} more have images of one modality only). Take fewer "
-            "identities per batch, or add images of the modality that is missing."
+            f"are only {len(drawable)} ({left_out} more have images of one modality only). Lower "
+            "--identities_per_batch, or add images of the modality that is missing."
         )
     positions = np.arange(steps)
     drawn = orders(seed, Stream.IDENTITY_ORDER, epoch, positions, len(drawable))[:, :identities_per_batch]

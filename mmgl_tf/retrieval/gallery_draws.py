@@ -61,6 +61,8 @@ def gallery_draws(
     camera, and an indoor gallery is no part of the all-search gallery of the same trial.
 
     "official" is the draw that SYSU-MM01's authors publish: the first `shots` frames of the trial's row.
+    Frame n is the n-th image by file name: the data set numbers them from 1 without gaps, and where images
+    were lost the counts differ, which is an error.
 
     Args:
         identities: int [n] of the gallery split, in its order; images of one identity and camera are
@@ -143,12 +145,17 @@ def _official(groups, shots, trial, permutations):
     chosen = []
     for (identity, camera), positions in groups.items():
         rows = permutations.get(camera, {}).get(identity)
-        shape = (0, 0) if rows is None else np.shape(rows)
-        if shape[0] <= trial or shape[1] != len(positions):
+        there, frames = (0, 0) if rows is None else np.shape(rows)
+        if rows is None or frames != len(positions):
             raise ValueError(
-                f"Camera {camera}, identity {identity}: the permutations hold {shape[0]} trials of "
-                f"{shape[1]} frames, expected trial {trial + 1} of {len(positions)}. Images and"
-                " exp/rand_perm_cam.mat are not of one data set, or images are missing; use draw='seeded'."
+                f"Camera {camera}, identity {identity}: the permutations hold {frames} frames, the gallery "
+                f"{len(positions)} images. Images and exp/rand_perm_cam.mat are not of one data set, or "
+                "images are missing; use draw='seeded'."
+            )
+        if trial >= there:
+            raise ValueError(
+                f"Camera {camera}, identity {identity}: trial {trial + 1} is asked for, but the "
+                f"permutations hold {there} trials; take no more, or use draw='seeded'."
             )
         chosen.extend(positions[np.asarray(rows[trial][:shots], np.int64) - 1].tolist())
     return np.array(chosen, np.int64)

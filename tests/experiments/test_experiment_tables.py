@@ -129,6 +129,23 @@ def test_the_table_by_hand(tmp_path):
     assert shown["no PCC - MMGL"] == ["+0.3", "", "1/1", "+0.4", "", "1/1"]
 
 
+def test_validation_columns_by_hand(tmp_path):
+    found, by_name = cells(tmp_path)
+    for arm, own in {"random": ((0.17, 8), (0.19, 10)), "MMGL": ((0.24, 7), (0.24, None))}.items():
+        for seed, (score, best) in enumerate(own):
+            finish(by_name[arm, seed], result_cell(3.0, 5.0))
+            last = {"step": 1510, "epoch": 10, "validation/mAP": score}
+            path = by_name[arm, seed].stages[-2].directory / "summary.json"
+            path.write_text(json.dumps({"last": last, "best_epoch": best}))
+    text = table("example", EXPERIMENT, found, SELECTION)
+    shown = rows(text)
+    assert "Validation mAP: of the last epoch" in text
+    assert shown["arm"][-4:] == ["validation mAP", "best epoch", "steps", "time"]
+    assert shown["random"][-4:-2] == ["18.0 ± 1.4", "8-10 of 10"]
+    assert shown["MMGL"][-4:-2] == ["24.0 ± 0.0", "7 of 10"]
+    assert shown["no PCC"][-4:-2] == ["", ""]
+
+
 def test_an_empty_and_a_failed_experiment_are_tables_too(tmp_path):
     found, by_name = cells(tmp_path, seeds=1)
     assert "Nothing is evaluated yet" in table("example", EXPERIMENT, found, SELECTION)

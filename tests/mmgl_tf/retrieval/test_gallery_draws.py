@@ -103,7 +103,7 @@ def test_permutations_that_do_not_fit_are_refused():
     for wrong in ({1: good[1]}, {**good, 2: {10: np.arange(1, 6)[None]}}):
         with pytest.raises(ValueError, match="Camera 2, identity 10"):
             gallery_draws(*labels, SYSU, "all", 1, "official", 1, wrong)
-    with pytest.raises(ValueError, match="hold 1 trials of 5 frames, expected trial 2 of 5"):
+    with pytest.raises(ValueError, match="trial 2 is asked for, but the permutations hold 1 trials"):
         gallery_draws(*labels, SYSU, "all", 1, "official", 2, good)
 
 
