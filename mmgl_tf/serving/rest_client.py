@@ -1,0 +1,127 @@
+"""The REST client: nothing to install on the asking side but this file, client_calls.py, NumPy and urllib3.
+
+Routes and JSON forms: https://www.tensorflow.org/tfx/serving/api_rest. Base64 adds a third to the request
+and the answer is text; for throughput prefer `mmgl_tf.serving.grpc_client`.
+"""
+
+import base64
+import json
+
+import numpy as np
+
+from mmgl_tf.serving.client_calls import Client, ServingError
+
+# TF Serving's translation of its statuses, read backwards; two statuses become 400.
+STATUSES = {
+    400: "INVALID_ARGUMENT",
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "NOT_FOUND",
+    409: "ABORTED",
+    413: "RESOURCE_EXHAUSTED",
+    429: "RESOURCE_EXHAUSTED",
+    499: "CANCELLED",
+    500: "INTERNAL",
+    501: "UNIMPLEMENTED",
+    503: "UNAVAILABLE",
+    504: "DEADLINE_EXCEEDED",
+}
+
+
+class RestClient(Client):
+    """Asks a model over TF Serving's REST interface; arguments as `Client`.
+
+    Example:
+        >>> client = RestClient("localhost", 8501, "mmgl")
+        >>> client.embed(["night.jpg", "day.jpg"], ["infrared", "visible"]).shape
+        (2, 2048)
+    """
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        import urllib3
+
+        # Retries are `Client`'s business. 32 = connections kept open for as many threads.
+        self._pool = urllib3.HTTPConnectionPool(self.host, self.port, maxsize=32, retries=False)
+        version = "" if self.version is None else f"/versions/{self.version}"
+        self._path = f"/v1/models/{self.model_name}{version}"
+
+    def close(self):
+        """Closes the connections."""
+        self._pool.close()
+
+    def call(self, method, path, body=None, seconds=30.0):
+        """One HTTP request, without retries.
+
+        Args:
+            method: "GET" or "POST".
+            path: of the route.
+            body: bytes, or what JSON can hold.
+            seconds: limit of the connection, and of each wait for the server's next bytes.
+
+        Returns:
+            The answer's JSON.
+
+        Raises:
+            ServingError: any other status than 200, or no answer.
+        """
+        import urllib3
+
+        if body is not None and not isinstance(body, bytes):
+            body = json.dumps(body).encode()
+        timeout = urllib3.Timeout(total=seconds)
+        try:
+            answer = self._pool.request(
+                method, path, body=body, timeout=timeout, headers={"Content-Type": "application/json"}
+            )
+        except urllib3.exceptions.TimeoutError as error:
+            raise ServingError("DEADLINE_EXCEEDED", f"no answer from {self._where} ({error})") from error
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise ServingError("UNAVAILABLE", f"{self._where} cannot be reached ({error})") from error
+        try:
+            found = json.loads(answer.data)
+        except ValueError:
+            found = None
+        if answer.status != 200:
+            cause = found.get("error") if isinstance(found, dict) else None
+            status = STATUSES.get(answer.status, "UNKNOWN")
+            raise ServingError(status, cause or f"{self._where}: HTTP {answer.status} {answer.reason}")
+        if not isinstance(found, dict):
+            raise ServingError("INTERNAL", f"{self._where} answered {path} with something else than JSON")
+        return found
+
+    @property
+    def _where(self):
+        return f"http://{self.host}:{self.port}"
+
+    def _predict(self, batch, codes, seconds):
+        rows = [{"image_bytes": {"b64": base64.b64encode(image).decode()}} for image in batch]
+        for row, code in zip(rows, codes or (), strict=False):
+            row["modality"] = code
+        found = self.call("POST", f"{self._path}:predict", {"instances": rows}, seconds)
+        try:
+            return np.array(found["predictions"], np.float32)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ServingError("INTERNAL", f"{self._where} sent no embeddings: {error}") from error
+
+    def _status(self, seconds):
+        found = self.call("GET", self._path, seconds=seconds)
+        return {int(each["version"]): each["state"] for each in found["model_version_status"]}
+
+    def _metadata(self, seconds):
+        found = self.call("GET", f"{self._path}/metadata", seconds=seconds)
+        signatures = found["metadata"]["signature_def"]["signature_def"]
+        sides = {
+            name: {
+                side: {
+                    key: (
+                        tensor["dtype"],
+                        tuple(int(dim["size"]) for dim in tensor["tensor_shape"].get("dim", ())),
+                    )
+                    for key, tensor in signature.get(side, {}).items()
+                }
+                for side in ("inputs", "outputs")
+            }
+            for name, signature in signatures.items()
+        }
+        return {"version": int(found["model_spec"]["version"]), "signatures": sides}
