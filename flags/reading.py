@@ -15,6 +15,10 @@ WITHOUT_RUN = ("chance", "hog", "colour", "pixels")
 _FIXED = ("backbone", "stem_init", "method", "non_local_width", "gem_power")
 
 
+# What --mode=import tells from the checkpoint.
+_TOLD = ("backbone", "method", "non_local_width")
+
+
 # Modes that begin with the settings of the run that --init names.
 LOOKING = ("eval", "visualize", "export", "serve_check", "embed")
 # Of those, the ones that take several runs.
@@ -40,6 +44,8 @@ def configs_of(typed):
         own = preset(values["preset"], values["mode"]) | typed | {"preset": values["preset"]}
         if values["mode"] == "finetune":
             own["stream"] = _stream((values | own)["method"], typed)
+        if values["mode"] == "import":
+            _refuse_told(typed)
         if not own.get("workdir"):
             own["workdir"] = default_workdir(values | own)
         chosen = [own]
@@ -79,6 +85,13 @@ def _looking(values, typed):
         for number, own in enumerate(chosen, 1):  # a directory for each run
             own["workdir"] = str(Path(typed["workdir"]) / f"run-{number}")
     return chosen
+
+
+def _refuse_told(typed):
+    """Refuse what the checkpoint says by itself."""
+    for name in _TOLD:
+        if name in typed:
+            raise ValueError(f"--{name} with --mode=import: the checkpoint tells it; leave it out")
 
 
 def _stream(method, typed):

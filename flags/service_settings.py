@@ -62,8 +62,15 @@ class Lookup:
 
 @dataclass(frozen=True)
 class Import:
-    """Import: checkpoints of PyTorch's world."""
+    """Import: checkpoints of PyTorch's world, and the way back."""
 
     checkpoint: str = setting(
         "", "file to import: .pth, .pt, .t (zip format) or .safetensors", resumable=True
+    )
+    safetensors: str = setting(
+        "none",
+        "export writes the encoder for PyTorch instead: with torchvision's names and the chosen stem, or "
+        "both stems with the names of AGW's and MMGL's networks",
+        choices=("none", "visible", "infrared", "mean", "both"),
+        resumable=True,
     )

@@ -2,7 +2,7 @@
 
 from mmgl_tf.retrieval.published import published
 from modes.hand_made import HAND_MADE
-from modes.saved_run import run_settings, run_summary
+from modes.saved_run import is_finetuned, run_settings, run_summary
 
 
 def about(config, splits, protocol):
@@ -26,7 +26,7 @@ def about(config, splits, protocol):
         "reason": summary.get("reason"),
         "mode": settings.get("mode"),
         "backbone": settings.get("backbone"),
-        "method": settings["method"] if finetuned else None,
+        "method": settings["method"] if not made and is_finetuned(start) else None,
         "init": settings["init"] if finetuned else None,
         "seed": settings.get("seed"),
         "trial": config.data.trial if splits.name == "regdb" else None,

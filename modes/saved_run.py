@@ -32,6 +32,14 @@ def run_summary(directory):
     return json.loads(path.read_text()) if path.is_file() else {}
 
 
+def is_finetuned(directory):
+    """Whether a run is a fine-tuning, or a fine-tuned network that was imported."""
+    mode = run_settings(directory).get("mode")
+    return mode == "finetune" or (
+        mode == "import" and RunDirectory(directory).weights("embedder", "last").is_file()
+    )
+
+
 def weights_file(directory, name, which):
     """The weights file of a run, its last one where there is no best.
 
@@ -113,7 +121,7 @@ def _judge_people(start, config):
 def load_embedder(config, which):
     """The embedder of the run that --init names.
 
-    A pre-training has no neck; its embedder is the pooled feature map.
+    A pre-training has no neck, nor has an imported encoder; its embedder is the pooled feature map.
 
     Args:
         config: `flags.config.Config`, made from that run.
@@ -128,12 +136,12 @@ def load_embedder(config, which):
     """
     directory = Path(config.finetuning.init)
     settings = run_settings(directory)
-    if settings.get("mode") not in ("pretrain", "finetune"):
+    if settings.get("mode") not in ("pretrain", "finetune", "import"):
         raise ValueError(
             f"--init={directory} is a run of --mode={settings.get('mode')}; "
-            "expected a pre-training or fine-tuning"
+            "expected a pre-training, a fine-tuning or an imported checkpoint"
         )
-    finetuned = settings["mode"] == "finetune"
+    finetuned = is_finetuned(directory)
     name = "embedder" if finetuned else "encoder"
     path = RunDirectory(directory).weights(name, which)
     if not path.is_file():

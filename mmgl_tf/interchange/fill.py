@@ -1,0 +1,162 @@
+"""Fills one of our networks from a checkpoint: every tensor, or none and an error.
+
+The field's own code loads what happens to fit and goes on with random numbers for the rest (spec P2).
+"""
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+
+from mmgl_tf.interchange.torch_names import TWO_STREAM, from_torch, named_variables
+
+# Pieces of a ResNet that a trunk or stem uses; anything else there is another architecture's.
+PIECES = re.compile(r"(conv1|bn1|layer\d+)\.")
+OFFSET = "bottleneck.bias"
+SHOWN = 8
+
+
+@dataclass(frozen=True)
+class Filled:
+    """What became of a checkpoint's tensors.
+
+    Attributes:
+        matched: {tensor name: path of the variable, or variables, that it filled}.
+        unexpected: {why: tensor names} of those that were left: "counters" of training batches, "unused
+            copies" (the field's two-stream networks hold three whole ResNets and use a stem or a trunk of
+            each), "heads" of training, anything else as "unknown".
+        notes: sentences on whatever is not a plain copy.
+    """
+
+    matched: dict
+    unexpected: dict
+    notes: tuple
+
+    def lines(self):
+        """Sentences to print."""
+        left = sum(map(len, self.unexpected.values()))
+        lines = [f"{len(self.matched)} tensors matched, 0 missing, {left} unexpected"]
+        for why, names in self.unexpected.items():
+            lines.append(f"{len(names)} {why}: {_shown(names, 3)}")
+        return lines + list(self.notes)
+
+
+def fill(found, tensors, encoder, embedder=None):
+    """Gives a network the values of a checkpoint.
+
+    Args:
+        found: `Recognised`.
+        tensors: {name: `StoredTensor`}.
+        encoder: built `Encoder` of that backbone.
+        embedder: the built `Embedder` around it, where the checkpoint is a fine-tuned network; else None.
+
+    Returns:
+        `Filled`.
+
+    Raises:
+        ValueError: a tensor is missing, of another shape or type, not finite, or belongs to another
+            architecture. Nothing was changed then.
+    """
+    pairs = named_variables(encoder, found.owners, embedder)
+    names = list(dict.fromkeys(name for name, _ in pairs))
+    wanted = [*names, OFFSET] if embedder is not None else names
+    unexpected = _unexpected(found, [name for name in tensors if name not in wanted])
+    _require_all(found, wanted, tensors, unexpected)
+    values = {name: _weights(name, tensors[name]) for name in wanted}
+    assigned = [(variable, _fitting(name, values[name], variable)) for name, variable in pairs]
+    notes = []
+    if embedder is not None:
+        assigned, notes = _fold_offset(assigned, values[OFFSET], embedder.neck)
+    if found.stems == 1 and encoder.stream == "two":
+        notes.append("the checkpoint has one stem: both stems are a copy of it")
+    for variable, value in assigned:
+        variable.assign(value)
+    matched = {}
+    for name, variable in pairs:
+        matched.setdefault(name, []).append(variable.path)
+    if embedder is not None:
+        matched[OFFSET] = [embedder.neck.moving_mean.path]
+    return Filled(matched, unexpected, tuple(notes))
+
+
+def _unexpected(found, names):
+    """{why: names}, empty kinds left out."""
+    kinds = {"counters": [], "unused copies": [], "heads": [], "unknown": []}
+    for name in names:
+        kinds[_kind(found, name)].append(name)
+    return {why: found for why, found in kinds.items() if found}
+
+
+def _kind(found, name):
+    if name.endswith(".num_batches_tracked"):
+        return "counters"
+    if found.owners is TWO_STREAM:
+        stems = (TWO_STREAM["stem_visible"], TWO_STREAM["stem_infrared"])
+        if name.startswith(stems) or re.match(r"base_resnet\.base\.(conv1|bn1|fc)\.", name):
+            return "unused copies"
+        heads = ("classifier.", "fc1.", "fc2.", "local_conv_list")
+        heads += () if found.method else ("bottleneck.", "NL_")
+        return "heads" if name.startswith(heads) else "unknown"
+    return "heads" if name.startswith((f"{found.owners['trunk']}fc.", "fc.")) else "unknown"
+
+
+def _require_all(found, wanted, tensors, unexpected):
+    missing = [name for name in wanted if name not in tensors]
+    trunk = found.owners["trunk"]
+    foreign = [
+        name
+        for name in unexpected.get("unknown", [])
+        if found.method or (name.startswith(trunk) and PIECES.match(name.removeprefix(trunk)))
+    ]
+    if not missing and not foreign:
+        return
+    reasons = []
+    if missing:
+        reasons.append(f"{len(missing)} missing: {_shown(missing)}")
+    if foreign:
+        reasons.append(f"{len(foreign)} of another architecture: {_shown(foreign)}")
+    raise ValueError(
+        f"looks like {found.name}, but {len(wanted) - len(missing)} of {len(wanted)} tensors match, "
+        + "; ".join(reasons)
+    )
+
+
+def _weights(name, tensor):
+    try:
+        return tensor.weights()
+    except ValueError as error:
+        raise ValueError(f"cannot be used: {name} {error}") from error
+
+
+def _fitting(name, value, variable):
+    try:
+        return from_torch(value, tuple(variable.shape))
+    except ValueError as error:
+        raise ValueError(f"does not fit: {name} {error}") from error
+
+
+def _fold_offset(assigned, offset, neck):
+    """Moves the neck's offset into its mean, since ours has none.
+
+    The field freezes it at 0. Elsewhere gamma (x - m) / s + beta = gamma (x - (m - beta s / gamma)) / s.
+    """
+    own = {id(variable): value for variable, value in assigned}
+    gamma, variance = own[id(neck.gamma)], own[id(neck.moving_variance)]
+    if offset.shape != gamma.shape:
+        raise ValueError(f"does not fit: {OFFSET} has shape {offset.shape}; expected {gamma.shape}")
+    if not offset.any():
+        return assigned, []
+    if (gamma[offset != 0] == 0).any():
+        raise ValueError(f"cannot be used: {OFFSET} is not 0 where bottleneck.weight is 0")
+    shift = np.zeros_like(offset)
+    np.divide(offset * np.sqrt(variance + neck.epsilon), gamma, out=shift, where=offset != 0)
+    note = (
+        "the neck has an offset, which ours has not: it is part of the neck's moving mean, the same function"
+    )
+    return [
+        (variable, value - shift if variable is neck.moving_mean else value) for variable, value in assigned
+    ], [note]
+
+
+def _shown(names, count=SHOWN):
+    return ", ".join(names[:count]) + (f", and {len(names) - count} more" if len(names) > count else "")
