@@ -74,9 +74,11 @@ class RestClient(Client):
             answer = self._pool.request(
                 method, path, body=body, timeout=timeout, headers={"Content-Type": "application/json"}
             )
-        except urllib3.exceptions.TimeoutError as error:
-            raise ServingError("DEADLINE_EXCEEDED", f"no answer from {self._where} ({error})") from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
+            # urllib3 counts a refused connection among the timeouts; it is none.
+            refused = isinstance(error, urllib3.exceptions.NewConnectionError)
+            if isinstance(error, urllib3.exceptions.TimeoutError) and not refused:
+                raise ServingError("DEADLINE_EXCEEDED", f"no answer from {self._where} ({error})") from error
             raise ServingError("UNAVAILABLE", f"{self._where} cannot be reached ({error})") from error
         try:
             found = json.loads(answer.data)

@@ -33,16 +33,16 @@ class TinyEmbedder(tf.Module):
             tf.debugging.assert_equal(tf.shape(modality), tf.shape(image_bytes), "modality for each image"),
         ]
         with tf.control_dependencies(checks):
-            images = tf.map_fn(
-                lambda encoded: decode_image(encoded, HEIGHT, WIDTH),
-                image_bytes,
-                fn_output_signature=tf.uint8,
-            )
+            images = tf.map_fn(self.decode, image_bytes, fn_output_signature=tf.uint8)
         flat = tf.reshape(normalise(images), (-1, 1, HEIGHT * WIDTH * 3))
         if self.pause_seconds:  # slow in proportion to work that cannot be optimised away
             flat = flat + self._busy(flat)
         found = tf.squeeze(flat @ tf.gather(self.weights, modality), 1)
         return {"embedding": tf.math.l2_normalize(found, axis=1)}
+
+    @staticmethod
+    def decode(encoded):
+        return decode_image(encoded, HEIGHT, WIDTH)
 
     def _busy(self, flat):
         start = tf.timestamp()
