@@ -142,8 +142,13 @@ def _below_run(values):
     if values["mode"] in ("export", "serve_check"):
         return "export"
     if values["mode"] == "embed":
-        return f"embed/{Path(values['images']).stem}"
+        return f"embed/{_images(values)}"
     return f"{values['mode']}/{'-'.join([_data(values), *_options(values)])}"
+
+
+def _images(values):
+    """The name of what --images names, for a directory's name."""
+    return Path(values["images"]).resolve().stem or "images"
 
 
 def _data(values):
@@ -179,7 +184,7 @@ def default_workdir(values):
     if mode == "eval":
         return "-".join([f"runs/eval-{data}-{values['init']}", *_options(values)])
     if mode in ("embed", "search"):
-        return f"runs/{mode}-{Path(values['images']).stem}"
+        return f"runs/{mode}-{_images(values)}"
     if mode == "import":
         return f"runs/import-{Path(values['checkpoint']).stem}"
     if mode != "finetune":

@@ -42,11 +42,15 @@ class Lookup:
     """Embed and search: features of any images, and who looks like whom."""
 
     images: str = setting(
-        "", "directory, image or text file with one path a line: what to embed", resumable=True
+        "",
+        "what to embed or to search for: a directory (at any depth), an image, a .txt with one path a line; "
+        "search also takes a directory of --mode=embed",
+        resumable=True,
     )
     image_modality: str = setting(
         "auto",
-        "modality of the images; auto = told by a directory named visible or infrared in their path",
+        "modality of the images; auto = told by the nearest directory above them named visible, infrared, "
+        "thermal or (SYSU-MM01) cam1 to cam6",
         choices=("auto", "visible", "infrared"),
         resumable=True,
     )
@@ -54,7 +58,7 @@ class Lookup:
     top_k: int = setting(10, "gallery images listed for each query", low=1, resumable=True)
     search_index: str = setting(
         "exact",
-        "exact compares every pair, in blocks; faiss needs the package faiss-cpu",
+        "both compare every pair; exact in blocks, faiss holds the gallery in memory and needs faiss-cpu",
         choices=("exact", "faiss"),
         resumable=True,
     )

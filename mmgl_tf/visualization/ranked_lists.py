@@ -1,4 +1,4 @@
-"""Ranked lists: a query and what the network finds first, right or wrong (Figure 5)."""
+"""Ranked lists: a query and what the network finds first, right or wrong where that is known (Figure 5)."""
 
 import math
 
@@ -19,6 +19,7 @@ from mmgl_tf.visualization.grid import (
 IMAGE_PIXELS = 168  # display height of a person
 FRAME = 4  # width of the green or red frame
 GAP = 10  # between neighbours
+UNKNOWN = (189, 189, 189)  # of a frame where nobody knows who is who
 LINE = 16  # height of a line of text below an image
 TEXT = 12  # its size
 
@@ -43,13 +44,14 @@ def ranked_lists(
     mean=None,
     std=None,
 ):
-    """One row a query: the query, then the gallery images by falling similarity, framed green or red.
+    """One row a query: the query, then the gallery images by falling similarity, framed green, red or grey.
 
     Args:
         query_images: [Q, H, W, 3], uint8, or float normalised with `mean` and `std`.
         gallery_images: [Q, K, H', W', 3], likewise: for each query the first K of its list (paper: 10), after
             images that the protocol excludes for it have been left out.
-        right: bool [Q, K], whether it is the same person.
+        right: bool [Q, K], whether it is the same person; None where nobody knows: then frames are grey, and
+            nothing is said of right and wrong.
         query_captions: Q texts, see `describe`; "\\n" begins a new line.
         gallery_captions: Q lists of K texts.
         split: what was searched with what, e.g. "test split, infrared query, visible gallery of 800 images".
@@ -67,8 +69,10 @@ def ranked_lists(
     Raises:
         ValueError: shapes or numbers of texts that do not belong together, or float images without `mean`.
     """
-    query_images, gallery_images, right = map(np.asarray, (query_images, gallery_images, right))
+    query_images, gallery_images = map(np.asarray, (query_images, gallery_images))
     queries, length = gallery_images.shape[:2]
+    known = right is not None
+    right = np.asarray(right) if known else np.zeros((queries, length), bool)
     texts = (len(query_captions), [len(captions) for captions in gallery_captions])
     if (
         query_images.ndim != 4
@@ -100,8 +104,13 @@ def ranked_lists(
     found = int(right[:, 0].sum())
     notes = [
         f"{split[:1].upper()}{split[1:]}. Shown: {rule}.",
-        f"From left to right by falling similarity. Green frame: the same person, red frame: another one. "
-        f"First place right for {found} of these {queries} queries.",
+        "From left to right by falling similarity. "
+        + (
+            "Green frame: the same person, red frame: another one. "
+            f"First place right for {found} of these {queries} queries."
+            if known
+            else "Who is on the images is not known, so nothing here says right or wrong."
+        ),
     ]
     sheet = Sheet(
         max(640, 2 * Sheet.margin + columns[0] + length * columns[1] - GAP),
@@ -124,7 +133,7 @@ def ranked_lists(
             middle = x + FRAME + widths[1] // 2
             if row == 0:
                 sheet.text(middle, sheet.top + 8, str(place + 1), bold=True)
-            colour = RIGHT if right[row, place] else WRONG
+            colour = (RIGHT if right[row, place] else WRONG) if known else UNKNOWN
             sheet.draw.rectangle((x, y, x + widths[1] + 2 * FRAME - 1, below - 1), fill=colour)
             sheet.image.paste(resize(gallery_images[row, place], height, widths[1]), (x + FRAME, y + FRAME))
             _caption(sheet, middle, below, gallery_captions[row][place])
