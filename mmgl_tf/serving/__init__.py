@@ -1,0 +1,1 @@
+"""From an embedder to a service: the exported model, its versions, and who asks it."""

@@ -1,0 +1,28 @@
+"""Writing an embedder as a SavedModel that TF Serving can read."""
+
+import contextlib
+import io
+
+import keras
+
+from mmgl_tf.serving.endpoints import Endpoints
+
+
+def write_saved_model(network, height, width, directory):
+    """Write the SavedModel of a network; see `Endpoints` for its signatures.
+
+    `tf.saved_model.save` of anything that holds Keras layers writes a model that Python reads and TF Serving
+    does not ("Could not find variable"); `keras.export.ExportArchive` tracks the variables that its endpoints
+    use. Here these are plain TensorFlow variables.
+
+    Args:
+        network: `mmgl_tf.serving.inference_network.InferenceNetwork`.
+        height: of the images, pixels.
+        width: of the images, pixels.
+        directory: to be made.
+    """
+    archive = keras.export.ExportArchive()
+    for name, (function, inputs) in Endpoints(network, height, width).signatures().items():
+        archive.add_endpoint(name, function, inputs)
+    with contextlib.redirect_stdout(io.StringIO()):  # its list of captured tensors is no news
+        archive.write_out(str(directory), verbose=False)
