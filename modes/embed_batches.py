@@ -99,7 +99,7 @@ def refuse_skipped(skipped, on_bad_image):
     if skipped and on_bad_image == "fail":
         listed = "".join(f"\n  {path!a}: {reason}" for path, reason in skipped[:50])
         raise ValueError(
-            f"{len(skipped)} images cannot be read:{listed}\n"
+            f"{len(skipped)} image{'s' if len(skipped) > 1 else ''} cannot be read:{listed}\n"
             "Replace or remove them, or leave them out with --on_bad_image=skip; then the command goes on "
             "from here. There may be more further on."
         )

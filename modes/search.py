@@ -33,7 +33,7 @@ def search(config):
     if not options.gallery:
         raise ValueError("--gallery is missing: give the --workdir of a --mode=embed")
     gallery = read_embedded(options.gallery)
-    if is_embedded(options.images):
+    if options.images and is_embedded(options.images):
         queries, skipped = read_embedded(options.images, "images"), []
         _refuse_other_model(queries, gallery, options)
     else:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from mmgl_tf.visualization.grid import RIGHT, WRONG, Sheet
-from mmgl_tf.visualization.ranked_lists import FRAME, describe, ranked_lists
+from mmgl_tf.visualization.ranked_lists import FRAME, UNKNOWN, describe, ranked_lists
 
 TEXTS = {"split": "test split, gallery of 40 images", "rule": "2 of 9 queries, drawn at random with seed 0"}
 
@@ -146,3 +146,28 @@ def test_what_does_not_belong_together_is_refused(change):
 def test_float_images_without_their_normalisation_are_refused():
     with pytest.raises(ValueError, match="without mean and std"):
         ranked_lists(flat([1]) / 255, flat([[1]]), [[True]], ["a"], [["b"]], **TEXTS)
+
+
+def test_where_nobody_is_known_frames_are_grey_and_nothing_is_called_right(said):
+    captions = [["0.9"] * 3, ["0.8"] * 3]
+    gallery = flat(100 + np.arange(6).reshape(2, 3))
+    picture = ranked_lists(flat(50 + np.arange(2)), gallery, None, ["a", "b"], captions, **TEXTS)
+    top, _, left, end = box(picture, 100)
+    assert (picture[top - FRAME : top, left : end + 1] == UNKNOWN).all()
+    assert not (picture == RIGHT).all(-1).any()
+    assert not (picture == WRONG).all(-1).any()
+    assert [text for text, _, _ in said].count("0.9") == 3
+
+
+def test_the_notes_of_a_sheet_claim_nothing_where_nobody_is_known(monkeypatch):
+    notes, real = [], Sheet.__init__
+
+    def spy(self, width, body_height, title, lines=()):
+        notes.extend(lines)
+        real(self, width, body_height, title, lines)
+
+    monkeypatch.setattr(Sheet, "__init__", spy)
+    ranked_lists(flat(50 + np.arange(1)), flat([[100]]), None, ["a"], [["b"]], **TEXTS)
+    assert "not known" in notes[1]
+    assert "Green" not in notes[1]
+    assert "First place" not in notes[1]
