@@ -13,6 +13,8 @@ import numpy as np
 import tensorflow as tf
 
 from flags.reading import is_saved_model
+from mmgl_tf.serving.predictor import Predictor
+from mmgl_tf.serving.versions import version_directory
 from modes.model import prepare
 from modes.saved_run import load_embedder
 from pipelines.decode import decode_image, normalise
@@ -138,10 +140,9 @@ class SavedModelSource:
     """
 
     def __init__(self, config):
-        from mmgl_tf.serving.predictor import Predictor
-
-        directory = _newest_version(Path(config.finetuning.init))
-        self._predictor = Predictor(str(directory))
+        directory = version_directory(config.finetuning.init)
+        # The version that is found now; a later one is another model.
+        self._predictor = Predictor(directory, config.optimization.batch_size)
         info = self._predictor.info
         self.two_streams = info["streams"] == "two"
         self.num_features = info["num_features"]
@@ -155,16 +156,6 @@ class SavedModelSource:
     def embed(self, encoded, modality):
         """Unit-length embeddings, float32 [n, D], of encoded images and their modality codes, int [n]."""
         return np.asarray(self._predictor.embed(encoded, modality), np.float32)
-
-
-def _newest_version(directory):
-    """The version's directory: itself, or the one with the largest number below it."""
-    if (directory / "saved_model.pb").is_file():
-        return directory
-    numbered = [path.parent for path in directory.glob("[0-9]*/saved_model.pb") if path.parent.name.isdigit()]
-    if not numbered:
-        raise ValueError(f"--init={directory} holds no version of a model; expected DIR/1/saved_model.pb")
-    return max(numbered, key=lambda path: int(path.name))
 
 
 def _fingerprint(files, facts):
