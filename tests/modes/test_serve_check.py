@@ -1,0 +1,102 @@
+"""--mode=serve_check on a small run: served, compared and refused over loopback."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from small_run import settings, write_run
+
+from flags.config import from_flat, to_flat
+from mmgl_tf.serving.inference_network import InferenceNetwork
+from mmgl_tf.serving.saved_model import write_saved_model
+from modes.serve_check import command_lines, newest_version, serve_check
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """(Config of --mode=serve_check, directory of the model) of a run that was exported once."""
+    root = tmp_path_factory.mktemp("run")
+    cache = str(tmp_path_factory.mktemp("cache"))
+    trained = settings(cache_dir=cache)
+    embedder = write_run(root, trained, embedders=("last",))["embedder_last"]
+    flat = to_flat(trained) | {"mode": "serve_check", "init": str(root), "workdir": str(root / "export")}
+    config = from_flat(flat | {"export_weights": "last"})
+    model = root / "export" / config.export.model_name
+    write_export(model, 1, embedder)
+    return config, model, embedder
+
+
+def write_export(model, number, embedder, **facts):
+    directory = model / str(number)
+    write_saved_model(InferenceNetwork(embedder, "neck"), 96, 48, directory)
+    info = {"weights": "last", "feature": "neck", "precision": "float32", "streams": "two"}
+    (directory / "model.json").write_text(json.dumps(info | facts))
+
+
+def test_a_good_export_passes_and_tells_how_to_serve_it(run, capsys):
+    config, model, embedder = run
+    assert serve_check(config) == 0
+    said = capsys.readouterr().out
+    assert "images     8, test people of synthetic (4 visible, 4 infrared)" in said
+    assert f"REST       version 1 AVAILABLE; {embedder.num_features} values" in said
+    assert f"gRPC       version 1 AVAILABLE; {embedder.num_features} values" in said
+    assert "bad requests: broken JSON" in said
+    assert "oversized" in said
+    assert "all agree" in said
+    assert "FAIL" not in said
+    assert f"source={model.resolve()},target=/models/mmgl" in said
+
+
+def test_an_export_of_other_weights_fails(run, capsys, monkeypatch):
+    config, model, embedder = run
+    weight = embedder.neck.weights[0]
+    kept = weight.numpy()
+    weight.assign(kept * np.linspace(0.5, 1.5, len(kept), dtype=np.float32))
+    write_export(model, 2, embedder)
+    weight.assign(kept)
+    monkeypatch.setattr("modes.serve_check.read_splits", lambda _: (_ for _ in ()).throw(OSError("no disk")))
+    try:
+        assert newest_version(model).name == "2"
+        assert serve_check(config) == 1
+    finally:
+        (model / "2" / "saved_model.pb").unlink()
+    said = capsys.readouterr().out
+    assert "REST       FAIL: version 2 AVAILABLE" in said
+    assert "test images cannot be read (no disk)" in said
+    assert "images     8, drawn, as smooth noise" in said
+    assert "all agree" not in said
+
+
+def test_a_run_without_an_export_is_exported_first(run, monkeypatch, capsys):
+    import sys
+    import types
+
+    asked = []
+    module = types.ModuleType("modes.export")
+    module.export = lambda config: asked.append(config.run.mode) or 3
+    monkeypatch.setitem(sys.modules, "modes.export", module)
+    config = run[0]
+    config = replace(config, export=replace(config.export, model_name="other"))
+    assert serve_check(config) == 3
+    assert asked == ["export"]
+    assert "FAIL       the export to" in capsys.readouterr().out
+
+
+def test_the_newest_version_is_the_largest_number(tmp_path):
+    assert newest_version(tmp_path) is None
+    for name in ("9", "10", "11", "12.old"):
+        (tmp_path / name).mkdir()
+    for name in ("9", "10", "12.old"):
+        (tmp_path / name / "saved_model.pb").touch()
+    assert newest_version(tmp_path).name == "10"
+
+
+def test_the_lines_to_type_ask_for_a_modality_only_where_the_model_does(tmp_path):
+    two, one = ("\n".join(command_lines(tmp_path, "people", each)) for each in (True, False))
+    assert '"modality": 0' in two
+    assert "modality" not in one
+    for lines in (one, two):
+        assert "localhost:8501/v1/models/people:predict" in lines
+        row = lines.split("printf '")[1].split("' ")[0] % "aGk="
+        assert json.loads(row)["instances"][0]["image_bytes"] == {"b64": "aGk="}
