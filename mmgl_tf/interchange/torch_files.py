@@ -101,7 +101,7 @@ class _Archive:
             self._refuse(f"it has no entry {name!r}")
         try:
             return self.archive.read(name)
-        except DAMAGE as error:
+        except (*DAMAGE, OSError) as error:  # OSError: a damaged place is no place in the file
             raise _damaged(self.where, error) from error
 
     def contents(self):

@@ -67,6 +67,8 @@ UNREAD = {
         "numpy": "ndarray dtype",
         "numpy.core.multiarray": "_reconstruct scalar",
         "numpy._core.multiarray": "_reconstruct scalar",
+        "numpy.core.numeric": "_frombuffer",
+        "numpy._core.numeric": "_frombuffer",
         "_codecs": "encode",
         "argparse": "Namespace",
         "collections": "defaultdict Counter",

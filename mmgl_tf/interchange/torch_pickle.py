@@ -164,7 +164,7 @@ class _Machine:
     STEPS = dict.fromkeys(("PROTO", "FRAME", "STOP"), lambda self, _: None)
     STEPS |= dict.fromkeys(("BININT", "BININT1", "BININT2", "LONG1", "LONG4", "BINFLOAT"), push)
     STEPS |= dict.fromkeys(("BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"), push)
-    STEPS |= dict.fromkeys(("BINBYTES", "SHORT_BINBYTES", "BINBYTES8"), push)
+    STEPS |= dict.fromkeys(("BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8"), push)
     STEPS |= dict.fromkeys(("BINPUT", "LONG_BINPUT"), remember)
     STEPS |= dict.fromkeys(("BINGET", "LONG_BINGET"), recall)
     STEPS |= dict.fromkeys(("REDUCE", "NEWOBJ"), call)
