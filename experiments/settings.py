@@ -5,7 +5,7 @@ import json
 import re
 import shlex
 
-from flags.config import differences, from_flat, settings, to_flat
+from flags.config import decisive, differences, from_flat, settings, to_flat
 from flags.presets import preset as preset_overrides
 from flags.validation import validate
 
@@ -31,7 +31,7 @@ def resolved(mode, preset, flags):
 
 
 def deciding(mode, preset, flags):
-    """The flags that decide: not what the preset says anyway, nor what cannot change the weights.
+    """The flags that decide: not what the preset says anyway, nor what the mode does not read.
 
     Two arms that say the same thing differently (`nce_tau=0.07` and nothing) thereby share a run.
 
@@ -41,11 +41,11 @@ def deciding(mode, preset, flags):
     Returns:
         {setting: value}, sorted by name.
     """
-    plain = resolved(mode, preset, {})
+    plain, names = resolved(mode, preset, {}), decisive(mode)
     return {
         name: type(KNOWN[name].default)(value)  # 1 and 1.0 are one decision
         for name, value in sorted(flags.items())
-        if not KNOWN[name].metadata["resumable"] and plain[name] != value
+        if name in names and plain[name] != value
     }
 
 

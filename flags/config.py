@@ -88,6 +88,22 @@ def to_flat(config):
     return {entry.name: getattr(getattr(config, group), entry.name) for group, entry in settings()}
 
 
+# Groups that a mode never reads.
+UNREAD = {"pretrain": ("finetuning",), "finetune": ("mmgl",)}
+
+
+def decisive(mode):
+    """Names of the settings that decide where a run of a mode arrives.
+
+    Args:
+        mode: value of --mode.
+    """
+    unread = UNREAD.get(mode, ())
+    return [
+        entry.name for group, entry in settings() if not entry.metadata["resumable"] and group not in unread
+    ]
+
+
 def differences(old, new):
     """Settings that decide where a run arrives and that differ between two flat configurations.
 
@@ -96,7 +112,7 @@ def differences(old, new):
         new: {name: value} of the run about to start.
 
     Returns:
-        list of (name, old value or None, new value), resumable settings left out.
+        list of (name, old value or None, new value); resumable settings are left out, and those that the
+        mode never reads.
     """
-    decisive = [entry.name for _, entry in settings() if not entry.metadata["resumable"]]
-    return [(name, old.get(name), new[name]) for name in decisive if old.get(name) != new[name]]
+    return [(name, old.get(name), new[name]) for name in decisive(new["mode"]) if old.get(name) != new[name]]

@@ -65,7 +65,7 @@ class Mmgl:
     pcb_shared: bool = setting(
         True, "one projection for all stripe slots, or one each", paper="silent (authors' code: one each)"
     )
-    pcb_bn: bool = setting(False, "batch norm after the projection", paper="silent")
+    pcb_bn: bool = setting(True, "batch norm after the projection", paper="silent (authors' code: likely)")
     pcb_relu: bool = setting(False, "ReLU after the projection", paper="silent")
     part_ce_input: str = setting(
         "pre",

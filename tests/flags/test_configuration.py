@@ -209,6 +209,11 @@ def test_milestones_may_be_none():
 def test_differences_leave_out_what_does_not_decide_the_result():
     old, new = to_flat(from_flat({})), to_flat(from_flat({"data_threads": 3, "seed": 4}))
     assert differences(old, new) == [("seed", 0, 4)]
+    old, new = (
+        {"mode": "finetune"} | to_flat(from_flat({"mode": "finetune"} | c)) for c in ({}, {"pcb_bn": False})
+    )
+    assert not differences(old, new), "fine-tuning has no stripe head"
+    assert differences(old | {"mode": "pretrain"}, new | {"mode": "pretrain"}) == [("pcb_bn", True, False)]
 
 
 def test_help_page_shows_every_flag_with_the_papers_value():
