@@ -1,4 +1,4 @@
-"""What a client calls: image files, or decoded images, to embeddings, as functions to trace into a SavedModel.
+"""What a client calls: image files, or decoded images, to embeddings, as functions for a SavedModel.
 
 Only TensorFlow's core ops, so that every server knows them.
 """
@@ -66,8 +66,8 @@ class Endpoints:
             {"embedding": float32 [B, C], unit length}.
 
         Raises:
-            tf.errors.InvalidArgumentError: images of another size or range, a modality that is neither 0 nor 1,
-                or not one for each image.
+            tf.errors.InvalidArgumentError: images of another size or range, a modality that is neither 0
+                nor 1, or not one for each image.
         """
         # The C++ server does not compare what it is fed with the signature's shape.
         images = tf.ensure_shape(images, (None, self.height, self.width, 3))

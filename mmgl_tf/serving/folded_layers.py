@@ -1,8 +1,8 @@
 """Convolutions with the batch norm behind them folded in: what is left of a residual network at inference.
 
-A batch norm with fixed statistics is an affine map of each channel, so  BN(x * k) = x * (k s) + (b - m s)  with
-s = gamma / sqrt(v + epsilon). One op instead of two, and TF's graph optimiser then fuses convolution, bias,
-residual sum and ReLU into one kernel.
+A batch norm with fixed statistics is an affine map of each channel, so  BN(x * k) = x * (k s) + (b - m s)
+with s = gamma / sqrt(v + epsilon). One op instead of two, and TF's graph optimiser then fuses convolution,
+bias, residual sum and ReLU into one kernel.
 """
 
 import numpy as np
@@ -26,8 +26,8 @@ def affine(norm):
 class FoldedConv2D:
     """A bias-free convolution and its batch norm, as a convolution with bias.
 
-    The zeros around the image are the op's own: a copy that pads would be read and written once more. (Training
-    pads by a copy, as the gradients of explicit padding miss the fast kernels.)
+    The zeros around the image are the op's own: a copy that pads would be read and written once more.
+    (Training pads by a copy, as the gradients of explicit padding miss the fast kernels.)
 
     Args:
         conv: built `PaddedConv2D`.

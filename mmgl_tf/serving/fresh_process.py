@@ -1,12 +1,12 @@
 """A program that embeds with an exported model as a new server would: python -m mmgl_tf.serving.fresh_process
 VERSION_DIRECTORY REQUEST.npz ANSWER.npz.
 
-Nothing of the exporting process is at hand: what the model needs and was not saved is missing here. It uses the
-session loader, and no Keras and no network of ours.
+Nothing of the exporting process is at hand: what the model needs and was not saved is missing here. It uses
+the session loader, and no Keras and no network of ours.
 
-REQUEST holds files (uint8, all of them one after the other), lengths (of each), images (float32 [N, H, W, 3]),
-modality (int32 [N]) and batch_size. ANSWER holds serving_default, serving_bytes and serving_images: float32
-[N, D], and warmed_up: how many warm-up requests were run.
+REQUEST holds files (uint8, all of them one after the other), lengths (of each), images (float32
+[N, H, W, 3]), modality (int32 [N]) and batch_size. ANSWER holds serving_default, serving_bytes and
+serving_images: float32 [N, D], and warmed_up: how many warm-up requests were run.
 """
 
 import subprocess
@@ -62,8 +62,12 @@ def embed_in_fresh_process(directory, encoded, images, modality, batch_size):
 
 
 def _main(directory, request, answer):
+    import tensorflow as tf
+
     from mmgl_tf.serving.session_model import SessionModel
 
+    # A GPU's shorter multiplications would hide behind a thousandth what differs in the model.
+    tf.config.experimental.enable_tensor_float_32_execution(False)
     with np.load(request) as given:
         ends = np.cumsum(given["lengths"])
         files = [

@@ -16,7 +16,8 @@ class InferenceNetwork:
     Args:
         embedder: built `mmgl_tf.finetuning.embedder.Embedder`, of any precision.
         feature: "neck" or "pool".
-        precision: "float32" or "bfloat16", of the convolutions. Pooling, neck and length are float32 in either.
+        precision: "float32" or "bfloat16", of the convolutions. Pooling, neck and length are float32
+            in either.
 
     Raises:
         ValueError: a feature or precision of another name.

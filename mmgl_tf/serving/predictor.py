@@ -1,7 +1,6 @@
 """An exported model in Python: image files to embeddings, the numbers that a server would answer."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 
@@ -60,8 +59,8 @@ class Predictor:
         if two and (modality is None or len(modality) != len(encoded)):
             given = "none" if modality is None else len(modality)
             raise ValueError(
-                f"{len(encoded)} images got {given} modalities; this model has two streams and expects one for "
-                "each image: 0 visible, 1 infrared"
+                f"{len(encoded)} images got {given} modalities; this model has two streams and expects one "
+                "for each image: 0 visible, 1 infrared"
             )
         found = [np.zeros((0, self.info["num_features"]), np.float32)]
         for start in range(0, len(encoded), self.batch_size):

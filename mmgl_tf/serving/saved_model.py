@@ -1,7 +1,7 @@
 """Writing an embedder as a SavedModel that TF Serving can read."""
 
 import contextlib
-import io
+import logging
 
 import keras
 
@@ -24,5 +24,17 @@ def write_saved_model(network, height, width, directory):
     archive = keras.export.ExportArchive()
     for name, (function, inputs) in Endpoints(network, height, width).signatures().items():
         archive.add_endpoint(name, function, inputs)
-    with contextlib.redirect_stdout(io.StringIO()):  # its list of captured tensors is no news
+    with _quiet():
         archive.write_out(str(directory), verbose=False)
+
+
+@contextlib.contextmanager
+def _quiet():
+    """Without TensorFlow's notes on how it names things in a SavedModel; warnings still show."""
+    logger = logging.getLogger("absl")
+    level = logger.level
+    logger.setLevel("WARNING")
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

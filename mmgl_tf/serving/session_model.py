@@ -19,8 +19,8 @@ class SessionModel:
         ValueError: there is none, or it cannot be loaded.
 
     Attributes:
-        signatures: {signature name: {"inputs": {name: (dtype name, shape)}, "outputs": likewise}}; a shape is a
-            list with None for what varies.
+        signatures: {signature name: {"inputs": {name: (dtype name, shape)}, "outputs": likewise}}; a shape is
+            a list with None for what varies.
     """
 
     def __init__(self, directory):

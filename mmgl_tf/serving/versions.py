@@ -33,8 +33,8 @@ def version_directory(path):
         if (path / str(number) / SAVED).is_file():
             return path / str(number)
     raise ValueError(
-        f"{path} holds no exported model; expected {SAVED} there or in a numbered directory below it, such as "
-        f"{path}/1/{SAVED}. --mode=export makes one."
+        f"{path} holds no exported model; expected {SAVED} there or in a numbered directory below it, "
+        f"such as {path}/1/{SAVED}. --mode=export makes one."
     )
 
 
@@ -47,7 +47,8 @@ def new_version(model, keep):
         keep: newest versions that stay; older ones are removed once the new one is in its place.
 
     Yields:
-        (number, directory to fill). It lies beside the model's, on the same file system, and bears the number.
+        (number, directory to fill). It lies beside the model's, on the same file system, and bears the
+        number.
 
     Raises:
         ValueError: another process wrote that version meanwhile.

@@ -1,0 +1,84 @@
+"""Whether an exported model, in a process of its own, says what the trained network says."""
+
+import numpy as np
+import tensorflow as tf
+
+from mmgl_tf.serving.fresh_process import embed_in_fresh_process
+from pipelines.decode import decode_image, normalise
+from pipelines.records import MODALITIES
+
+# float32: largest difference of a component of unit vectors. The folded network sums in another order.
+LARGEST_DIFFERENCE = 2e-5
+# bfloat16 has 8 bits: 1/256 of each activation is lost at every layer; only the direction is compared.
+SMALLEST_COSINE = 0.99
+
+
+def agreement(directory, embedder, feature, examples, size, precision, batch_size):
+    """Compare an exported model with the network it was made from.
+
+    The model is loaded by TensorFlow's session loader, as TF Serving does, in a fresh process; the network is
+    the one that was trained, with its batch norm.
+
+    Args:
+        directory: of the version.
+        embedder: `Embedder`, float32.
+        feature: "neck" or "pool".
+        examples: `modes.export_examples.Examples`.
+        size: (height, width) of the network's images, pixels.
+        precision: "float32" or "bfloat16", of the model.
+        batch_size: images in a request.
+
+    Returns:
+        A sentence with what was found.
+
+    Raises:
+        ValueError: the model cannot be loaded, or says something else.
+    """
+    tf.config.experimental.enable_tensor_float_32_execution(False)  # as the fresh process does
+    pixels, expected = expected_embeddings(embedder, feature, examples, size)
+    found = embed_in_fresh_process(directory, examples.encoded, pixels, examples.modality, batch_size)
+    requests = int(found.pop("warmed_up"))
+    difference = max(float(np.max(np.abs(value - expected))) for value in found.values())
+    cosine = min(float(np.min(np.sum(value * expected, axis=1))) for value in found.values())
+    # Written so that what is not a number fails.
+    fits = cosine >= SMALLEST_COSINE if precision == "bfloat16" else difference <= LARGEST_DIFFERENCE
+    measured = f"largest difference of a component {difference:.1e}, smallest cosine {cosine:.6f}"
+    allowed = (
+        f"cosine at least {SMALLEST_COSINE}"
+        if precision == "bfloat16"
+        else f"difference at most {LARGEST_DIFFERENCE:.0e}"
+    )
+    if not fits:
+        raise ValueError(
+            f"the exported model does not agree with the trained network on {len(expected)} {examples.what}: "
+            f"{measured}; expected a {allowed}. Nothing was published. "
+            + (
+                "Export it as float32."
+                if precision == "bfloat16"
+                else "Please report it with the run's config.json."
+            )
+        )
+    return (
+        f"{len(expected)} {examples.what} in a fresh process with the session loader, {requests} warm-up "
+        f"requests: {measured} (allowed: {allowed})"
+    )
+
+
+def expected_embeddings(embedder, feature, examples, size):
+    """What the trained network says, each modality by itself.
+
+    Args:
+        embedder, feature, examples: as `agreement`.
+        size: (height, width) of the network's images, pixels.
+
+    Returns:
+        (uint8 [N, H, W, 3], float32 [N, D]) in the examples' order.
+    """
+    pixels = np.stack([decode_image(encoded, *size).numpy() for encoded in examples.encoded])
+    modality = np.array(examples.modality)
+    expected = np.zeros((len(pixels), embedder.num_features), np.float32)
+    for code in np.unique(modality):
+        rows = np.flatnonzero(modality == code)
+        images = normalise(tf.constant(pixels[rows]))
+        expected[rows] = embedder.embed({MODALITIES[code]: images})[feature].numpy()
+    return pixels, expected
