@@ -13,6 +13,7 @@ import numpy as np
 from mmgl_tf.serving.client import GrpcClient, RestClient
 from mmgl_tf.serving.drawn_images import drawn_images
 from mmgl_tf.serving.mistakes import mistakes
+from mmgl_tf.serving.server_files import commands
 from mmgl_tf.serving.stand_in.process import StandIn
 from modes.embed_source import RunSource
 from modes.reading import read_splits
@@ -70,7 +71,8 @@ def serve_check(config):
     print(f"stopped    exit status {status}")
     print("all agree" if fine else "FAIL       see above")
     print("\nThis server is for development. In production TF Serving serves the same directory:\n")
-    print("\n".join(command_lines(model, config.export.model_name, two_streams)), flush=True)
+    for what, line in commands(config.run.workdir, config.export.model_name, two_streams).items():
+        print(f"{what:10} {line}", flush=True)
     return 0 if fine else 1
 
 
@@ -92,27 +94,6 @@ def reference_embedder(config, facts):
     """
     same = {"export_weights": facts["weights"], "export_feature": facts["feature"]}
     return RunSource(replace(config, export=replace(config.export, **same, export_precision="float32")))
-
-
-def command_lines(model, name, two_streams):
-    """Lines to type that serve a model with TF Serving and ask it.
-
-    Args:
-        model: directory with numbered versions.
-        name: of the model.
-        two_streams: whether it asks for a modality.
-    """
-    modality = ', "modality": 0' if two_streams else ""
-    row = '{"instances": [{"image_bytes": {"b64": "%s"}' + modality + "}]}"
-    return [
-        "docker run --rm -p 8500:8500 -p 8501:8501 \\",
-        f'  --mount "type=bind,source={Path(model).resolve()},target=/models/{name}" \\',
-        f"  -e MODEL_NAME={name} tensorflow/serving:2.20.0",
-        "",
-        f"curl http://localhost:8501/v1/models/{name}",
-        f"printf '{row}' \"$(base64 < photo.jpg | tr -d '\\n')\" | \\",
-        f"  curl -d @- http://localhost:8501/v1/models/{name}:predict",
-    ]
 
 
 def _images(config):

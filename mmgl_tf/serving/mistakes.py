@@ -88,8 +88,8 @@ def _over_rest(client, image, modality):
     kinds = [
         ("broken JSON", REFUSED, "json", post(b'{"instances": [')),
         ("neither instances nor inputs", REFUSED, "", post({"images": [good]})),
-        ("malformed base64", REFUSED, "base64", rows(good | {"image_bytes": {"b64": "*" + encoded[1:]}})),
-        ("URL-safe base64", REFUSED, "base64", rows(good | {"image_bytes": {"b64": "_-" + encoded[2:]}})),
+        ("malformed base64", REFUSED, "base64", rows(good | {"image_bytes": {"b64": "****" + encoded[4:]}})),
+        ("URL-safe base64", REFUSED, "base64", rows(good | {"image_bytes": {"b64": "_-_-" + encoded[4:]}})),
         ("no image in a batch", REFUSED, "image", rows(good, picture(b"these are no pixels"), good)),
         ("a truncated image in a batch", REFUSED, "", rows(good, picture(image[: len(image) // 2]))),
         ("an empty image", REFUSED, "", rows(picture(b""))),

@@ -10,7 +10,7 @@ from small_run import settings, write_run
 from flags.config import from_flat, to_flat
 from mmgl_tf.serving.inference_network import InferenceNetwork
 from mmgl_tf.serving.saved_model import write_saved_model
-from modes.serve_check import command_lines, newest_version, serve_check
+from modes.serve_check import newest_version, serve_check
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,8 @@ def test_a_good_export_passes_and_tells_how_to_serve_it(run, capsys):
     assert "oversized" in said
     assert "all agree" in said
     assert "FAIL" not in said
-    assert f"source={model.resolve()},target=/models/mmgl" in said
+    for line in ("docker run", str(model.parent.resolve()), "curl", "localhost:8501/v1/models/mmgl:predict"):
+        assert line in said
 
 
 def test_an_export_of_other_weights_fails(run, capsys, monkeypatch):
@@ -92,11 +93,16 @@ def test_the_newest_version_is_the_largest_number(tmp_path):
     assert newest_version(tmp_path).name == "10"
 
 
-def test_the_lines_to_type_ask_for_a_modality_only_where_the_model_does(tmp_path):
-    two, one = ("\n".join(command_lines(tmp_path, "people", each)) for each in (True, False))
-    assert '"modality": 0' in two
-    assert "modality" not in one
-    for lines in (one, two):
-        assert "localhost:8501/v1/models/people:predict" in lines
-        row = lines.split("printf '")[1].split("' ")[0] % "aGk="
-        assert json.loads(row)["instances"][0]["image_bytes"] == {"b64": "aGk="}
+@pytest.mark.slow
+def test_a_run_is_exported_served_and_checked_by_one_command(run, tmp_path, capsys):
+    config = run[0]
+    config = replace(
+        config,
+        run=replace(config.run, workdir=str(tmp_path / "export")),
+        export=replace(config.export, model_name="people", skip_metrics=True, serving_batch_sizes="1,4"),
+    )
+    assert serve_check(config) == 0
+    said = capsys.readouterr().out
+    assert "holds no version yet, so it is exported first" in said
+    assert "all agree" in said
+    assert (tmp_path / "export" / "people" / "1" / "model.json").is_file()
