@@ -31,10 +31,13 @@ def write_saved_model(network, height, width, directory):
 @contextlib.contextmanager
 def _quiet():
     """Without TensorFlow's notes on how it names things in a SavedModel; warnings still show."""
+
+    def keep(record):  # a filter, as TensorFlow sets the level anew on its way
+        return record.levelno >= logging.WARNING
+
     logger = logging.getLogger("absl")
-    level = logger.level
-    logger.setLevel("WARNING")
+    logger.addFilter(keep)
     try:
         yield
     finally:
-        logger.setLevel(level)
+        logger.removeFilter(keep)

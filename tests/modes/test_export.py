@@ -188,6 +188,23 @@ def test_what_disagrees(monkeypatch, precision, change):
         answer(change(right))
 
 
+def test_bfloat16_must_keep_what_tells_images_apart(monkeypatch):
+    """All embeddings of a network may point nearly the same way; a cosine alone would let anything pass."""
+    dice = np.random.default_rng(0)
+    right = (dice.normal(size=256) + 0.05 * dice.normal(size=(8, 256))).astype(np.float32)
+    right /= np.linalg.norm(right, axis=1, keepdims=True)
+    monkeypatch.setattr(export_agreement, "expected_embeddings", lambda *_: (np.zeros((8, 96, 48, 3)), right))
+
+    def judge(values):
+        found = {"serving_default": values, "warmed_up": 0}
+        monkeypatch.setattr(export_agreement, "embed_in_fresh_process", lambda *_: found)
+        return export_agreement.agreement("", None, "neck", drawn_examples(), (96, 48), "bfloat16", 8)
+
+    assert "1% of the distance" in judge(right + 0.01 * (right[::-1] - right))
+    with pytest.raises(ValueError, match=r"smallest cosine 0\.99"):
+        judge(right[::-1])
+
+
 def test_a_model_that_a_fresh_process_cannot_load_is_not_published(run, earlier, monkeypatch):
     def broken(network, height, width, directory):
         (directory / "saved_model.pb").write_bytes(b"no model")
