@@ -3,12 +3,15 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 DEMO_DIR ?= runs/demo
+SMOKE_DIR ?= runs/smoke
+RUN_DIR ?=
 
-.PHONY: help demo smoke test test-slow lint format bench clean
+.PHONY: help demo smoke serve-check test test-slow lint format bench clean
 
 help:
-	@echo "make demo       pre-train on drawn people, fine-tune, find unseen people, compare with random weights (about 13 minutes)"
+	@echo "make demo       pre-train on drawn people, fine-tune, find unseen people, compare with random weights, serve (about 13 minutes)"
 	@echo "make smoke      the same path in two minutes, to see that the installation works"
+	@echo "make serve-check  export a run, serve it on loopback and compare (the demo's; RUN_DIR=... for another)"
 	@echo "make test       unit and end-to-end tests"
 	@echo "make test-slow  the long tests as well (kills and resumes, full-size network)"
 	@echo "make lint       ruff checks; make format applies them"
@@ -22,9 +25,20 @@ $(VENV)/installed: requirements.txt requirements-dev.txt
 
 demo: $(VENV)/installed
 	$(RUN) -m experiments demo --seeds=1 --root=$(DEMO_DIR) --pictures
+	$(MAKE) --no-print-directory serve-check
 
 smoke: $(VENV)/installed
-	$(RUN) -m experiments demo --seeds=1 --root=runs/smoke --preset=smoke --pictures
+	$(RUN) -m experiments demo --seeds=1 --root=$(SMOKE_DIR) --preset=smoke --pictures
+	$(MAKE) --no-print-directory serve-check DEMO_DIR=$(SMOKE_DIR)
+
+# The demo's fine-tuning from MMGL, the smoke run's where there is no demo; made where there is neither.
+serve-check: $(VENV)/installed
+	@run="$(RUN_DIR)"; \
+	for root in $(DEMO_DIR) $(SMOKE_DIR); do \
+	  test -n "$$run" || run=$$(ls -d $$root/finetune-*-mmgl_*-seed0 2>/dev/null | head -1); \
+	done; \
+	test -n "$$run" || exec $(MAKE) --no-print-directory smoke; \
+	exec $(RUN) main.py --mode=serve_check --init="$$run"
 
 test: $(VENV)/installed
 	$(RUN) -m pytest -n 2 --dist loadfile -m "not slow"

@@ -1,10 +1,14 @@
 """The command line: flags -> Config -> mode."""
 
+import logging
 import os
 import sys
 
 # Level 1 hides TensorFlow's start-up notes on CPU features and absent GPUs; warnings and errors still show.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
+
+# absl's `app.run` shows level INFO, at which TensorFlow tells of every file that it writes.
+logging.getLogger("tensorflow").setLevel(logging.WARNING)
 
 try:
     from absl import app
