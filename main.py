@@ -7,9 +7,6 @@ import sys
 # Level 1 hides TensorFlow's start-up notes on CPU features and absent GPUs; warnings and errors still show.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
 
-# absl's `app.run` shows level INFO, at which TensorFlow tells of every file that it writes.
-logging.getLogger("tensorflow").setLevel(logging.WARNING)
-
 try:
     from absl import app
 except ModuleNotFoundError:
@@ -21,6 +18,8 @@ from modes import MODES
 
 def main(_):
     """Run the chosen mode; a mistake of the user's is one readable message, not a traceback."""
+    # absl's `app.run` shows level INFO, at which TensorFlow tells of every file that it writes.
+    logging.getLogger("tensorflow").setLevel(logging.WARNING)
     try:
         configs = read_configs()
         if not configs[0].run.mode:
