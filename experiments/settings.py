@@ -7,6 +7,7 @@ import shlex
 
 from flags.config import decisive, differences, from_flat, settings, to_flat
 from flags.presets import preset as preset_overrides
+from flags.reading import stream_of
 from flags.validation import validate
 
 KNOWN = {entry.name: entry for _, entry in settings()}
@@ -27,7 +28,8 @@ def resolved(mode, preset, flags):
     Raises:
         ValueError: a name is no setting.
     """
-    return to_flat(from_flat(preset_overrides(preset, mode) | flags))
+    values = to_flat(from_flat(preset_overrides(preset, mode) | flags))
+    return values | ({"stream": stream_of(values["method"])} if mode == "finetune" else {})
 
 
 def deciding(mode, preset, flags):

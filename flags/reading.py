@@ -94,9 +94,14 @@ def _refuse_told(typed):
             raise ValueError(f"--{name} with --mode=import: the checkpoint tells it; leave it out")
 
 
+def stream_of(method):
+    """The stems that a fine-tuning method has: "one" or "two"."""
+    return "one" if method == "one_stream" else "two"
+
+
 def _stream(method, typed):
     """The stems of a fine-tuning method, so that its config.json says what was built."""
-    stream = "one" if method == "one_stream" else "two"
+    stream = stream_of(method)
     if typed.get("stream", stream) != stream:
         raise ValueError(f"--stream={typed['stream']}: --method={method} has --stream={stream}; leave it out")
     return stream

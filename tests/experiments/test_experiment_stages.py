@@ -223,3 +223,10 @@ def test_an_arm_without_training_is_one_evaluation_for_all_seeds():
     assert stage.words[:3] == ("--mode=eval", "--init=hog", "--preset=demo")
     assert {"--dataset=sysu", "--data_dir=d", f"--workdir={stage.directory / 'sysu'}"} <= set(stage.words)
     assert cells[0].run == stage.directory.parent
+
+
+def test_a_one_stream_fine_tuning_on_disk_is_not_taken_for_another():
+    """main.py writes the method's stream into config.json, whatever the default of --stream."""
+    assert resolved("finetune", "demo", {"method": "one_stream"})["stream"] == "one"
+    assert resolved("finetune", "demo", {"method": "agw"})["stream"] == "two"
+    assert resolved("pretrain", "demo", {"stream": "one"})["stream"] == "one"
