@@ -1,6 +1,6 @@
 """How fast an exported model answers, beside the same network in PyTorch, ONNX Runtime and OpenVINO.
 
-    python -m benchmarks.serving [--backbone resnet50] [--size 288x144] [--stream two] [--rounds 7] [--quick]
+    python -m benchmarks.serving [--backbone resnet50] [--size 288x144] [--stream two] [--rounds 5] [--quick]
 
 The model is written by the exporter's own function and loaded by TensorFlow's session loader, as TF Serving
 does. The peers have the same weights and get visible images only, for which they need no second stem and no
@@ -235,7 +235,7 @@ def _options(arguments):
     parser.add_argument("--backbone", default="resnet50", choices=tuple(BACKBONES))
     parser.add_argument("--size", default="288x144", help="height x width, pixels")
     parser.add_argument("--stream", default="two", choices=("one", "two"), help="stems of the exported model")
-    parser.add_argument("--rounds", type=int, default=7, help="turns of each at batch 8 and 32")
+    parser.add_argument("--rounds", type=int, default=5, help="turns of each at batch 8 and 32")
     parser.add_argument("--calls", type=int, default=100, help="turns of each at batch 1")
     parser.add_argument("--quick", action="store_true", help="a tiny network, one round: does it work?")
     return parser.parse_args(arguments)
