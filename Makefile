@@ -59,6 +59,7 @@ bench: $(VENV)/installed
 	$(RUN) -m benchmarks.train_step
 	$(RUN) -m benchmarks.descriptors
 	$(RUN) -m benchmarks.retrieval
+	$(RUN) -m benchmarks.serving
 
 clean:
 	rm -rf $(VENV) runs cache
