@@ -110,14 +110,18 @@ class _Archive:
             tree = read_pickle(self._read(f"{self.root}data.pkl"))
         except ValueError as error:
             raise ValueError(f"{self.where} is not read: {error}") from error
-        return self._with_tensors(tree, 2)
+        return self._with_tensors(tree, 2, {})
 
-    def _with_tensors(self, tree, depth):
-        if isinstance(tree, TensorRecord):
-            return StoredTensor(tree.shape, tree.storage.dtype, lambda: self._tensor(tree))
-        if isinstance(tree, dict) and depth:
-            return {key: self._with_tensors(value, depth - 1) for key, value in tree.items()}
-        return tree
+    def _with_tensors(self, tree, depth, made):
+        """`tree` converted; what it holds at many places is made once, since a file may name it at each."""
+        if not (isinstance(tree, TensorRecord) or (isinstance(tree, dict) and depth)):
+            return tree
+        place = (id(tree), depth)
+        if place not in made and isinstance(tree, TensorRecord):
+            made[place] = StoredTensor(tree.shape, tree.storage.dtype, lambda: self._tensor(tree))
+        elif place not in made:
+            made[place] = {key: self._with_tensors(value, depth - 1, made) for key, value in tree.items()}
+        return made[place]
 
     def _tensor(self, record):
         storage = record.storage

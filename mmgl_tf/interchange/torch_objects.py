@@ -81,12 +81,9 @@ UNREAD = {
 }
 
 
-def _ordered_dict(pairs=()):
-    if not isinstance(pairs, (list, tuple)) or not all(
-        isinstance(pair, (list, tuple)) and len(pair) == 2 for pair in pairs
-    ):
-        raise ValueError("an OrderedDict is made of something else than pairs")
-    return {dict_key(key): value for key, value in pairs}
+def _ordered_dict():
+    """Made empty, as Python 3 writes it. A list of pairs, remembered once, would be copied at each call."""
+    return {}
 
 
 def _tensor(storage, offset, shape, strides, *rest):
@@ -127,7 +124,9 @@ CALLED = {
 
 
 def dict_key(value):
-    """The value, where it may be a key: text or a whole number."""
+    """The value, where it may be a key: text, or a whole number small enough to be its own hash."""
     if type(value) not in (str, int):
         raise ValueError(f"a dict has a key of type {type(value).__name__}; expected text or a whole number")
+    if type(value) is int and abs(value) >= 2**60:
+        raise ValueError(f"a dict has the key {value}; expected text or a whole number below 2^60")
     return value

@@ -11,8 +11,13 @@ one is another machine, for a part of the language. Why a hostile file cannot do
   stands for it; calling an `UNREAD` one runs nothing.
 - What can be on the stack is None, numbers, text, bytes, tuples, lists, dicts, and the inert classes of
   `torch_objects`. BUILD, which sets attributes in Python's machine, is dropped.
-- Keys of dicts are text or whole numbers, so that no nested key can take exponential time to hash.
-- An instruction makes one object of about its own length, and the program's length is limited, so memory is.
+- Keys of dicts are text or whole numbers below 2^60, so that no nested key takes exponential time to hash and
+  no file can choose numbers that share a hash.
+- An instruction makes at most one object, of its own length and a few hundred bytes; items go from the stack
+  into a dict, list or tuple once. None copies what the memo holds: what is recalled is shared. As the
+  program's length is limited, memory is. The result may hold one dict at very many places, so whoever walks
+  it must go by identity, as `torch_files` and `checkpoint` do, or pay for each place.
+- Whole numbers have 255 bytes at most (LONG4 is refused), so that arithmetic and printing are cheap.
 """
 
 import pickletools
@@ -162,7 +167,7 @@ class _Machine:
             target.update(zip(map(dict_key, values[::2]), values[1::2], strict=True))
 
     STEPS = dict.fromkeys(("PROTO", "FRAME", "STOP"), lambda self, _: None)
-    STEPS |= dict.fromkeys(("BININT", "BININT1", "BININT2", "LONG1", "LONG4", "BINFLOAT"), push)
+    STEPS |= dict.fromkeys(("BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT"), push)
     STEPS |= dict.fromkeys(("BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"), push)
     STEPS |= dict.fromkeys(("BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8"), push)
     STEPS |= dict.fromkeys(("BINPUT", "LONG_BINPUT"), remember)

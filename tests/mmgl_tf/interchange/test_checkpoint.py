@@ -1,5 +1,6 @@
 import json
 import pickle
+import tracemalloc
 
 import ml_dtypes
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from mmgl_tf.interchange.checkpoint import open_checkpoint
-from tests.mmgl_tf.interchange.torch_file import write
+from tests.mmgl_tf.interchange.torch_file import Raw, Writer, write
 
 STATE = {"conv1.weight": np.arange(6, dtype="f").reshape(2, 3), "bn1.bias": np.ones(2, "f")}
 
@@ -110,6 +111,24 @@ def test_other_files_are_told_apart(tmp_path, content, reason):
     (tmp_path / "x.pth").write_bytes(content)
     with pytest.raises(ValueError, match=reason):
         opened(tmp_path / "x.pth")
+
+
+@pytest.mark.parametrize("tensor", [False, True])
+def test_one_dict_under_many_keys_takes_the_memory_of_one(tmp_path, tensor):
+    count = 1200
+    inner = {str(i): None for i in range(count)} | ({"a": np.ones(1, "f")} if tensor else {})
+    writer = Writer(ordered=False)
+    shared = dict.fromkeys(range(count), Raw(b"h\x01"))
+    shared[0] = Raw(writer.of(inner) + b"q\x01")
+    path = write(tmp_path / "x.pth", STATE, program=writer.program(shared))
+    assert path.stat().st_size < 50_000
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match=f"{count * tensor} of them with tensors"):
+            opened(path)
+        assert tracemalloc.get_traced_memory()[1] < 4 * 2**20
+    finally:
+        tracemalloc.stop()
 
 
 def test_files_that_hold_no_state_dict_or_are_not_there(tmp_path):

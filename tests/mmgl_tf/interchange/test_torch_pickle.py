@@ -118,7 +118,7 @@ UNREAD = b"cargparse\nNamespace\n)R"
 @pytest.mark.parametrize(
     ("instructions", "reason"),
     [
-        (NAME + b"(K\x01tR", "something else than pairs"),
+        (NAME + b"](K\x01K\x02\x86e\x85R", "OrderedDict is called with 1 arguments"),
         (NAME + b"K\x01R", "a OrderedDict|a Name is called"),
         (NAME + b"K\x01K\x02K\x03\x87R", "is called with 3 arguments"),
         (b"ctorch\nFloatStorage\n)R", "only names a type of storage"),
@@ -149,6 +149,8 @@ UNREAD = b"cargparse\nNamespace\n)R"
         (b"\x8d\xff\xff\xff\xff\xff\xff\xff\x7fabc", "fails at byte"),
         (b"\x8b\xff\xff\xff\x7fabc", "fails at byte"),
         (b"\xff", "fails at byte"),
+        (b"\x8b\xa0\x0f\x00\x00" + b"\x7f" * 4000, "LONG4 is used by no file"),
+        (b"}\x8a\x08" + (2**61 - 1).to_bytes(8, "little") + b"Ns", r"below 2\^60"),
         (b"X\x02\x00\x00\x00\xff\xff", "fails at byte"),
     ],
 )
