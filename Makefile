@@ -10,7 +10,7 @@ RUN_DIR ?=
 
 help:
 	@echo "make demo       pre-train on drawn people, fine-tune, find unseen people, compare with random weights, serve (about 13 minutes)"
-	@echo "make smoke      the same path in two minutes, to see that the installation works"
+	@echo "make smoke      the same path in three minutes, to see that the installation works"
 	@echo "make serve-check  export a run, serve it on loopback and compare (the demo's; RUN_DIR=... for another)"
 	@echo "make test       unit and end-to-end tests"
 	@echo "make test-slow  the long tests as well (kills and resumes, full-size network)"

@@ -123,15 +123,23 @@ def _looking_at(run, typed):
     try:
         saved = json.loads(path.read_text())
     except (OSError, json.JSONDecodeError) as error:
+        there = isinstance(error, json.JSONDecodeError) or Path(run).is_dir()
+        why = f"its config.json cannot be read ({error})" if path.exists() else "it holds no config.json"
+        exported = ", or an exported model" if typed.get("mode") == "embed" else ""
         raise ValueError(
-            f"--init={run} is no run to look at: {path} is missing or unreadable ({error}). "
-            "Give the --workdir of an earlier run."
+            f"--init={run} is no run to look at: {why if there else 'it is no directory'}. "
+            f"Give the --workdir of an earlier run{exported}."
         ) from error
     changed = [name for name in _FIXED if name in typed and name in saved and typed[name] != saved[name]]
     if changed:
         name = changed[0]
         raise ValueError(
             f"--{name}={typed[name]}, but {run} was trained with --{name}={saved[name]}; leave it out"
+        )
+    if typed.get("mode") in ("eval", "visualize") and "dataset" not in saved | typed:
+        raise ValueError(
+            f"--mode={typed['mode']} of {run}: an imported checkpoint names no data set; give --dataset and "
+            "--data_dir"
         )
     known = {entry.name for _, entry in settings()} - set(_OWN)
     values = {name: value for name, value in saved.items() if name in known} | typed

@@ -11,7 +11,7 @@ from modes.finetuning_summary import summarise
 from modes.identity_search import IdentitySearch
 from modes.model import build_finetuning, prepare
 from modes.reading import fingerprint, open_stores, read_splits
-from modes.saved_run import start_encoder
+from modes.saved_run import require_start, start_encoder
 from pipelines.build import finetuning_dataset
 from pipelines.data_wait import DataWait
 from pipelines.identity_sampling import class_labels, missing_modality, steps_in_identity_epoch
@@ -24,6 +24,7 @@ def finetune(config):
     Returns:
         Exit status: 0 when the run is complete, 128 + signal where it was asked to stop, 3 where it diverged.
     """
+    require_start(config.finetuning.init)
     run = RunDirectory(config.run.workdir)
     run.claim(config)
     prepare(config)

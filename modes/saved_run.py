@@ -64,6 +64,19 @@ def weights_file(directory, name, which):
     )
 
 
+def require_start(init):
+    """Refuse an --init that names nothing, before a run directory is made for it.
+
+    Raises:
+        ValueError: there is neither such a run nor such a file.
+    """
+    if init != "random" and not Path(init).exists():
+        raise ValueError(
+            f"--init={init} is neither a run directory nor a file; give random, the --workdir of a "
+            "pre-training, or a .weights.h5"
+        )
+
+
 def start_encoder(encoder, config):
     """Give an encoder the weights that --init names; leave it as it is for --init=random.
 
@@ -80,15 +93,11 @@ def start_encoder(encoder, config):
     options = config.finetuning
     if options.init == "random":
         return ["random weights"]
+    require_start(options.init)
     path, notes = Path(options.init), []
     if path.is_dir():
         notes = _judge_people(run_settings(path), config)
         path, _ = weights_file(path, "encoder", options.init_weights)
-    elif not path.is_file():
-        raise ValueError(
-            f"--init={options.init} is neither a run directory nor a file; give random, the --workdir of a "
-            "pre-training, or a .weights.h5"
-        )
     elif (path.parent / "config.json").is_file():  # weights where their run left them
         notes = _judge_people(run_settings(path.parent), config)
     return [str(path), *transfer(encoder, path, options.stem_from).lines(), *notes]

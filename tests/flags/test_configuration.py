@@ -230,3 +230,21 @@ def test_program_alone_says_what_to_type():
     done = subprocess.run([sys.executable, "main.py"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2
     assert "python main.py --mode=pretrain" in done.stdout
+
+
+def test_an_import_without_a_data_set_is_not_evaluated_on_the_default_one(tmp_path):
+    (tmp_path / "config.json").write_text('{"mode": "import", "backbone": "resnet18"}')
+    done, _ = resolve("--mode=eval", f"--init={tmp_path}")
+    assert "names no data set; give --dataset and --data_dir" in done.stderr
+    done, configs = resolve("--mode=eval", f"--init={tmp_path}", "--dataset=sysu")
+    assert configs[0]["dataset"] == "sysu"
+
+
+def test_what_is_no_run_is_said_without_error_numbers(tmp_path):
+    file = tmp_path / "encoder_best.weights.h5"
+    file.write_bytes(b"weights")
+    done, _ = resolve("--mode=embed", f"--init={file}", "--images=x")
+    assert "it is no directory. Give the --workdir of an earlier run, or an exported model" in done.stderr
+    done, _ = resolve("--mode=eval", f"--init={tmp_path}")
+    assert "it holds no config.json. Give the --workdir of an earlier run." in done.stderr
+    assert "Errno" not in done.stderr.splitlines()[-1]

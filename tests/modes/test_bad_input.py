@@ -172,7 +172,7 @@ def test_fine_tunings_that_cannot_start_say_why_and_save_nothing(tmp_path, tree,
     changes = {n: v.format(**known) if isinstance(v, str) else v for n, v in changes.items()}
     with pytest.raises(ValueError, match=message):
         finetune(finetuning(tmp_path, tree, **changes))
-    left = {path.name for path in (tmp_path / "run").iterdir()}
+    left = {path.name for path in (tmp_path / "run").glob("*")}
     assert left <= {"config.json", "run.lock", "tensorboard", "metrics.jsonl"}
 
 
