@@ -64,6 +64,12 @@ class Client:
         self.attempt_seconds = attempt_seconds
         self.first_wait_seconds = first_wait_seconds
 
+    @property
+    def address(self):
+        """host:port, with an IPv6 address in the brackets that tell its colons from the port's."""
+        bare = ":" in self.host and not self.host.startswith("[")
+        return f"[{self.host}]:{self.port}" if bare else f"{self.host}:{self.port}"
+
     def __enter__(self):
         return self
 

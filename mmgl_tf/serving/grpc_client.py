@@ -32,8 +32,10 @@ class GrpcClient(Client):
             ("grpc.initial_reconnect_backoff_ms", 100),
             ("grpc.min_reconnect_backoff_ms", 100),
             ("grpc.max_reconnect_backoff_ms", 1000),
+            # http_proxy is for the web: a proxy cannot reach this machine's loopback. RestClient uses none.
+            ("grpc.enable_http_proxy", 0),
         )
-        self.channel = grpc.insecure_channel(f"{self.host}:{self.port}", options)
+        self.channel = grpc.insecure_channel(self.address, options)
         self._predictions = prediction_service_pb2_grpc.PredictionServiceStub(self.channel)
         self._models = model_service_pb2_grpc.ModelServiceStub(self.channel)
 

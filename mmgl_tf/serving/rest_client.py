@@ -94,7 +94,7 @@ class RestClient(Client):
 
     @property
     def _where(self):
-        return f"http://{self.host}:{self.port}"
+        return f"http://{self.address}"
 
     def _predict(self, batch, codes, seconds):
         rows = [{"image_bytes": {"b64": base64.b64encode(image).decode()}} for image in batch]
