@@ -2,17 +2,16 @@
 
 import os
 from collections import Counter
-from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from mmgl_tf.training.run_directory import claim_directory
 from modes.console import ProgressLine
 from modes.embed_batches import embedded_batches, refuse_skipped
 from modes.embed_chunks import CHUNK, PLAN, Chunks
 from modes.embed_files import escaped, list_images, modality_name
+from modes.embed_lock import locked_directory
 from modes.embed_source import open_source
 from modes.embedded_files import ARRAYS, TABLE, write_embedded
 
@@ -28,11 +27,16 @@ def embed(config):
 
     Raises:
         ValueError: no images or no model, an unreadable image with --on_bad_image=fail, or a --workdir that
-            holds embeddings of something else.
+            holds embeddings of something else or is another process's just now.
     """
     source = open_source(config)
     files = list_images(config.lookup.images, config.lookup.image_modality, source.two_streams)
-    root = claim_directory(_clean(config.run.workdir), PLAN)
+    with locked_directory(config.run.workdir, PLAN) as root:
+        return _embed_into(root, config, source, files)
+
+
+def _embed_into(root, config, source, files):
+    """`embed` in a directory that no other process writes into."""
     chunks = Chunks(root, source.facts, files, config.run.force)
     _announce(config, source, files, chunks)
     if chunks.finished:
@@ -51,13 +55,6 @@ def embed(config):
         flush=True,
     )
     return 0
-
-
-def _clean(workdir):
-    """The directory, without the remains of a kill while its first file was written."""
-    for leftover in Path(workdir).glob(f".{PLAN}.*.tmp"):
-        leftover.unlink()
-    return workdir
 
 
 def _announce(config, source, files, chunks):

@@ -2,6 +2,9 @@
 
 import json
 import shutil
+import struct
+import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +17,21 @@ from modes.embedded_files import ABOUT
 
 PLAN = "plan.json"
 CHUNK = 512  # images that a kill loses at most
+# What NumPy raises over a file that was cut off or written over.
+_DAMAGE = (
+    ValueError,
+    KeyError,
+    TypeError,
+    EOFError,
+    RuntimeError,
+    struct.error,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 class Chunks:
-    """The parts of an unfinished --mode=embed.
+    """The parts of an unfinished --mode=embed; one process at a time may have them.
 
     Layout: plan.json (the model, and every file with size and time) and unfinished/chunk_000000.npz, ...; the
     latter go when the results are written.
@@ -45,7 +59,7 @@ class Chunks:
             leftover.unlink()  # of a kill in the middle of a file
         self.finished = (self.root / ABOUT).is_file()
         self.done = 0
-        self._counts = self._counts_on_disk()
+        self._counts = [] if self.finished else self._counts_on_disk()
         earlier = self._plan()
         if earlier is not None:
             problems = self._problems(earlier, source, files)
@@ -64,7 +78,7 @@ class Chunks:
             shutil.rmtree(self.directory, ignore_errors=True)
             return
         self.done = sum(self._counts)
-        self.directory.mkdir(parents=True, exist_ok=True)
+        self._remove_from(len(self._counts))
         with atomic_file(self.root / PLAN, "w") as file:
             json.dump({"source": source, "files": files}, file)
 
@@ -90,9 +104,7 @@ class Chunks:
     def read(self):
         """`Embeddings` of each chunk."""
         for number in range(len(self._counts)):
-            with np.load(self._path(number), allow_pickle=False) as arrays:
-                skipped = zip(arrays["skipped"].tolist(), arrays["reasons"].tolist(), strict=True)
-                yield Embeddings(arrays["positions"], arrays["embeddings"], list(skipped))
+            yield self._read(number)
 
     def finish(self):
         """Remove what the results have made needless."""
@@ -101,13 +113,35 @@ class Chunks:
     def _path(self, number):
         return self.directory / f"chunk_{number:06d}.npz"
 
+    def _read(self, number):
+        with np.load(self._path(number), allow_pickle=False) as arrays:
+            skipped = zip(arrays["skipped"].tolist(), arrays["reasons"].tolist(), strict=True)
+            return Embeddings(arrays["positions"], arrays["embeddings"], list(skipped))
+
     def _counts_on_disk(self):
-        """Files that each chunk covers."""
+        """Files that each chunk covers, up to the first one that is not whole."""
         counts = []
-        while self._path(len(counts)).is_file():
-            with np.load(self._path(len(counts)), allow_pickle=False) as arrays:
-                counts.append(len(arrays["positions"]) + len(arrays["skipped"]))
+        while (path := self._path(len(counts))).is_file():
+            try:
+                chunk = self._read(len(counts))
+                covered = sorted([*chunk.positions.tolist(), *(position for position, _ in chunk.skipped)])
+                if covered != list(range(sum(counts), sum(counts) + len(covered))) or not covered:
+                    raise ValueError("of other images")
+                if len(chunk.embeddings) != len(chunk.positions):
+                    raise ValueError("an embedding is missing")
+            except _DAMAGE as error:
+                self.notes.append(
+                    f"{path} is damaged ({error}): from image {sum(counts)} on, all are embedded anew"
+                )
+                break
+            counts.append(len(covered))
         return counts
+
+    def _remove_from(self, number):
+        """Chunks behind a damaged one; they would be taken for the successors of what replaces it."""
+        for path in self.directory.glob("chunk_*.npz"):
+            if path.name >= self._path(number).name:
+                path.unlink()
 
     def _plan(self):
         path = self.root / PLAN

@@ -79,7 +79,9 @@ def test_every_image_is_embedded_by_its_modality_and_named_beside_it(images, tmp
     about = json.loads((tmp_path / "out" / "about.json").read_text())
     assert about["source"]["fingerprint"] == "f1"
     assert about["modalities"] == {"infrared": 10, "visible": 10}
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted([*RESULTS, "plan.json"])
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(
+        [*RESULTS, "plan.json", "run.lock"]
+    )
 
 
 def test_the_tsv_has_the_same_numbers_to_the_last_bit(images, tmp_path, source):
@@ -140,7 +142,7 @@ def test_what_a_kill_leaves_behind_is_cleared_away(images, tmp_path, source):
     source()
     embed(config(images, again))
     assert contents(again) == contents(tmp_path / "out")
-    assert sorted(path.name for path in again.iterdir()) == sorted([*RESULTS, "plan.json"])
+    assert sorted(path.name for path in again.iterdir()) == sorted([*RESULTS, "plan.json", "run.lock"])
 
 
 def test_a_finished_command_has_nothing_to_do(images, tmp_path, source, capsys):
@@ -156,6 +158,7 @@ def test_a_finished_command_has_nothing_to_do(images, tmp_path, source, capsys):
     ("change", "message"),
     [
         ("content", r"1 file was changed \(size or time\): .*10\.jpg"),
+        ("time", r"1 file was changed \(size or time\): .*10\.jpg"),
         ("removed", r"1 file was removed: .*10\.jpg"),
         ("added", r"1 file was added: .*09a\.png"),
         ("modality", "of another modality"),
@@ -172,6 +175,8 @@ def test_what_changed_since_is_noticed_and_said(images, tmp_path, source, stop_a
     source(fingerprint="f2" if change == "model" else "f1")
     if change == "content":
         draw(images / "infrared" / "10.jpg", 77)
+        os.utime(images / "infrared" / "10.jpg", ns=(1, 1))
+    elif change == "time":
         os.utime(images / "infrared" / "10.jpg", ns=(1, 1))
     elif change == "removed":
         (images / "infrared" / "10.jpg").unlink()
