@@ -15,6 +15,8 @@ import numpy as np
 BLOCK_NUMBERS = 1 << 24
 # Similarities held at once; what is needed to select among them is 16 bytes each, 64 MiB.
 BLOCK_PAIRS = 1 << 22
+# Numbers multiplied at once in float64: few enough for a core's cache, which is several times as fast.
+CACHED_NUMBERS = 1 << 16
 # Proposals beyond twice K; images as near as the last place rarely are more.
 SLACK = 32
 # A float32 product of unit vectors is off by about 1e-7, less than 1e-6 at 2048 numbers in any order of
@@ -50,7 +52,9 @@ def nearest(queries, gallery, top_k, index="exact"):
 
     Returns:
         `Nearest`, of min(K, N) places. "exact" needs 130 MiB plus 12 (2 K + 32) bytes for each query, however
-        large the gallery; "faiss" a copy of the gallery, 4 N D bytes.
+        large and however alike the gallery; "faiss" a copy of the gallery, 4 N D bytes. A query to which more
+        than K + 32 images are as near as the last place, within 1e-5, is compared with the gallery once more,
+        with all those images in float64: it then takes longer than others.
 
     Raises:
         ValueError: shapes that do not belong together, nothing to compare, numbers that are not finite, or
@@ -77,12 +81,11 @@ def nearest(queries, gallery, top_k, index="exact"):
     similarities = np.empty((len(queries), top_k), np.float32)
     for row, query in enumerate(queries):
         edge = np.sort(values[row])[-top_k] - MARGIN
-        chosen = np.sort(places[row])
+        candidates = [np.sort(places[row])]
         if proposals < len(gallery) and values[row].min() >= edge:
-            chosen = _all_near(query, gallery, edge)  # more images are that near than were proposed
-        exact = _similarities(query, gallery, chosen)
-        order = np.argsort(-exact, kind="stable")[:top_k]
-        positions[row], similarities[row] = chosen[order], np.clip(exact[order], -1.0, 1.0)
+            candidates = _all_near(query, gallery, edge)  # more images are that near than were proposed
+        positions[row], exact = _best(query, gallery, candidates, top_k)
+        similarities[row] = np.clip(exact, -1.0, 1.0)
     return Nearest(positions, similarities)
 
 
@@ -125,16 +128,28 @@ def _propose_with_faiss(queries, gallery, proposals):
 
 
 def _all_near(query, gallery, edge):
-    """int64 [n], ascending: every position whose similarity may be at least `edge`."""
-    found = [start + np.flatnonzero(block @ query >= edge - MARGIN) for start, block in _blocks(gallery)]
-    return np.concatenate(found)
+    """Ascending int64 [n], block by block: every position whose similarity may be at least `edge`."""
+    for start, block in _blocks(gallery):
+        yield start + np.flatnonzero(block @ query >= edge - MARGIN)
+
+
+def _best(query, gallery, candidates, top_k):
+    """(int64 [K], float64 [K]) of the nearest among parts of ascending positions; no more than K are kept."""
+    positions, values = np.zeros(0, np.int64), np.zeros(0)
+    for part in candidates:
+        positions = np.concatenate([positions, part])
+        values = np.concatenate([values, _similarities(query, gallery, part)])
+        # Stable, and what was kept comes first: equals stay in the gallery's order.
+        order = np.argsort(-values, kind="stable")[:top_k]
+        positions, values = positions[order], values[order]
+    return positions, values
 
 
 def _similarities(query, gallery, positions):
     """float64 [n]. Summed along each row alone, so that equal rows give equal sums, wherever they stand."""
     found = np.empty(len(positions))
     query = query.astype(np.float64)
-    rows = max(1, BLOCK_NUMBERS // (4 * len(query)))
+    rows = max(1, CACHED_NUMBERS // len(query))
     for start in range(0, len(positions), rows):
         part = positions[start : start + rows]
         found[start : start + rows] = (gallery[part] * query).sum(axis=1)

@@ -1,4 +1,5 @@
 import sys
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -63,6 +64,18 @@ def test_copies_of_an_image_come_in_the_gallery_s_order_however_many(random, mon
     np.testing.assert_array_equal(found.positions, slow(queries, gallery, 20)[0])
     np.testing.assert_array_equal(found.positions[1], np.arange(1, 61, 3))
     assert (found.similarities == found.similarities[:, :1]).all()
+
+
+def test_a_gallery_all_alike_needs_no_more_memory_than_another(random, monkeypatch):
+    monkeypatch.setattr(module, "BLOCK_NUMBERS", 2000 * 8)
+    gallery = unit(np.tile(random.normal(size=8), (200_000, 1)))
+    gallery[150_000:, 0] += 1e-6  # nearer than all before, by less than is proposed by
+    tracemalloc.start()
+    found = nearest(gallery[-1:], gallery, 5)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    np.testing.assert_array_equal(found.positions, [[150_000, 150_001, 150_002, 150_003, 150_004]])
+    assert peak < 1_000_000  # 8 bytes for each image would be 1.6 MB
 
 
 def test_the_nearly_equal_are_told_apart_as_in_float64(random):
