@@ -16,7 +16,7 @@ from flags.reading import is_saved_model
 from mmgl_tf.serving.predictor import Predictor
 from mmgl_tf.serving.versions import version_directory
 from modes.model import prepare
-from modes.saved_run import load_embedder
+from modes.saved_run import is_finetuned, load_embedder, weights_file
 from pipelines.decode import decode_image, normalise
 from pipelines.records import MODALITIES
 
@@ -68,12 +68,10 @@ class RunSource:
         export, data = config.export, config.data
         # The precision of the export; training may have had another.
         prepare(replace(config, optimization=replace(config.optimization, precision=export.export_precision)))
-        which = export.export_weights
-        loaded = load_embedder(config, which)
-        if loaded is None:
-            which = "last"
-            loaded = load_embedder(config, which)
-        self._embedder, _, features = loaded
+        init = config.finetuning.init
+        name = "embedder" if is_finetuned(init) else "encoder"
+        weights, which = weights_file(init, name, export.export_weights)
+        self._embedder, _, features = load_embedder(config, which)
         feature = features[0] if export.export_feature == "auto" else export.export_feature
         if feature not in features:
             raise ValueError(
@@ -101,8 +99,7 @@ class RunSource:
         if "neck" in features:  # else these settings mean nothing
             options = config.finetuning
             decisive["blocks"] = [options.method, options.non_local_width, options.gem_power]
-        weights = [Path(config.finetuning.init) / f"{n}_{which}.weights.h5" for n in ("embedder", "encoder")]
-        self.facts["fingerprint"] = _fingerprint([p for p in weights if p.is_file()][:1], decisive)
+        self.facts["fingerprint"] = _fingerprint([weights], decisive)
 
     def embed(self, encoded, modality):
         """Unit-length embeddings, float32 [n, D], of encoded images and their modality codes, int [n]."""
