@@ -100,7 +100,7 @@ def test_a_two_stream_encoder_knows_the_modality_and_a_one_stream_does_not():
 
 
 def test_mixed_precision_gives_the_same_losses():
-    """Within one percent, same weights and noise; heads and losses stay float32."""
+    """Within one percent, or .005 of a loss near 0, same weights and noise; heads and losses stay float32."""
     batch = make_batch(pairs=16)
     exact = make_model()
     reference, _ = terms_of(exact, batch)
@@ -112,7 +112,7 @@ def test_mixed_precision_gives_the_same_losses():
     assert mixed.encoder({"visible": batch["visible"]}, training=False).dtype == tf.bfloat16
     mixed.set_weights(exact.get_weights())
     for name, value in terms_of(mixed, batch)[0].items():
-        assert value == pytest.approx(reference[name], rel=1e-2), name
+        assert value == pytest.approx(reference[name], rel=1e-2, abs=5e-3), name
 
 
 @pytest.mark.parametrize("term", ["permutation", "part", "pcc"])
@@ -131,7 +131,7 @@ def test_the_total_is_the_weighted_sum_of_equation_7():
     logs = make_model(options).train_step({key: tf.constant(value) for key, value in make_batch().items()})
     expected = logs["loss/permutation"] + 0.8 * logs["loss/part"] + 0.35 * logs["loss/cycle_contrast"]
     assert float(logs["loss/total"]) == pytest.approx(float(expected), rel=1e-6)
-    assert float(logs["loss/cycle_contrast"]) > 1.0
+    assert float(logs["loss/cycle_contrast"]) > 0.1
 
 
 def test_the_cycle_contrast_may_start_later():
