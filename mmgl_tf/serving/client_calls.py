@@ -96,15 +96,17 @@ class Client:
         for start in range(0, len(images), self.batch_size):
             chosen = slice(start, start + self.batch_size)
             batch = [_content(image) for image in images[chosen]]
-            found = self.predict(batch, None if codes is None else codes[chosen])
-            if len(found) != len(batch):
-                raise ServingError("INTERNAL", f"{len(batch)} images were sent, {len(found)} came back")
-            parts.append(found)
+            parts.append(self.predict(batch, None if codes is None else codes[chosen]))
         return np.concatenate(parts) if parts else np.zeros((0, 0), np.float32)
 
     def predict(self, batch, codes):
         """One request, with retries; see `embed`, which splits what it is given."""
-        return self._until_answered(lambda seconds: self._predict(batch, codes, seconds))
+        found = self._until_answered(lambda seconds: self._predict(batch, codes, seconds))
+        if found.ndim != 2:
+            raise ServingError("INTERNAL", f"no embeddings: expected [N, D] numbers, got {found.shape}")
+        if len(found) != len(batch):
+            raise ServingError("INTERNAL", f"{len(batch)} images were sent, {len(found)} came back")
+        return found
 
     def status(self):
         """Versions of the model.

@@ -135,6 +135,8 @@ def test_a_silent_server_is_a_deadline(kind):
         (200, b"<html>", "INTERNAL", "something else than JSON"),
         (200, b'{"outputs": []}', "INTERNAL", "no embeddings"),
         (200, b'{"predictions": [[1], [1, 2]]}', "INTERNAL", "no embeddings"),
+        (200, b'{"predictions": [1.0]}', "INTERNAL", "no embeddings"),
+        (200, b'{"predictions": 1.0}', "INTERNAL", "no embeddings"),
     ],
 )
 def test_every_http_answer_has_a_status_and_a_cause(http_status, body, status, cause):
