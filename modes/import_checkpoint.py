@@ -9,6 +9,7 @@ from flags.config import to_flat
 from mmgl_tf.backbones import Encoder
 from mmgl_tf.interchange.checkpoint import open_checkpoint
 from mmgl_tf.interchange.fill import fill
+from mmgl_tf.interchange.plain_text import plain
 from mmgl_tf.interchange.recognise import recognise
 from mmgl_tf.training.run_directory import atomic_file, claim_directory
 from mmgl_tf.training.saving import save_weights
@@ -59,7 +60,7 @@ def import_checkpoint(config):
         "notes": list(filled.notes),
     }
     root = _write(config, found, encoder, embedder, about)
-    print(f"checkpoint {path}" + (f", its entry {checkpoint.wrapper!r}" if checkpoint.wrapper else ""))
+    print(f"checkpoint {path}" + (f", its entry '{plain(checkpoint.wrapper)}'" if checkpoint.wrapper else ""))
     print(f"network    {found.name}, {encoder.stream}-stream here")
     for line in filled.lines():
         print(f"tensors    {line}")

@@ -4,6 +4,7 @@ import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from mmgl_tf.interchange.plain_text import plain
 from mmgl_tf.interchange.safetensors_files import open_safetensors
 from mmgl_tf.interchange.stored_tensor import StoredTensor
 from mmgl_tf.interchange.torch_files import RESAVE, open_torch_file
@@ -85,9 +86,9 @@ def _unwrapped(contents, path):
     inside = {key: found[id(value)] for key, value in contents.items() if found.get(id(value))}
     known = [key for key in WRAPPERS if key in inside] or (list(inside) if len(inside) == 1 else [])
     if not known:
+        shown = [plain(key) for key in sorted(map(str, contents))[:8]]
         raise ValueError(
-            f"{path} holds {sorted(map(str, contents))[:8]}, {len(inside)} of them with tensors; expected a "
-            f"state dict, bare or under one of {', '.join(WRAPPERS)}. "
+            f"{path} holds {shown}, {len(inside)} of them with tensors; expected a state dict, bare or under one of {', '.join(WRAPPERS)}. "
             "In PyTorch: torch.save(model.state_dict(), NEW_FILE)"
         )
     facts = {str(key): value for key, value in contents.items() if type(value) in (int, float, str)}

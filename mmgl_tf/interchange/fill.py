@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mmgl_tf.interchange.torch_names import TWO_STREAM, from_torch, named_variables
+from mmgl_tf.interchange.plain_text import plain
+from mmgl_tf.interchange.torch_names import TWO_STREAM, from_torch, named_variables, require_shape
 
 # Pieces of a ResNet that a trunk or stem uses; anything else there is another architecture's.
 PIECES = re.compile(r"(conv1|bn1|layer\d+)\.")
@@ -54,16 +55,20 @@ def fill(found, tensors, encoder, embedder=None):
         `Filled`.
 
     Raises:
-        ValueError: a tensor is missing, of another shape or type, not finite, or belongs to another
-            architecture. Nothing was changed then.
+        ValueError: a tensor is missing, of another shape or type, not finite, a negative variance, or
+            belongs to another architecture. Nothing was changed then.
     """
     pairs = named_variables(encoder, found.owners, embedder)
     names = list(dict.fromkeys(name for name, _ in pairs))
     wanted = [*names, OFFSET] if embedder is not None else names
     unexpected = _unexpected(found, [name for name in tensors if name not in wanted])
     _require_all(found, wanted, tensors, unexpected)
+    # Before anything is read: many tensors of a hostile file can be views of one large storage.
+    own = [(OFFSET, embedder.neck.gamma)] if embedder is not None else []
+    for name, variable in [*pairs, *own]:
+        _require_fit(name, tensors[name], variable)
     values = {name: _weights(name, tensors[name]) for name in wanted}
-    assigned = [(variable, _fitting(name, values[name], variable)) for name, variable in pairs]
+    assigned = [(variable, from_torch(values[name], tuple(variable.shape))) for name, variable in pairs]
     notes = []
     if embedder is not None:
         assigned, notes = _fold_offset(assigned, values[OFFSET], embedder.neck)
@@ -121,18 +126,24 @@ def _require_all(found, wanted, tensors, unexpected):
     )
 
 
+def _require_fit(name, tensor, variable):
+    try:
+        require_shape(tensor.shape, tuple(variable.shape))
+    except ValueError as error:
+        raise ValueError(f"does not fit: {plain(name)} {error}") from error
+
+
 def _weights(name, tensor):
     try:
-        return tensor.weights()
+        value = tensor.weights()
     except ValueError as error:
-        raise ValueError(f"cannot be used: {name} {error}") from error
-
-
-def _fitting(name, value, variable):
-    try:
-        return from_torch(value, tuple(variable.shape))
-    except ValueError as error:
-        raise ValueError(f"does not fit: {name} {error}") from error
+        raise ValueError(f"cannot be used: {plain(name)} {error}") from error
+    if name.endswith(".running_var") and (value < 0).any():
+        raise ValueError(
+            f"cannot be used: {plain(name)} has {np.count_nonzero(value < 0)} of {value.size} variances "
+            "below 0; the file is damaged or its training went wrong"
+        )
+    return value
 
 
 def _fold_offset(assigned, offset, neck):
@@ -142,21 +153,27 @@ def _fold_offset(assigned, offset, neck):
     """
     own = {id(variable): value for variable, value in assigned}
     gamma, variance = own[id(neck.gamma)], own[id(neck.moving_variance)]
-    if offset.shape != gamma.shape:
-        raise ValueError(f"does not fit: {OFFSET} has shape {offset.shape}; expected {gamma.shape}")
     if not offset.any():
         return assigned, []
     if (gamma[offset != 0] == 0).any():
         raise ValueError(f"cannot be used: {OFFSET} is not 0 where bottleneck.weight is 0")
     shift = np.zeros_like(offset)
-    np.divide(offset * np.sqrt(variance + neck.epsilon), gamma, out=shift, where=offset != 0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        np.divide(offset * np.sqrt(variance + neck.epsilon), gamma, out=shift, where=offset != 0)
+        mean = own[id(neck.moving_mean)] - shift
+    if not np.isfinite(mean).all():
+        raise ValueError(
+            f"cannot be used: {OFFSET} is too large for bottleneck.weight, which is next to 0 there"
+        )
     note = (
         "the neck has an offset, which ours has not: it is part of the neck's moving mean, the same function"
     )
-    return [
-        (variable, value - shift if variable is neck.moving_mean else value) for variable, value in assigned
-    ], [note]
+    return [(variable, mean if variable is neck.moving_mean else value) for variable, value in assigned], [
+        note
+    ]
 
 
 def _shown(names, count=SHOWN):
-    return ", ".join(names[:count]) + (f", and {len(names) - count} more" if len(names) > count else "")
+    return ", ".join(map(plain, names[:count])) + (
+        f", and {len(names) - count} more" if len(names) > count else ""
+    )

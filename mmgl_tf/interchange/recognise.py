@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 
 from mmgl_tf.backbones import BACKBONES
+from mmgl_tf.interchange.plain_text import plain
 from mmgl_tf.interchange.torch_names import TWO_STREAM, one_stem
 
 ANCHOR = "layer1.0.conv1.weight"  # a tensor that every trunk has
@@ -49,12 +50,15 @@ def recognise(shapes):
         return _two_stream(shapes)
     prefixes = sorted({name.removesuffix(ANCHOR) for name in shapes if name.endswith(ANCHOR)})
     if len(prefixes) != 1:
-        found = f"{len(prefixes)} ResNets, below {prefixes}" if prefixes else "no ResNet"
-        raise ValueError(
-            f"holds {found}, among {len(shapes)} tensors such as {sorted(shapes)[:3]}. Known are {SUPPORTED}"
+        found = (
+            f"{len(prefixes)} ResNets, below {[plain(prefix) for prefix in prefixes[:3]]}"
+            if prefixes
+            else "no ResNet"
         )
+        shown = [plain(name) for name in sorted(shapes)[:3]]
+        raise ValueError(f"holds {found}, among {len(shapes)} tensors such as {shown}. Known are {SUPPORTED}")
     backbone = _backbone(shapes, prefixes[0], prefixes[0])
-    name = f"a {backbone} with torchvision's names" + (f", below {prefixes[0]}" if prefixes[0] else "")
+    name = f"a {backbone} with torchvision's names" + (f", below {plain(prefixes[0])}" if prefixes[0] else "")
     return Recognised(name, backbone, 1, "", 0, one_stem(prefixes[0]))
 
 
@@ -66,6 +70,11 @@ def _two_stream(shapes):
         return Recognised(f"a two-stream {backbone}, an encoder alone", backbone, 2, "", 0, TWO_STREAM)
     method, words = ("agw", "AGW") if non_local else ("two_stream", "the two-stream base")
     width = non_local[0][0] if non_local and non_local[0] else 0
+    # A network of that width is built before shapes are compared; wider than its input is no bottleneck.
+    if width and width > max(non_local[0][1:2], default=0):
+        raise ValueError(
+            f"holds non-local blocks whose theta has the shape {non_local[0]}, wider than its input"
+        )
     return Recognised(f"{words}, fine-tuned, {backbone}", backbone, 2, method, width, TWO_STREAM)
 
 

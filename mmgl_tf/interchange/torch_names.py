@@ -92,13 +92,18 @@ def from_torch(value, shape):
     Raises:
         ValueError: it does not fit.
     """
-    expected = torch_shape(shape)
-    one_pixel = len(shape) == 2 and value.shape == (*expected, 1, 1)
-    if value.shape != expected and not one_pixel:
-        raise ValueError(f"has shape {value.shape}; expected {expected}")
+    require_shape(value.shape, shape)
     if len(shape) == 4:
         return np.ascontiguousarray(value.transpose(2, 3, 1, 0))
-    return np.ascontiguousarray(value.reshape(expected).T) if len(shape) == 2 else value
+    return np.ascontiguousarray(value.reshape(torch_shape(shape)).T) if len(shape) == 2 else value
+
+
+def require_shape(found, shape):
+    """Raises a ValueError where `from_torch` does not take a tensor of shape `found` for our `shape`."""
+    expected = torch_shape(shape)
+    one_pixel = len(shape) == 2 and found == (*expected, 1, 1)
+    if found != expected and not one_pixel:
+        raise ValueError(f"has shape {found}; expected {expected}")
 
 
 def torch_shape(shape):

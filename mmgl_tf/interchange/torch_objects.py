@@ -3,6 +3,8 @@
 import math
 from dataclasses import dataclass
 
+from mmgl_tf.interchange.plain_text import plain
+
 MAX_AXES = 8
 
 # PyTorch's storage classes: the number type of what they hold.
@@ -28,7 +30,7 @@ class Name:
     name: str
 
     def __str__(self):
-        return f"{self.module}.{self.name}"
+        return plain(f"{self.module}.{self.name}")
 
 
 @dataclass(frozen=True)

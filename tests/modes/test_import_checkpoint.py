@@ -10,7 +10,7 @@ from modes.import_checkpoint import import_checkpoint
 from modes.saved_run import is_finetuned, load_embedder, run_settings, run_summary, start_encoder
 from tests.mmgl_tf.backbones.golden_images import drawn_images
 from tests.mmgl_tf.interchange.state_dicts import RESNET10, RESNET18, RESNET50, torchvision, two_stream
-from tests.mmgl_tf.interchange.torch_file import write
+from tests.mmgl_tf.interchange.torch_file import Raw, write
 
 # The reference's sums of unit-length pooled and neck features (spec 6.2), images of seeds 11 and 12.
 GOLDEN = {
@@ -149,6 +149,18 @@ def test_what_cannot_be_imported_writes_nothing(tmp_path):
     (tmp_path / "run" / "mine.txt").write_text("")
     refuse(good, r"holds files but no import\.json")
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["mine.txt"]
+
+
+def test_names_that_no_terminal_shows_are_imported_and_printed_escaped(tmp_path, capsys):
+    def text(content):
+        return Raw(b"X" + len(content).to_bytes(4, "little") + content)
+
+    tree = torchvision(RESNET10) | {text(b"head.\x1b[2J\xed\xb2\x80"): np.zeros(2, "f")}
+    run = imported(tmp_path, {text(b"\x1b\xed\xb2\x80"): tree}, **SMALL)
+    said = capsys.readouterr().out
+    assert r"1 unknown: head.\x1b[2J\udc80" in said and r"its entry '\x1b\udc80'" in said
+    assert "\x1b" not in said
+    assert json.loads((run / "import.json").read_text())["unexpected"]["unknown"] == ["head.\x1b[2J\udc80"]
 
 
 @pytest.mark.parametrize(("stem", "left_out"), [("both", False), ("visible", True), ("mean", True)])

@@ -180,6 +180,10 @@ def with_tensor(name, value):
             r"cannot be used: bn1\.bias is int64; expected weights",
         ),
         (
+            with_tensor("layer2.0.bn1.running_var", np.linspace(-1, 63, 64, dtype="f")),
+            r"layer2\.0\.bn1\.running_var has 1 of 64 variances below 0",
+        ),
+        (
             with_tensor("bn1.bias", np.full(32, np.nan, "f")),
             r"bn1\.bias has 32 of 32 numbers that are not finite",
         ),
@@ -212,6 +216,14 @@ def test_what_does_not_fill_the_encoder_changes_nothing(change, reason):
             with_tensor("bottleneck.bias", np.zeros(9, "f")),
             r"bottleneck\.bias has shape \(9,\); expected \(256,\)",
         ),
+        (
+            with_tensor("bottleneck.running_var", np.full(256, -1e-6, "f")),
+            r"bottleneck\.running_var has 256 of 256 variances below 0",
+        ),
+        (
+            with_tensor("bottleneck.weight", np.full(256, 1e-44, "f")),
+            r"bottleneck\.bias is too large for bottleneck\.weight",
+        ),
     ],
 )
 def test_what_does_not_fill_the_embedder_changes_nothing(change, reason):
@@ -221,6 +233,33 @@ def test_what_does_not_fill_the_embedder_changes_nothing(change, reason):
     with pytest.raises(ValueError, match=reason):
         filled(tensors, embedder.encoder, embedder)
     assert all(np.array_equal(a, b) for a, b in zip(embedder.variables, other.variables, strict=True))
+
+
+@pytest.mark.parametrize("name", ["base_resnet.base.layer4.0.bn2.bias", "bottleneck.bias"])
+def test_nothing_is_read_before_every_shape_fits(name):
+    def read():
+        raise AssertionError("was read")
+
+    tensors = stored(two_stream(RESNET10))
+    tensors = {n: StoredTensor((9,) if n == name else t.shape, t.dtype, read) for n, t in tensors.items()}
+    embedder = embedder_of()
+    found = recognise({n: t.shape for n, t in tensors.items()})
+    with pytest.raises(ValueError, match=rf"does not fit: {name} has shape \(9,\)"):
+        fill(found, tensors, embedder.encoder, embedder)
+
+
+def test_names_are_printed_without_what_a_terminal_obeys():
+    names = ["head.\x1b[31m", "head.\udc80", "head.\u202e"]
+    tensors = torchvision(RESNET10) | dict.fromkeys(names, np.zeros(2, "f"))
+    (line,) = [line for line in filled(tensors, encoder_of()).lines() if "unknown" in line]
+    assert line == r"3 unknown: head.\x1b[31m, head.\udc80, head.\u202e"
+    for prefix in ("\x1b", "\udc80"):
+        below = {f"{prefix}.{name}": value for name, value in torchvision(RESNET10).items()}
+        assert recognise({n: v.shape for n, v in below.items()}).name.isprintable()
+        below[f"{prefix}.bn1.bias"] = np.zeros(3, "f")
+        with pytest.raises(ValueError, match="does not fit") as error:
+            filled(below, encoder_of())
+        assert str(error.value).isprintable() and str(error.value).isascii()
 
 
 def test_heads_that_are_not_known_are_listed_beside_an_encoder():

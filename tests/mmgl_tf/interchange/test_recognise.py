@@ -42,6 +42,12 @@ def test_the_method_is_told_from_neck_and_non_local_blocks(width):
     assert (found.method, found.non_local_width) == ("agw", width)
 
 
+def test_non_local_blocks_wider_than_their_input_are_refused():
+    shapes = two_stream_shapes() | norm("bottleneck", 256) | {"NL_2.0.theta.weight": (2**20, 1, 1, 1)}
+    with pytest.raises(ValueError, match=r"theta has the shape \(1048576, 1, 1, 1\), wider than its input"):
+        recognise(shapes)
+
+
 @pytest.mark.parametrize("head", ["fc1.weight", "fc2.bias", "local_conv_list.0.0.weight"])
 def test_a_pre_training_is_an_encoder_even_with_a_neck(head):
     shapes = two_stream_shapes() | norm("bottleneck", 256) | {head: (3,)}

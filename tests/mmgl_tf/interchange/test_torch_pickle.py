@@ -149,6 +149,7 @@ UNREAD = b"cargparse\nNamespace\n)R"
         (b"\x8d\xff\xff\xff\xff\xff\xff\xff\x7fabc", "fails at byte"),
         (b"\x8b\xff\xff\xff\x7fabc", "fails at byte"),
         (b"\xff", "fails at byte"),
+        (b"X\x01\x00\x00\x00\x1bX\x01\x00\x00\x00a\x93", r"refers to \\x1b\.a"),
         (b"\x8b\xa0\x0f\x00\x00" + b"\x7f" * 4000, "LONG4 is used by no file"),
         (b"}\x8a\x08" + (2**61 - 1).to_bytes(8, "little") + b"Ns", r"below 2\^60"),
         (b"X\x02\x00\x00\x00\xff\xff", "fails at byte"),
