@@ -88,7 +88,8 @@ def _unwrapped(contents, path):
     if not known:
         shown = [plain(key) for key in sorted(map(str, contents))[:8]]
         raise ValueError(
-            f"{path} holds {shown}, {len(inside)} of them with tensors; expected a state dict, bare or under one of {', '.join(WRAPPERS)}. "
+            f"{path} holds {shown}, {len(inside)} of them with tensors; expected a state dict, bare or under "
+            f"one of {', '.join(WRAPPERS)}. "
             "In PyTorch: torch.save(model.state_dict(), NEW_FILE)"
         )
     facts = {str(key): value for key, value in contents.items() if type(value) in (int, float, str)}
