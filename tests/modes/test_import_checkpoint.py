@@ -30,7 +30,7 @@ def imported(root, tree, **typed):
     return root / "run"
 
 
-def looking_at(run, mode="eval", **typed):
+def looking_at(run, mode="export", **typed):
     (config,) = configs_of({"mode": mode, "init": str(run), **typed})
     return config
 
