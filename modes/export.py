@@ -15,15 +15,16 @@ from mmgl_tf.serving.model_card import model_card
 from mmgl_tf.serving.predictor import FACTS
 from mmgl_tf.serving.saved_model import write_saved_model
 from mmgl_tf.serving.server_files import BATCHING, commands, write_server_files
-from mmgl_tf.serving.versions import new_version
+from mmgl_tf.serving.versions import new_version, only_writer
 from mmgl_tf.serving.warm_up import write_warm_up
 from mmgl_tf.training.run_directory import claim_directory
 from modes.attempt import plain_reason
 from modes.export_agreement import agreement
-from modes.export_examples import drawn_examples, test_examples
+from modes.export_examples import drawn_examples, test_examples, would_draw
 from modes.export_figures import figures_of, print_figures
 from modes.export_history import earlier_figures, terms, trained_on
 from modes.export_safetensors import export_safetensors
+from modes.export_weights import FINGERPRINT, PLACES, run_name, weights_fingerprint
 from modes.model import prepare
 from modes.reading import read_splits
 from modes.saved_run import load_embedder, run_settings
@@ -55,43 +56,50 @@ def export(config):
         )
     # Weights are float32 whatever a run computed with, and the exported network is compared in float32.
     prepare(replace(config, optimization=replace(config.optimization, precision="float32")))
-    embedder, which, feature = _trained(config)
+    # Taken first: weights that a training replaces meanwhile are then found to be other ones.
+    fingerprint = weights_fingerprint(config)
+    trained = _trained(config)
     root = _claim(config.run.workdir, sizes)
-    splits, missing = _splits(config)
-    found = _figures(config, splits, missing, embedder, feature, which)
     model = root / options.model_name
-    size = (config.data.image_height, config.data.image_width)
     try:
-        with new_version(model, options.keep_versions) as (number, directory):
-            print(
-                f"writing    version {number} of {options.model_name}, {options.export_precision}", flush=True
-            )
-            facts = _facts(config, embedder, feature, which, sizes, number)
-            _write(config, directory, embedder, feature, facts)
-            examples = test_examples(config, splits) or drawn_examples()
-            agreed = agreement(
-                directory, embedder, feature, examples, size, options.export_precision, sizes[-1]
-            )
-            print(f"checked    {agreed}", flush=True)
-            card = model_card(
-                facts,
-                trained_on(config),
-                *found[:2],
-                earlier_figures(config, which, feature),
-                terms(config, splits),
-                agreed,
-                found[2],
-            )
-            (directory / "model_card.md").write_text(card)
+        with only_writer(model):
+            number = _publish(config, model, trained, sizes, fingerprint)
+            write_server_files(root, sizes)
     except tf.errors.OpError as error:
         raise ValueError(f"the model could not be exported: {plain_reason(error.message)}") from error
-    write_server_files(root, sizes)
     print(f"model      {model / str(number)} (signatures serving_default, serving_bytes, serving_images)")
     print(f"card       {model / str(number) / 'model_card.md'}")
-    for name, line in commands(root, options.model_name, embedder.encoder.stream == "two").items():
+    for name, line in commands(root, options.model_name, trained[0].encoder.stream == "two").items():
         print(f"{name:10} {line}")
     print(end="", flush=True)
     return 0
+
+
+def _publish(config, model, trained, sizes, fingerprint):
+    """Evaluates, writes and compares the next version; its number."""
+    embedder, which, feature = trained
+    options = config.export
+    splits, missing = _splits(config)
+    found = _figures(config, splits, missing, embedder, feature, which)
+    size = (config.data.image_height, config.data.image_width)
+    with new_version(model, options.keep_versions) as (number, directory):
+        print(f"writing    version {number} of {options.model_name}, {options.export_precision}", flush=True)
+        facts = _facts(config, embedder, feature, which, sizes, number) | {FINGERPRINT: fingerprint}
+        _write(config, directory, embedder, feature, facts)
+        examples = test_examples(config, splits) or drawn_examples()
+        agreed = agreement(directory, embedder, feature, examples, size, options.export_precision, sizes[-1])
+        print(f"checked    {agreed}", flush=True)
+        card = model_card(
+            facts,
+            trained_on(config),
+            *found[:2],
+            earlier_figures(config, which, feature),
+            terms(config, splits),
+            agreed,
+            found[2],
+        )
+        (directory / "model_card.md").write_text(card)
+    return number
 
 
 def _claim(workdir, sizes):
@@ -142,6 +150,8 @@ def _trained(config):
 
 def _splits(config):
     """(the data set of the run, "") or (None, why it is not there)."""
+    if config.export.skip_metrics and would_draw(config):
+        return None, "the world is not drawn"  # for a handful of images
     try:
         return read_splits(config), ""
     except (ValueError, OSError) as error:
@@ -149,7 +159,7 @@ def _splits(config):
 
 
 def _figures(config, splits, missing, embedder, feature, which):
-    """(protocol's sentences, cells, why there are none)."""
+    """(protocol's sentences, cells, why there are none, for the card)."""
     why = "--skip_metrics was given" if config.export.skip_metrics else missing
     if not why:
         try:
@@ -160,7 +170,9 @@ def _figures(config, splits, missing, embedder, feature, which):
             print_figures(protocol, cells)
             return protocol, cells, ""
     print(f"metrics    left out: {why}", flush=True)
-    return [], [], why
+    # Causes name places of this machine.
+    told = f"the data set {config.data.dataset} could not be evaluated"
+    return [], [], why if config.export.skip_metrics else told
 
 
 def _facts(config, embedder, feature, which, sizes, number):
@@ -179,8 +191,8 @@ def _facts(config, embedder, feature, which, sizes, number):
         "batch_sizes": sizes,
         "dataset": run_settings(config.finetuning.init).get("dataset"),
         "packages": {name: version(name) for name in PACKAGES},
-        "source": str(config.finetuning.init),
-        "config": to_flat(config),
+        "source": run_name(config.finetuning.init),
+        "config": {name: value for name, value in to_flat(config).items() if name not in PLACES},
     }
 
 

@@ -48,6 +48,20 @@ def test_examples(config, splits):
     return Examples(encoded, modality, f"test images of {config.data.dataset}") if encoded else None
 
 
+def would_draw(config):
+    """Whether reading the data set would draw the built-in world first, thousands of images.
+
+    Args:
+        config: `flags.config.Config`.
+    """
+    if config.data.dataset != "synthetic":
+        return False
+    from pipelines.synthetic import WorldSpec
+
+    world = Path(config.data.cache_dir) / "worlds" / WorldSpec.from_config(config.world).name
+    return not (world / "world.json").is_file()
+
+
 @functools.cache
 def drawn_examples():
     """Images of the built-in world's people, free to be handed on with a model."""

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import hashlib
 import io
 import json
 import shutil
@@ -12,6 +13,7 @@ import tensorflow as tf
 
 from flags.config import from_flat, to_flat
 from mmgl_tf.serving.predictor import Predictor
+from mmgl_tf.serving.versions import only_writer
 from modes import export as export_mode
 from modes import export_agreement
 from modes.export import batch_sizes, export
@@ -68,7 +70,7 @@ def exported(run, tmp_path_factory):
     return root, printed.getvalue()
 
 
-def test_an_export_is_whole(exported, run):
+def test_an_export_is_whole(exported, run, cache):
     root, printed = exported
     version = root / "mmgl" / "1"
     names = {path.relative_to(version).as_posix() for path in version.rglob("*") if path.is_file()}
@@ -102,7 +104,13 @@ def test_an_export_is_whole(exported, run):
         "batch_sizes": [1, 3],
     }
     assert {name: facts[name] for name in wanted} == wanted
-    assert facts["config"]["init"] == str(run) and facts["packages"]["keras"]
+    assert facts["packages"]["keras"] and facts["config"]["world_frames"] == 2
+    assert facts["source"] == "agw"
+    best = (run / "embedder_best.weights.h5").read_bytes()
+    assert facts["weights_sha256"] == hashlib.sha256(best).hexdigest()
+    for name in ("model.json", "model_card.md"):
+        assert str(run.parent) not in (version / name).read_text(), "places of this machine are not handed on"
+        assert str(cache) not in (version / name).read_text()
     for word in ("docker run", "base64", "GrpcClient", str(version), "4 warm-up requests"):
         assert word in printed
 
@@ -140,7 +148,7 @@ def earlier(exported, tmp_path):
 
 
 def names(directory):
-    return sorted(path.name for path in directory.iterdir())
+    return sorted(path.name for path in directory.iterdir() if path.name != "export.lock")
 
 
 def test_versions_add_up_and_old_ones_go(run, earlier, in_process, capsys):
@@ -203,6 +211,8 @@ def test_bfloat16_must_keep_what_tells_images_apart(monkeypatch):
     assert "1% of the distance" in judge(right + 0.01 * (right[::-1] - right))
     with pytest.raises(ValueError, match=r"smallest cosine 0\.99"):
         judge(right[::-1])
+    with pytest.raises(ValueError, match="22% of the distance"):
+        judge(right + 0.2 * (np.roll(right, 1, axis=0) - right))
 
 
 def test_a_model_that_a_fresh_process_cannot_load_is_not_published(run, earlier, monkeypatch):
@@ -232,7 +242,24 @@ def test_without_the_data_set_it_goes_on_with_drawn_images(run, tmp_path, in_pro
     printed = capsys.readouterr().out
     assert "metrics    left out: the data set sysu cannot be read" in printed
     assert "drawn images" in printed
-    assert "None were measured" in (tmp_path / "export" / "mmgl" / "1" / "model_card.md").read_text()
+    card = (tmp_path / "export" / "mmgl" / "1" / "model_card.md").read_text()
+    assert "None were measured at export: the data set sysu could not be evaluated." in card
+    assert str(tmp_path) not in card
+
+
+def test_no_world_is_drawn_for_a_handful_of_images(run, tmp_path, in_process, capsys):
+    in_process()
+    export(exporting(run, tmp_path / "export", skip_metrics=True, cache_dir=str(tmp_path / "cache")))
+    assert "drawn images" in capsys.readouterr().out
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_second_export_is_refused_before_it_begins(run, earlier, in_process, monkeypatch):
+    in_process()
+    monkeypatch.setattr(export_mode, "figures_of", lambda *_: pytest.fail("it began"))
+    with only_writer(earlier / "mmgl"), pytest.raises(ValueError, match="another process is exporting"):
+        export(exporting(run, earlier))
+    assert_untouched(earlier)
 
 
 def test_a_pre_training_is_exported_without_a_neck(tmp_path, cache, in_process, capsys):
@@ -273,8 +300,8 @@ def test_names_that_cannot_be_served_are_refused(run, tmp_path, name):
 
 
 def test_the_settings_come_back_from_the_facts(exported):
-    facts = json.loads((exported[0] / "mmgl" / "1" / "model.json").read_text())
-    assert to_flat(from_flat(facts["config"])) == facts["config"]
+    saved = json.loads((exported[0] / "mmgl" / "1" / "model.json").read_text())["config"]
+    assert to_flat(from_flat(saved)).items() >= saved.items()
 
 
 def test_the_expected_embeddings_are_the_unfolded_networks():
