@@ -119,6 +119,8 @@ class RestClient(Client):
                 preload_content=False,
             )
             content = self._content(answer)
+        except ServingError:  # an OSError, too
+            raise
         except (urllib3.exceptions.HTTPError, OSError) as error:
             # urllib3 counts a refused connection among the timeouts; it is none.
             refused = isinstance(error, urllib3.exceptions.NewConnectionError)

@@ -64,7 +64,7 @@ def test_an_answer_without_end_is_refused(monkeypatch):
     monkeypatch.setattr(rest_client, "LARGEST_ANSWER_BYTES", 3 << 20)
     with answering(lambda: itertools.chain([HEAD + b"\r\n"], itertools.repeat(b" " * (1 << 20)))) as client:
         client.timeout_seconds = 30.0
-        with pytest.raises(ServingError, match=r"RESOURCE_EXHAUSTED.*more than 3145728 bytes"):
+        with pytest.raises(ServingError, match=r"^RESOURCE_EXHAUSTED.*more than 3145728 bytes"):
             client.status()
 
 
