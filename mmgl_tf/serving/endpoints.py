@@ -48,8 +48,8 @@ class Endpoints:
             {"embedding": float32 [B, C], unit length}.
 
         Raises:
-            tf.errors.InvalidArgumentError: a file that is no readable image, or a modality as in `of_images`;
-                either fails the whole batch.
+            tf.errors.InvalidArgumentError: no image, a file that is no readable one, or a modality as in
+                `of_images`; each fails the whole batch.
         """
         checks = self._checks(tf.shape(image_bytes)[0], modality)
         with tf.control_dependencies(checks):
@@ -66,8 +66,8 @@ class Endpoints:
             {"embedding": float32 [B, C], unit length}.
 
         Raises:
-            tf.errors.InvalidArgumentError: images of another size or range, a modality that is neither 0
-                nor 1, or not one for each image.
+            tf.errors.InvalidArgumentError: no image, images of another size or range, a modality that is
+                neither 0 nor 1, or not one for each image.
         """
         # The C++ server does not compare what it is fed with the signature's shape.
         images = tf.ensure_shape(images, (None, self.height, self.width, 3))
@@ -93,12 +93,14 @@ class Endpoints:
             )
 
     def _checks(self, number, modality):
-        """Assertions on the modalities of `number` images."""
+        """Assertions on `number` images and their modalities."""
+        some = tf.debugging.Assert(number > 0, ["a request must have at least one image; got", number])
         if not self.two_stream:
-            return []
+            return [some]
         given = tf.shape(modality)[0]
         known = tf.reduce_all((modality == VISIBLE) | (modality == INFRARED))
         return [
+            some,
             tf.debugging.Assert(
                 tf.equal(given, number), ["modality must have one number for each image; got", given, number]
             ),

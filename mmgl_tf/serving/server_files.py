@@ -91,7 +91,8 @@ def commands(root, model_name, two_stream):
     )
     return {
         "serve": (
-            f"docker run --rm -p 8500:8500 -p 8501:8501 "
+            # The server asks nobody for a password: this machine only.
+            f"docker run --rm -p 127.0.0.1:8500:8500 -p 127.0.0.1:8501:8501 "
             f"-v {shlex.quote(str(Path(root).resolve()))}:/models:ro {IMAGE} "
             f"--model_config_file=/models/{MODELS} --enable_batching "
             f"--batching_parameters_file=/models/{BATCHING} --monitoring_config_file=/models/{MONITORING}"

@@ -128,6 +128,16 @@ def test_each_image_needs_its_modality(model, modality):
         embed(model, FILES, modality)
 
 
+@pytest.mark.parametrize("signature", ["serving_bytes", "serving_images"])
+def test_no_image_is_refused_as_such(model, signature):
+    empty = {
+        "serving_bytes": {"image_bytes": FILES[:0]},
+        "serving_images": {"images": np.zeros((0, *SIZE, 3))},
+    }
+    with pytest.raises(tf.errors.InvalidArgumentError, match="must have at least one image"):
+        model.run({**empty[signature], "modality": MODALITY[:0]}, signature)
+
+
 @pytest.mark.parametrize("content", [b"", b"no image", FILES[0][:60]])
 def test_a_broken_file_is_refused(model, expected, content):
     files = FILES.copy()
@@ -164,6 +174,8 @@ def test_one_stream_takes_no_modality(tmp_path):
     with SessionModel(tmp_path / "one") as model:
         assert list(model.signatures["serving_default"]["inputs"]) == ["image_bytes"]
         found = model.run({"image_bytes": FILES})["embedding"]
+        with pytest.raises(tf.errors.InvalidArgumentError, match="must have at least one image"):
+            model.run({"image_bytes": FILES[:0]})
     expected = embedder.embed({"visible": normalise(pixels)})["pool"]
     np.testing.assert_allclose(found, expected, atol=1e-5)
 

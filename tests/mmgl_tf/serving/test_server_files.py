@@ -5,6 +5,7 @@ import json
 import re
 import shlex
 import subprocess
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,8 @@ def test_the_lines_can_be_typed(tmp_path, two_stream):
     words = shlex.split(lines["serve"])
     assert words[words.index("-v") + 1] == f"{root}:/models:ro"
     assert words[:3] == ["docker", "run", "--rm"]
+    published = [after for word, after in pairwise(words) if word == "-p"]
+    assert published == ["127.0.0.1:8500:8500", "127.0.0.1:8501:8501"], "not on every interface"
     python = shlex.split(lines["gRPC"])
     compile(python[2], "line", "exec")
     assert ("[1]" in python[2]) == two_stream
@@ -78,3 +81,12 @@ def test_deploys_readme_has_the_lines():
     text = (DEPLOY / "README.md").read_text()
     lines = server_files.commands(".", "mmgl", True)
     assert lines["REST"] in text and lines["gRPC"] in text
+    published = re.search(r"(-p \S+ )+", lines["serve"]).group()
+    assert published in text
+
+
+def test_compose_publishes_on_this_machine_only():
+    text = (DEPLOY / "compose.yaml").read_text()
+    published = re.findall(r'^\s+- "(.*:\d+:\d+|\d+:\d+)"', text, re.MULTILINE)
+    assert published == [f"127.0.0.1:{port}:{port}" for port in (8500, 8501, 9090)]
+    assert "MMGL_EXPORT=$PWD/" in text, "docker takes a relative path for the name of a volume"
