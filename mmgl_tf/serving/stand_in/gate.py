@@ -7,7 +7,7 @@ from mmgl_tf.serving.stand_in.refusal import Refusal
 
 
 class Gate:
-    """Lets requests in.
+    """Lets requests in that have arrived whole.
 
     Args:
         running: requests that run at once.
@@ -21,7 +21,7 @@ class Gate:
 
     @contextlib.contextmanager
     def place(self):
-        """Held from before a request's body is read until it is answered.
+        """Held from when a request has arrived until it is answered.
 
         Raises:
             Refusal: UNAVAILABLE, as TF Serving says when its queue is full.

@@ -179,8 +179,8 @@ class _Handler(BaseHTTPRequestHandler):
             raise Refusal("UNIMPLEMENTED", f"{route['method']}: this server answers predict only")
         limit = time.monotonic() + self.server.seconds
         asked_for = (route["name"], _number(route["version"]), route["label"] or "")
+        body = self._body()  # before a place is taken: half of a request may be all that ever comes
         with self.server.gate.place():
-            body = self._body()
             with self.server.versions.asked(*asked_for) as asked:
                 signature_name, form, value = read_request(body)
                 inputs = tensors(form, value, asked.signature(signature_name))

@@ -8,6 +8,7 @@ from mmgl_tf.serving.stand_in.loaded_version import LoadedVersion
 from mmgl_tf.serving.stand_in.refusal import Refusal
 
 OK, FAILED = 0, 2  # error codes of a version's status; 2 is UNKNOWN
+LARGEST = 2**63 - 1  # the protocol's version numbers are int64
 
 
 class Versions:
@@ -66,14 +67,14 @@ class Versions:
         """{version: when its graph was written}."""
         if not self.base_path.is_dir():
             return {}
-        graphs = (entry / "saved_model.pb" for entry in self.base_path.iterdir() if entry.name.isdecimal())
+        graphs = (entry / "saved_model.pb" for entry in self.base_path.iterdir() if _is_number(entry.name))
         return {int(graph.parent.name): graph.stat().st_mtime_ns for graph in graphs if graph.is_file()}
 
     def _load(self, number, written):
         """Loads a version and serves it; whether that worked."""
         self._say(number, "LOADING")
         try:
-            loaded = LoadedVersion(self._path(number))
+            loaded = LoadedVersion(self.base_path / str(number))
         except Exception as error:  # whatever is wrong with one version, the others go on
             self._failed[number] = written
             self._say(number, "END", FAILED, f"{type(error).__name__}: {error}")
@@ -82,9 +83,6 @@ class Versions:
         self._say(number, "AVAILABLE", note=warm)
         self._replace(loaded)
         return True
-
-    def _path(self, number):
-        return next(p for p in self.base_path.iterdir() if p.name.isdecimal() and int(p.name) == number)
 
     def _replace(self, loaded):
         with self._lock:
@@ -146,3 +144,8 @@ class Versions:
         if self._watcher:
             self._watcher.join()
         self._replace(None)
+
+
+def _is_number(name):
+    """Whether a directory's name is a version's: one name a number, none that no client can ask."""
+    return name.isdecimal() and name == str(int(name)) and int(name) <= LARGEST

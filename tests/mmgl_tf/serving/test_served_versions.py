@@ -72,6 +72,17 @@ def test_the_largest_version_is_served_as_they_come_and_go(tmp_path):
     assert said[0] == "mmgl version 10: LOADING"
 
 
+def test_directories_whose_names_are_no_version_numbers_are_passed_by(tmp_path):
+    write_version(tmp_path, 3)
+    for name in ("9223372036854775808", "007", "\u0668", "9.5", "-4"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "saved_model.pb").write_bytes(b"not a graph")
+    versions = Versions(tmp_path, "mmgl", lambda _: None)
+    versions.look()
+    assert versions.states("mmgl") == {3: ("AVAILABLE", 0, "")}
+    versions.close()
+
+
 def test_a_version_that_cannot_be_loaded_is_left_out_until_it_is_mended(tmp_path):
     versions, said = None, []
     module = write_version(tmp_path, 1)

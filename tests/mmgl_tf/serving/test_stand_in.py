@@ -1,10 +1,12 @@
 """The stand-in over loopback, in a process of its own: TF Serving's protocol, answer by answer."""
 
 import base64
+import contextlib
 import http.client
 import json
 import socket
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ from mmgl_tf.serving.mistakes import mistakes
 from mmgl_tf.serving.stand_in.process import StandIn
 
 LIMIT = 1 << 20
+RUNNING, WAITING = 2, 64
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +28,9 @@ def served(tmp_path_factory):
     base = tmp_path_factory.mktemp("model")
     write_version(base, 3)
     module = write_version(base, 12)
-    with StandIn(base, max_request_bytes=LIMIT, max_running_requests=2) as server:
+    with StandIn(
+        base, max_request_bytes=LIMIT, max_running_requests=RUNNING, max_waiting_requests=WAITING
+    ) as server:
         yield server, module
 
 
@@ -185,6 +190,18 @@ def test_who_goes_away_in_the_middle_harms_nobody(served, rest):
             half.sendall(b"POST /v1/models/mmgl:predict HTTP/1.1\r\nContent-Length: 1000\r\n\r\n{")
     assert rest.embed([image(3)], 0).shape == (1, VALUES)
     assert "Traceback" not in served[0].log()
+
+
+def test_half_sent_requests_leave_the_places_to_others(served):
+    server, _ = served
+    head = b"POST /v1/models/mmgl:predict HTTP/1.1\r\nContent-Length: 1000\r\n\r\n{"
+    with contextlib.ExitStack() as halves:
+        for _ in range(RUNNING + WAITING):
+            half = halves.enter_context(socket.create_connection(("127.0.0.1", server.rest_port)))
+            half.sendall(head)
+        time.sleep(0.2)  # until the server has them all; they must not matter before either
+        with RestClient("127.0.0.1", server.rest_port, "mmgl", timeout_seconds=0.01) as client:
+            assert client._predict([image(3)], [0], 30.0).shape == (1, VALUES)
 
 
 def test_a_small_message_cannot_ask_for_a_large_tensor(served, rpc):

@@ -34,6 +34,7 @@ class TinyEmbedder(tf.Module):
         ]
         with tf.control_dependencies(checks):
             images = tf.map_fn(self.decode, image_bytes, fn_output_signature=tf.uint8)
+            modality = tf.identity(modality)  # else the look-up below may fail first, with another message
         flat = tf.reshape(normalise(images), (-1, 1, HEIGHT * WIDTH * 3))
         if self.pause_seconds:  # slow in proportion to work that cannot be optimised away
             flat = flat + self._busy(flat)
