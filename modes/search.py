@@ -101,7 +101,12 @@ def _gallery_source(config, facts):
         for name in ("weights", "feature", "precision"):
             typed[f"export_{name}"] = facts[name]
     (of_source,) = configs_of(typed)
-    source = open_source(of_source)
+    try:
+        source = open_source(of_source)
+    except ValueError as error:  # of the feature or the weights that the gallery asks for, not the user
+        raise ValueError(
+            f"{path} cannot embed as the model of --gallery={config.lookup.gallery} did: {error}\n{advice}"
+        ) from error
     problems = differing(facts, source.facts)
     if problems:
         raise ValueError(

@@ -64,3 +64,11 @@ def test_a_chunk_of_other_images_is_not_done(tmp_path):
     (tmp_path / "unfinished" / "chunk_000002.npz").rename(tmp_path / "unfinished" / "chunk_000001.npz")
     again = Chunks(tmp_path, SOURCE, FILES)
     assert (again.done, len(again.notes)) == (3, 1)
+
+
+def test_what_follows_a_damaged_chunk_is_not_taken_for_another_model_s(tmp_path):
+    half_done(tmp_path)
+    (tmp_path / "unfinished" / "chunk_000000.npz").write_bytes(b"")
+    other = SOURCE | {"fingerprint": "f2"}
+    Chunks(tmp_path, other, FILES).write([batch(0, 3)])
+    assert Chunks(tmp_path, other, FILES).done == 3

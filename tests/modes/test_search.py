@@ -163,6 +163,17 @@ def test_another_model_in_its_place_is_refused(tmp_path, gallery, queries, sourc
     assert not (tmp_path / "found").exists()
 
 
+def test_a_model_without_the_gallery_s_feature_is_refused_with_the_gallery_named(
+    tmp_path, gallery, queries, monkeypatch
+):
+    def refuse(config):
+        raise ValueError("--export_feature=neck, but it has pool")
+
+    monkeypatch.setattr(module, "open_source", refuse)
+    with pytest.raises(ValueError, match=r"cannot embed as the model of --gallery=.*has pool\n.*anew"):
+        look(tmp_path, gallery, queries)
+
+
 def test_a_model_that_is_gone_is_named_and_may_be_found_elsewhere(tmp_path, gallery, queries):
     os.rename(tmp_path / "runs" / "plain", tmp_path / "moved")
     with pytest.raises(ValueError, match=r"runs/plain any more\. Restore it, say with --init"):
