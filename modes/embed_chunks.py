@@ -1,5 +1,6 @@
 """Where --mode=embed has got to: a plan of what to embed and chunks of what is done, on disk."""
 
+import io
 import json
 import shutil
 import struct
@@ -114,7 +115,8 @@ class Chunks:
         return self.directory / f"chunk_{number:06d}.npz"
 
     def _read(self, number):
-        with np.load(self._path(number), allow_pickle=False) as arrays:
+        # From memory: NumPy leaves a file open where it is no archive, and errors of the disk are told apart.
+        with np.load(io.BytesIO(self._path(number).read_bytes()), allow_pickle=False) as arrays:
             skipped = zip(arrays["skipped"].tolist(), arrays["reasons"].tolist(), strict=True)
             return Embeddings(arrays["positions"], arrays["embeddings"], list(skipped))
 

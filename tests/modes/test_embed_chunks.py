@@ -44,7 +44,13 @@ def test_what_is_done_is_found_again(tmp_path):
     assert [chunk.skipped for chunk in again.read()] == [[], [(4, "empty")], []]
 
 
-@pytest.mark.parametrize("damage", [cut, flip, lambda content: b"", lambda content: b"no archive"])
+def stray(content):
+    """The archive's end says that its directory begins a gigabyte on."""
+    return content[:-3] + b"\x40" + content[-2:]
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("damage", [cut, flip, stray, lambda content: b"", lambda content: b"no archive"])
 def test_a_damaged_chunk_is_not_done_nor_is_what_follows_it(tmp_path, damage):
     half_done(tmp_path)
     path = tmp_path / "unfinished" / "chunk_000001.npz"
