@@ -12,10 +12,11 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from mmgl_tf.serving.session_model import TAGS
 from mmgl_tf.serving.stand_in.refusal import Refusal
+from mmgl_tf.serving.warm_up import WARM_UP
 
 DEFAULT_SIGNATURE = "serving_default"
-WARM_UP = Path("assets.extra", "tf_serving_warmup_requests")
 MOST_WARM_UP_RECORDS = 1000  # TF Serving's limit
 
 
@@ -37,7 +38,7 @@ class LoadedVersion:
         self._session = tf.compat.v1.Session(graph=graph)
         try:
             with graph.as_default(), _without_deprecation_notes():
-                loaded = tf.compat.v1.saved_model.loader.load(self._session, ["serve"], str(path))
+                loaded = tf.compat.v1.saved_model.loader.load(self._session, TAGS, str(path))
             self.signatures = dict(loaded.signature_def)
             self.warm_up_requests = self._warm_up(Path(path) / WARM_UP)
         except BaseException:
