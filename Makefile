@@ -9,7 +9,7 @@ RUN_DIR ?=
 .PHONY: help demo smoke serve-check test test-slow lint format bench clean
 
 help:
-	@echo "make demo       pre-train on drawn people, fine-tune, find unseen people, compare with random weights, serve (about 13 minutes)"
+	@echo "make demo       pre-train on drawn people, fine-tune, find unseen people, compare with random weights, serve (about 15 minutes)"
 	@echo "make smoke      the same path in three minutes, to see that the installation works"
 	@echo "make serve-check  export a run, serve it on loopback and compare (the demo's; RUN_DIR=... for another)"
 	@echo "make test       unit and end-to-end tests"
