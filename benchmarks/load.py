@@ -31,6 +31,7 @@ REQUEST_BYTES = 4 << 20
 WARM_UP = 0.25  # part of the requests after which memory has been allocated once
 # Growth that the allocator's fragments explain, whichever is more; keeping each request's images is some 7 %.
 MEMORY_SLACK, MEMORY_SLACK_BYTES = 0.03, 15 << 20
+TOLERANCE = {"float32": 1e-4, "bfloat16": 3e-2}  # of a value; a batch's size changes the order of sums
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,7 @@ def run_load(model, name, embed, two_streams, traffic, tolerance=1e-4):
         embed: (list of images, modality codes) -> float32 [n, D], the right answers.
         two_streams: whether the model asks for a modality.
         traffic: `Traffic`.
-        tolerance: largest difference of a value; a batch's size changes the order of sums.
+        tolerance: largest difference of a value.
 
     Returns:
         `Tally`.
@@ -280,19 +281,18 @@ def main(arguments=None):
     chosen = parser.parse_args(arguments)
     if chosen.requests < 4 or chosen.clients < 1 or not 0 <= chosen.bad <= 1:
         parser.error("--requests is at least 4, --clients at least 1, --bad from 0 to 1")
-    from modes.serve_check import TOLERANCE, newest_version
+    from modes.serve_check import newest_version
 
     version = newest_version(chosen.model)
     if version is None:
-        parser.error(f"--model={chosen.model} holds no version of a model; expected e.g. RUN/export/mmgl")
+        parser.error(f"--model={chosen.model} holds no version; expected e.g. RUN/export/mmgl")
     facts = json.loads((version / "model.json").read_text())
     traffic = Traffic(chosen.requests, chosen.clients, chosen.bad, chosen.seed)
     embed = _embedder(str(version), facts, chosen.run)
-    name, two_streams = Path(chosen.model).resolve().name, facts["streams"] == "two"
-    tally = run_load(chosen.model, name, embed, two_streams, traffic, TOLERANCE[facts["precision"]])
+    name, tolerance = Path(chosen.model).resolve().name, TOLERANCE[facts["precision"]]
+    tally = run_load(chosen.model, name, embed, facts["streams"] == "two", traffic, tolerance)
     print("\n".join(table(tally, traffic)))
-    for problem in (tally.wrong + tally.lost)[:10]:
-        print(f"  {problem}", file=sys.stderr)
+    print(*(f"  {problem}" for problem in (tally.wrong + tally.lost)[:10]), sep="\n", end="", file=sys.stderr)
     return 0 if tally.fine(chosen.requests) else 1
 
 
