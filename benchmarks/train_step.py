@@ -158,7 +158,7 @@ def first_losses(backbone, height, width, batch):
 
 def moving(model):
     """Moving statistics of batch norm."""
-    return [v for v in model.encoder.non_trainable_variables if v.name.startswith("moving")]
+    return [v for v in model.non_trainable_variables if v.name.startswith("moving")]
 
 
 def alternate(steps, rounds):

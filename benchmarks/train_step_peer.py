@@ -1,8 +1,8 @@
 """The same network, losses and optimiser in plain PyTorch (eager), as the peer of `benchmarks.train_step`.
 
-Two-stream ResNet, permutation head with Gumbel-Sinkhorn, one shared stripe projection, part classifier;
-matrix loss summed, part cross-entropy, part-aware cycle contrast; SGD with momentum and weight decay.
-Modules have the names of our layers, so that weights can be copied by name.
+Two-stream ResNet, permutation head with Gumbel-Sinkhorn, one stripe projection with batch norm, part
+classifier; matrix loss summed, part cross-entropy, part-aware cycle contrast; SGD with momentum and weight
+decay. Modules have the names of our layers, so that weights can be copied by name.
 """
 
 import torch
@@ -104,7 +104,8 @@ class Mmgl(nn.Module):
         self.encoder = encoder
         self.noise_scale = noise_scale
         self.affinity = nn.Linear(encoder.num_features, STRIPES * STRIPES)
-        self.projection = nn.Linear(encoder.num_features, EMBEDDING_SIZE)
+        self.projection = nn.Linear(encoder.num_features, EMBEDDING_SIZE, bias=False)
+        self.projection_norm = nn.BatchNorm1d(EMBEDDING_SIZE)
         self.part_classifier = nn.Linear(EMBEDDING_SIZE, STRIPES)
 
     def forward(self, visible, infrared, permutation, precision=torch.float32):
@@ -120,7 +121,7 @@ class Mmgl(nn.Module):
         features = features.float()
         logits = self.affinity(features.mean((2, 3))).view(-1, STRIPES, STRIPES)
         stripes = functional.adaptive_avg_pool2d(features, (STRIPES, 1)).squeeze(3).transpose(1, 2)
-        embeddings = self.projection(stripes)
+        embeddings = self.projection_norm(self.projection(stripes).flatten(0, 1)).view(*stripes.shape[:2], -1)
         parts = functional.normalize(embeddings, dim=-1)
         part_logits = self.part_classifier(embeddings)
         half = len(parts) // 2
@@ -190,6 +191,7 @@ def take_weights(model, weights):
     """
     leaves = {"beta": "bias", "bias": "bias", "moving_mean": "running_mean", "moving_variance": "running_var"}
     places = {"permutation_head.affinity": "affinity", "stripe_head": "projection"}
+    places["stripe_head.batch_norm"] = "projection_norm"
     state = model.state_dict()
     missing = {name for name in state if not name.endswith("num_batches_tracked")}
     for path, value in weights.items():
