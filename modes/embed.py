@@ -44,7 +44,11 @@ def _embed_into(root, config, source, files):
         return 0
     skipped = [pair for chunk in chunks.read() for pair in chunk.skipped]
     refuse_skipped([(files[position].path, reason) for position, reason in skipped], config.data.on_bad_image)
-    _embed_rest(config, source, files, chunks)
+    try:
+        _embed_rest(config, source, files, chunks)
+    except KeyboardInterrupt:
+        print(f"\nstopped    {chunks.done} of {len(files)} images are embedded; the same command goes on")
+        raise
     about = _write(config, source, files, chunks)
     for entry in about["skipped"][:20]:
         print(f"skipped    {escaped(entry['path'])}: {entry['reason']}")

@@ -65,6 +65,7 @@ def _main(directory, request, answer):
     import tensorflow as tf
 
     from mmgl_tf.serving.session_model import SessionModel
+    from mmgl_tf.serving.warm_up import read_warm_up
 
     # A GPU's shorter multiplications would hide behind a thousandth what differs in the model.
     tf.config.experimental.enable_tensor_float_32_execution(False)
@@ -76,7 +77,8 @@ def _main(directory, request, answer):
         images, modality, batch_size = given["images"], given["modality"], int(given["batch_size"])
     inputs = {"image_bytes": np.array(files, object), "images": images, "modality": modality}
     with SessionModel(directory) as model:
-        found = {"warmed_up": len(_replay(model, directory))}
+        warm_ups = [model.run(inputs, signature) for signature, inputs in read_warm_up(directory)]
+        found = {"warmed_up": len(warm_ups)}
         for name, signature in model.signatures.items():
             parts = []
             for start in range(0, len(files), batch_size):
@@ -84,21 +86,6 @@ def _main(directory, request, answer):
                 parts.append(model.run({key: inputs[key][part] for key in signature["inputs"]}, name))
             found[name] = np.concatenate([part["embedding"] for part in parts])
     np.savez(answer, **found)
-
-
-def _replay(model, directory):
-    """Runs the warm-up requests, as a server does before it answers anyone."""
-    import tensorflow as tf
-    from tensorflow_serving.apis import prediction_log_pb2
-
-    from mmgl_tf.serving.warm_up import WARM_UP
-
-    records = list(tf.data.TFRecordDataset(str(Path(directory) / WARM_UP)).as_numpy_iterator())
-    for record in records:
-        request = prediction_log_pb2.PredictionLog.FromString(record).predict_log.request
-        inputs = {name: tf.make_ndarray(value) for name, value in request.inputs.items()}
-        model.run(inputs, request.model_spec.signature_name)
-    return records
 
 
 if __name__ == "__main__":

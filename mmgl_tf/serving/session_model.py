@@ -7,6 +7,8 @@ from pathlib import Path
 import tensorflow as tf
 
 TAGS = ["serve"]
+DEFAULT_SIGNATURE = "serving_default"
+SIDES = ("inputs", "outputs")
 
 
 class SessionModel:
@@ -19,8 +21,9 @@ class SessionModel:
         ValueError: there is none, or it cannot be loaded.
 
     Attributes:
-        signatures: {signature name: {"inputs": {name: (dtype name, shape)}, "outputs": likewise}}; a shape is
-            a list with None for what varies.
+        signature_definitions: {signature name: SignatureDef message}, the initialiser's too.
+        signatures: the same without the initialiser, {signature name: {"inputs": {name: (dtype name, shape)},
+            "outputs": likewise}}; a shape is a list with None for what varies.
     """
 
     def __init__(self, directory):
@@ -33,35 +36,40 @@ class SessionModel:
         except (tf.errors.OpError, RuntimeError, OSError) as error:
             self._session.close()
             raise ValueError(f"{directory} cannot be loaded as TF Serving loads it: {error}") from error
-        self._tensors, self.signatures = {}, {}
-        for name, signature in loaded.signature_def.items():
-            if name.startswith("__"):  # the initialiser
-                continue
-            sides = {"inputs": signature.inputs, "outputs": signature.outputs}
-            self._tensors[name] = {
-                side: {key: info.name for key, info in found.items()} for side, found in sides.items()
+        self.signature_definitions = dict(loaded.signature_def)
+        self.signatures = {
+            name: {
+                side: {key: _kind(info) for key, info in getattr(definition, side).items()} for side in SIDES
             }
-            self.signatures[name] = {
-                side: {key: _kind(info) for key, info in found.items()} for side, found in sides.items()
+            for name, definition in self.signature_definitions.items()
+            if not name.startswith("__")  # the initialiser
+        }
+        self._tensors = {
+            name: {
+                side: {key: info.name for key, info in getattr(definition, side).items()} for side in SIDES
             }
+            for name, definition in self.signature_definitions.items()
+        }
 
-    def run(self, inputs, signature="serving_default"):
+    def run(self, inputs, signature=DEFAULT_SIGNATURE, seconds=None):
         """Calls a signature.
 
         Args:
             inputs: {input name: array-like}.
             signature: its name.
+            seconds: limit, or None.
 
         Returns:
             {output name: array}.
 
         Raises:
             KeyError: an unknown signature or input.
-            tf.errors.OpError: what the graph refuses, such as a broken image.
+            tf.errors.OpError: what the graph refuses, such as a broken image; the time is up.
         """
         tensors = self._tensors[signature]
         feeds = {tensors["inputs"][name]: value for name, value in inputs.items()}
-        return self._session.run(tensors["outputs"], feeds)
+        options = tf.compat.v1.RunOptions(timeout_in_ms=max(1, int(1000 * seconds)) if seconds else 0)
+        return self._session.run(tensors["outputs"], feeds, options)
 
     def close(self):
         """Frees the model."""

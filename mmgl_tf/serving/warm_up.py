@@ -7,6 +7,7 @@ import tensorflow as tf
 
 # Where TF Serving looks, below a version's directory.
 WARM_UP = Path("assets.extra", "tf_serving_warmup_requests")
+MOST_RECORDS = 1000  # TF Serving runs no more
 
 
 def write_warm_up(directory, model_name, batch_sizes, encoded, modality, image_size, two_stream):
@@ -52,3 +53,30 @@ def write_warm_up(directory, model_name, batch_sizes, encoded, modality, image_s
                     request.inputs["modality"].CopyFrom(tf.make_tensor_proto(codes))
                 log = prediction_log_pb2.PredictLog(request=request)
                 file.write(prediction_log_pb2.PredictionLog(predict_log=log).SerializeToString())
+
+
+def read_warm_up(directory):
+    """The requests of a warm-up file, if there is one, as a server runs them.
+
+    Args:
+        directory: of the version.
+
+    Yields:
+        (signature name, {input name: array}).
+
+    Raises:
+        ValueError: a record is none that TF Serving runs; says which.
+    """
+    path = Path(directory) / WARM_UP
+    if not path.is_file():
+        return
+    from tensorflow_serving.apis import prediction_log_pb2
+
+    records = tf.data.TFRecordDataset(str(path)).take(MOST_RECORDS)
+    for number, record in enumerate(records.as_numpy_iterator()):
+        log = prediction_log_pb2.PredictionLog.FromString(record)
+        if log.WhichOneof("log_type") != "predict_log":
+            raise ValueError(f"{path}: warm-up record {number} is no predict_log")
+        request = log.predict_log.request
+        inputs = {name: tf.make_ndarray(value) for name, value in request.inputs.items()}
+        yield request.model_spec.signature_name, inputs

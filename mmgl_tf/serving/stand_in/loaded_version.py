@@ -1,23 +1,17 @@
 """One version of a SavedModel in a session, loaded as TF Serving loads it.
 
-TF Serving's loader restores the graph and its variables into a session and calls tensors by the names of the
-signature. A SavedModel can load in Python and fail there; hence the same loader here.
+A SavedModel can load in Python and fail in TF Serving; hence the session loader.
 """
 
-import contextlib
-import logging
 import threading
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
-from mmgl_tf.serving.session_model import TAGS
+from mmgl_tf.serving.session_model import DEFAULT_SIGNATURE, SessionModel
 from mmgl_tf.serving.stand_in.refusal import Refusal
-from mmgl_tf.serving.warm_up import WARM_UP
-
-DEFAULT_SIGNATURE = "serving_default"
-MOST_WARM_UP_RECORDS = 1000  # TF Serving's limit
+from mmgl_tf.serving.warm_up import read_warm_up
 
 
 class LoadedVersion:
@@ -27,22 +21,18 @@ class LoadedVersion:
         path: of the version's directory.
 
     Raises:
-        tf.errors.OpError, OSError, ValueError, RuntimeError: it cannot be loaded, or a warm-up request fails.
+        tf.errors.OpError, OSError, ValueError: it cannot be loaded, or a warm-up request fails.
     """
 
     def __init__(self, path):
         self.number = int(Path(path).name)
         self._users, self._unused = 0, threading.Condition()
-        self._calls, self._lock = {}, threading.Lock()
-        graph = tf.Graph()
-        self._session = tf.compat.v1.Session(graph=graph)
+        self._model = SessionModel(path)
+        self.signatures = self._model.signature_definitions
         try:
-            with graph.as_default(), _without_deprecation_notes():
-                loaded = tf.compat.v1.saved_model.loader.load(self._session, TAGS, str(path))
-            self.signatures = dict(loaded.signature_def)
-            self.warm_up_requests = self._warm_up(Path(path) / WARM_UP)
+            self.warm_up_requests = self._warm_up(path)
         except BaseException:
-            self._session.close()
+            self._model.close()
             raise
 
     def signature(self, name):
@@ -78,43 +68,19 @@ class LoadedVersion:
             Refusal: an input is missing, unknown or misshapen.
             tf.errors.OpError: the graph refused them.
         """
-        signature = self.signature(signature_name)
-        _judge_inputs(signature, inputs)
-        names = sorted(signature.outputs)
-        call = self._call(signature_name or DEFAULT_SIGNATURE, signature, names)
-        options = tf.compat.v1.RunOptions(timeout_in_ms=max(1, int(1000 * seconds)) if seconds else 0)
-        values = call(*(inputs[name] for name in sorted(inputs)), options=options)
-        return dict(zip(names, values, strict=True))
-
-    def _call(self, key, signature, names):
-        with self._lock:
-            if key not in self._calls:
-                self._calls[key] = self._session.make_callable(
-                    [signature.outputs[name].name for name in names],
-                    [signature.inputs[name].name for name in sorted(signature.inputs)],
-                    accept_options=True,
-                )
-            return self._calls[key]
+        _judge_inputs(self.signature(signature_name), inputs)
+        return self._model.run(inputs, signature_name or DEFAULT_SIGNATURE, seconds)
 
     def _warm_up(self, path):
         """Runs the recorded requests; the number of them."""
-        if not path.is_file():
-            return 0
-        from tensorflow_serving.apis import prediction_log_pb2
-
-        records = 0
-        for record in tf.data.TFRecordDataset(str(path)).take(MOST_WARM_UP_RECORDS).as_numpy_iterator():
-            log = prediction_log_pb2.PredictionLog.FromString(record)
-            if log.WhichOneof("log_type") != "predict_log":
-                raise ValueError(f"{path}: warm-up record {records} is no predict_log")
-            request = log.predict_log.request
-            inputs = {name: tf.make_ndarray(value) for name, value in request.inputs.items()}
+        ran = 0
+        for signature_name, inputs in read_warm_up(path):
             try:
-                self.run(request.model_spec.signature_name, inputs)
+                self.run(signature_name, inputs)
             except Refusal as error:
-                raise ValueError(f"{path}: warm-up record {records} is refused: {error}") from error
-            records += 1
-        return records
+                raise ValueError(f"{path}: warm-up record {ran} is refused: {error}") from error
+            ran += 1
+        return ran
 
     def enter(self):
         """Counts a request in; pair with `leave`."""
@@ -131,8 +97,7 @@ class LoadedVersion:
         """Ends the session once the last request has left, or after so many seconds; whether all had left."""
         with self._unused:
             emptied = self._unused.wait_for(lambda: not self._users, seconds)
-        self._calls.clear()
-        self._session.close()
+        self._model.close()
         return emptied
 
 
@@ -157,18 +122,3 @@ def _judge_inputs(signature, inputs):
             raise Refusal(
                 "INVALID_ARGUMENT", f"input {name} has shape {list(np.shape(value))}; expected {shape}"
             )
-
-
-@contextlib.contextmanager
-def _without_deprecation_notes():
-    """The session loader is deprecated for Python users, not for TF Serving; its note would help nobody."""
-
-    def judge(record):
-        return record.levelno > logging.WARNING or "deprecated" not in record.getMessage()
-
-    logger = tf.get_logger()
-    logger.addFilter(judge)
-    try:
-        yield
-    finally:
-        logger.removeFilter(judge)

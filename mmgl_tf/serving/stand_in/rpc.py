@@ -13,7 +13,7 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
-from mmgl_tf.serving.stand_in.loaded_version import DEFAULT_SIGNATURE
+from mmgl_tf.serving.session_model import DEFAULT_SIGNATURE
 from mmgl_tf.serving.stand_in.refusal import Refusal
 
 

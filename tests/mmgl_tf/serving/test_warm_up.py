@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
-from mmgl_tf.serving.warm_up import WARM_UP, write_warm_up
+from mmgl_tf.serving.warm_up import WARM_UP, read_warm_up, write_warm_up
 from tests.mmgl_tf.serving.tiny_saved_model import some_images
 
 
@@ -43,3 +43,15 @@ def test_the_missing_package_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorflow_serving.apis", None)
     with pytest.raises(ValueError, match=r"pip install tensorflow-serving-api"):
         write_warm_up(tmp_path, "mmgl", [1], [b""], [0], (96, 48), False)
+
+
+def test_a_server_reads_what_was_written_and_refuses_the_rest(tmp_path):
+    assert list(read_warm_up(tmp_path)) == []
+    write_warm_up(tmp_path, "mmgl", [2], some_images(2), [0, 1], (96, 48), True)
+    (_, files), (signature, pixels) = read_warm_up(tmp_path)
+    assert signature == "serving_images" and pixels["images"].shape == (2, 96, 48, 3)
+    assert files["image_bytes"].tolist() == some_images(2) and files["modality"].tolist() == [0, 1]
+    with tf.io.TFRecordWriter(str(tmp_path / WARM_UP)) as file:
+        file.write(prediction_log_pb2.PredictionLog().SerializeToString())
+    with pytest.raises(ValueError, match="record 0 is no predict_log"):
+        list(read_warm_up(tmp_path))
