@@ -122,7 +122,7 @@ def test_a_stopped_command_goes_on_and_ends_with_the_same_files(images, tmp_path
         embed(config(images, tmp_path / "again"))
     assert not (tmp_path / "again" / "embeddings.npz").exists()
     second = source()
-    capsys.readouterr()
+    assert f"{sum(first.batches)} of 20 images are embedded; the same" in capsys.readouterr().out
     embed(config(images, tmp_path / "again"))
     assert contents(tmp_path / "again") == whole
     assert sum(first.batches) + sum(second.batches) == 20  # nothing twice

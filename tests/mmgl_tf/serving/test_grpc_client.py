@@ -42,10 +42,13 @@ def test_a_proxy_of_the_environment_is_not_used(monkeypatch):
         server.stop(None)
 
 
-def test_an_address_of_ipv6_is_reached():
+def test_an_address_of_ipv6_is_put_in_brackets():
     assert RestClient("::1", 8501, "mmgl").address == "[::1]:8501"
     assert RestClient("[::1]", 8501, "mmgl").address == "[::1]:8501"
     assert RestClient("localhost", 8501, "mmgl").address == "localhost:8501"
+
+
+def test_an_address_of_ipv6_is_reached():
     server, port = serve("[::1]")
     try:
         if not port:
