@@ -91,11 +91,15 @@ class FinetuningModel(TrainingModel):
         features = self.embedder(images, training=training)
         return features | {"logits": self.classifier(features["neck"])}
 
-    def loss_terms(self, batch, seed):
+    def outputs(self, batch):
+        """Pooled features, logits and classes: {"pool", "logits", "labels"}."""
+        found = self({name: batch[name] for name in ("visible", "infrared")}, training=True)
+        return {"pool": found["pool"], "logits": found["logits"], "labels": batch["labels"]}
+
+    def losses(self, outputs, seed):
         """Cross-entropy on the neck's side, the metric loss before the neck."""
         del seed  # nothing is drawn
-        labels = batch["labels"]
-        outputs = self({name: batch[name] for name in ("visible", "infrared")}, training=True)
+        labels = outputs["labels"]
         metric, right = self.metric_loss(outputs["pool"], labels)
         terms = {"identity": identity_loss(outputs["logits"], labels), "triplet": metric}
         measures = {

@@ -128,13 +128,19 @@ class Mmgl(PretrainingModel):
             heads["part_logits"] = self.part_classifier(classified)
         return heads
 
-    def loss_terms(self, batch, seed):
-        """The three terms of Eq. 7; a switched-off term is left out."""
-        options, permutation = self.options, batch["permutation"]
+    def outputs(self, batch):
+        """The heads' outputs that a loss reads, and the order of the stripes."""
         heads = self({name: batch[name] for name in MODALITIES}, training=True)
+        read = ["permutation_logits"] * self.options.permutation + ["part_logits"] * self.options.part
+        read += ["stripes"] * self.options.pcc
+        return {name: heads[name] for name in read} | {"permutation": batch["permutation"]}
+
+    def losses(self, outputs, seed):
+        """The three terms of Eq. 7; a switched-off term is left out."""
+        options, permutation = self.options, outputs["permutation"]
         terms, measures = {}, {}
         if options.permutation:
-            logits = heads["permutation_logits"]
+            logits = outputs["permutation_logits"]
             soft = self.gumbel_sinkhorn(logits, training=True, seed=seed)
             terms["permutation"] = permutation_loss(
                 soft,
@@ -149,11 +155,11 @@ class Mmgl(PretrainingModel):
             measures["accuracy/permutation_stripe"] = tf.reduce_mean(accuracy["stripe"])
             measures["sinkhorn/row_error"] = row_error(soft)
         if options.part:
-            terms["part"] = part_loss(heads["part_logits"], permutation)
-            measures["accuracy/part"] = tf.reduce_mean(part_accuracy(heads["part_logits"], permutation))
+            terms["part"] = part_loss(outputs["part_logits"], permutation)
+            measures["accuracy/part"] = tf.reduce_mean(part_accuracy(outputs["part_logits"], permutation))
         if options.pcc:
             terms["cycle_contrast"] = cycle_contrast_loss(
-                *self._contrasted(heads, permutation),
+                *self._contrasted(outputs["stripes"], permutation),
                 temperature=options.nce_tau,
                 neighbour_temperature=options.snn_tau or options.nce_tau,
                 renormalise=options.snn_renorm,
@@ -166,12 +172,12 @@ class Mmgl(PretrainingModel):
             )
         return terms, measures
 
-    def _contrasted(self, heads, permutation):
+    def _contrasted(self, stripes, permutation):
         """Visible and infrared stripes as they are contrasted: [B, N, D], or [N, B, D] by body part."""
-        sides = tf.split(heads["parts"], 2, axis=0)
+        sides = tf.split(stripes, 2, axis=0)
         if self.options.pcc_centre == "slot":
-            raw = tf.split(heads["stripes"], 2, axis=0)
-            sides = [l2_normalise(without_slot_means(side)) for side in raw]
+            sides = [without_slot_means(side) for side in sides]
+        sides = [l2_normalise(side) for side in sides]
         if self.options.pcc_own_set == "part":
             orders = tf.split(permutation, 2, axis=0)
             sides = [by_body_part(side, order) for side, order in zip(sides, orders, strict=True)]
@@ -184,20 +190,27 @@ class Mmgl(PretrainingModel):
             return tf.where(tf.cast(step, tf.int64) >= self.pcc_start_step, weight, 0.0)
         return weight
 
-    def validation_figures(self, batch):
-        """Noise-free accuracies of held-out images, each modality apart (spec: whole, stripe, part)."""
+    def validation_outputs(self, batch):
+        """The logits of the terms that are on."""
         heads = self({name: batch[name] for name in MODALITIES}, training=False)
+        read = ["permutation_logits"] * self.options.permutation + ["part_logits"] * self.options.part
+        return {name: heads[name] for name in read} | {
+            name: batch[name] for name in ("permutation", "weight")
+        }
+
+    def validation_figures(self, outputs):
+        """Noise-free accuracies of held-out images, each modality apart (spec: whole, stripe, part)."""
         values = {}
         if self.options.permutation:
-            accuracy = permutation_accuracy(heads["permutation_logits"], batch["permutation"])
+            accuracy = permutation_accuracy(outputs["permutation_logits"], outputs["permutation"])
             values["accuracy/permutation_whole"] = accuracy["whole"]
             values["accuracy/permutation_stripe"] = accuracy["stripe"]
         if self.options.part:
-            values["accuracy/part"] = part_accuracy(heads["part_logits"], batch["permutation"])
-        count = tf.shape(batch["visible"])[0]
+            values["accuracy/part"] = part_accuracy(outputs["part_logits"], outputs["permutation"])
+        count = tf.shape(outputs["weight"])[0] // 2
         halves = {"visible": slice(None, count), "infrared": slice(count, None)}
         return {
-            f"{name}_{modality}": (value[half], batch["weight"][half])
+            f"{name}_{modality}": (value[half], outputs["weight"][half])
             for name, value in values.items()
             for modality, half in halves.items()
         }

@@ -3,18 +3,29 @@
 import keras
 import tensorflow as tf
 
+from mmgl_tf.training.accumulation import accumulated_gradients
+from mmgl_tf.training.replicas import gather_rows, num_replicas, sum_gradients
+from mmgl_tf.training.running_mean import RunningMean
+
 
 class TrainingModel(keras.Model):
     """An encoder with heads, trained on a weighted sum of loss terms.
 
-    A method subclasses this and says what its loss terms are; the step itself (gradient, update, running
-    means) is the same for all of them, in pre-training and in fine-tuning.
+    A method subclasses this and says what its network puts out for a batch (`outputs`) and what its losses
+    make of that (`losses`); the step itself (gradient, update, running means) is the same for all of them,
+    in pre-training and in fine-tuning, on one device or on many.
 
     Args:
         encoder: `mmgl_tf.backbones.Encoder`.
         seed: seed of the noise that a step draws; with the step number it decides that noise.
         term_weights: {term name: weight in the total loss}.
         measure_names: names of further per-step figures, slash-grouped.
+
+    Attributes:
+        accumulate: parts of a replica's batch that go through the network one after the other, see
+            `mmgl_tf.training.accumulation`; set it before the first step.
+        stop_wish: of this process, assigned between steps: not 0 = it was asked to stop.
+        stop_votes: how many replicas had that wish in the last step; the same on all of them.
     """
 
     def __init__(self, encoder, seed, term_weights, measure_names, name):
@@ -22,6 +33,7 @@ class TrainingModel(keras.Model):
         self.encoder = encoder
         self.seed = seed
         self.term_weights = dict(term_weights)
+        self.accumulate = 1
         train_names = [
             "loss/total",
             *(f"loss/{term}" for term in term_weights),
@@ -29,14 +41,42 @@ class TrainingModel(keras.Model):
             "gradient/norm",
         ]
         # Keras refuses slashes in the names of variables, TensorBoard wants them in the names of scalars.
-        self.train_means = {name: keras.metrics.Mean(name=name.replace("/", "_")) for name in train_names}
+        self.train_means = {name: RunningMean(name.replace("/", "_")) for name in train_names}
         self.validation_means = {}
+        # No weights: they decide nothing that is saved.
+        own = {
+            "trainable": False,
+            "synchronization": tf.VariableSynchronization.ON_READ,
+            "aggregation": tf.VariableAggregation.ONLY_FIRST_REPLICA,
+        }
+        self._stop = {name: tf.Variable(0.0, name=f"stop_{name}", **own) for name in ("wish", "votes")}
 
-    def loss_terms(self, batch, seed):
-        """The method's losses for one training batch.
+    @property
+    def stop_wish(self):
+        """See the class."""
+        return self._stop["wish"]
+
+    @property
+    def stop_votes(self):
+        """See the class."""
+        return self._stop["votes"]
+
+    def outputs(self, batch):
+        """What the losses read of one training batch.
 
         Args:
-            batch: dict; the method's class says of what.
+            batch: dict; the method's class says of what. Under a strategy, this replica's rows of it.
+
+        Returns:
+            {name: tensor [2b, ...]}, a row for each image, visible ones first; targets too.
+        """
+        raise NotImplementedError
+
+    def losses(self, outputs, seed):
+        """The method's losses; no weight of the network acts here.
+
+        Args:
+            outputs: as `outputs` returns them, of the global batch.
             seed: int32 [2], unique to the step.
 
         Returns:
@@ -44,10 +84,21 @@ class TrainingModel(keras.Model):
         """
         raise NotImplementedError
 
+    def loss_terms(self, batch, seed):
+        """The losses of a batch; under a strategy those of the global batch. Arguments and result as above."""
+        return self.losses(gather_rows(self.outputs(batch)), seed)
+
     def term_weight(self, term, step):
         """Weight of a loss term at a step; a method may switch terms on later."""
         del step
         return self.term_weights[term]
+
+    def weighted_losses(self, outputs, seed, step):
+        """(scaled total to differentiate, {figure name: value}) of gathered outputs."""
+        terms, measures = self.losses(outputs, seed)
+        total = tf.add_n([self.term_weight(term, step) * value for term, value in terms.items()])
+        figures = {"loss/total": total, **measures, **{f"loss/{term}": v for term, v in terms.items()}}
+        return self.optimizer.scale_loss(total), figures
 
     def train_step(self, batch):
         """One gradient step on the weighted sum of the loss terms (paper Eq. 7).
@@ -56,17 +107,48 @@ class TrainingModel(keras.Model):
         """
         step = self.optimizer.iterations
         seed = tf.stack([tf.constant(self.seed, tf.int32), tf.cast(step, tf.int32)])
-        with tf.GradientTape() as tape:
-            terms, measures = self.loss_terms(batch, seed)
-            total = tf.add_n([self.term_weight(term, step) * value for term, value in terms.items()])
         variables = self.trainable_variables
-        gradients = tape.gradient(total, variables)
+        if self.accumulate > 1:
+            gradients, figures = accumulated_gradients(
+                self, batch, self.accumulate, lambda outputs: self.weighted_losses(outputs, seed, step)
+            )
+        else:
+            with tf.GradientTape() as tape:
+                scaled, figures = self.weighted_losses(self.gather(self.outputs(batch)), seed, step)
+            gradients = tape.gradient(scaled, variables)
+        gradients = sum_gradients(gradients)
+        figures["gradient/norm"] = self.optimizer.unscaled_norm(gradients)
         self.optimizer.apply(gradients, variables)
-        figures = {"loss/total": total, "gradient/norm": tf.linalg.global_norm(gradients), **measures}
-        figures |= {f"loss/{term}": value for term, value in terms.items()}
         for name, value in figures.items():
             self.train_means[name].update_state(value)
         return {name: mean.result() for name, mean in self.train_means.items()}
+
+    def gather(self, outputs):
+        """`gather_rows`, and with them the wishes to stop: they cost no message of their own."""
+        if num_replicas() == 1:
+            return outputs
+        rows = tf.shape(next(iter(outputs.values())))[0]
+        wish = tf.fill([rows, 1], self.stop_wish)
+        gathered = gather_rows(outputs | {"stop/wish": wish})
+        self.stop_votes.assign(tf.reduce_sum(gathered.pop("stop/wish")) / tf.cast(rows, tf.float32))
+        return gathered
+
+    def make_train_function(self, force=False):
+        """Keras's own averages what replicas return, which fails across workers; ours are equal anyway."""
+        if self.distribute_strategy.num_replicas_in_sync == 1:
+            super().make_train_function(force)
+        elif force or self.train_function is None:
+            self.train_function = _replicated(self.distribute_strategy, self.train_step)
+
+    def make_test_function(self, force=False):
+        """As `make_train_function`."""
+        if self.distribute_strategy.num_replicas_in_sync == 1:
+            super().make_test_function(force)
+        elif force or self.test_function is None:
+            self.test_function = _replicated(self.distribute_strategy, self.test_step)
+
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        """Nothing: everything is built before `fit`, and Keras's way reads a batch across workers."""
 
     def saved_layers(self):
         """{name: layer} whose weights are saved by themselves at the end of each epoch."""
@@ -80,3 +162,14 @@ class TrainingModel(keras.Model):
     def get_metrics_result(self):
         """Unused by this model: a step returns its own slash-named results."""
         return {}
+
+
+def _replicated(strategy, step):
+    """A step on all replicas: iterator -> {name: what the first replica of this process returned}."""
+
+    @tf.function
+    def run(iterator):
+        results = strategy.run(step, args=(next(iterator),))
+        return {name: strategy.experimental_local_results(value)[0] for name, value in results.items()}
+
+    return run

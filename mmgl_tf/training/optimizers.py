@@ -3,6 +3,8 @@
 import keras
 import tensorflow as tf
 
+from mmgl_tf.training.loss_scale import LossScale
+
 # Names of the variables of batch norm, and of the biases of dense layers.
 NORMS_AND_BIASES = ("gamma", "beta", "bias")
 
@@ -37,7 +39,12 @@ class TorchSGD(keras.optimizers.Optimizer):
         learning_rate_multipliers: {how a variable's path begins: factor, at least 0}, such as
             {"encoder/": 0.1}. The longest beginning that fits a variable wins; one that none fits has factor
             1, unless "" is given, which fits all.
+        dynamic_loss_scale: for float16, see `mmgl_tf.training.loss_scale`; a step whose gradients overflow
+            changes neither variables nor velocities, but counts.
         **kwargs: of `keras.optimizers.Optimizer`, such as global_clipnorm, name, loss_scale_factor.
+
+    Under a `tf.distribute` strategy it expects gradients that are summed over replicas already: a global norm
+    can only be clipped, and an overflow only be seen, in the sum.
     """
 
     def __init__(
@@ -48,6 +55,7 @@ class TorchSGD(keras.optimizers.Optimizer):
         nesterov=False,
         decay_norms_and_biases=True,
         learning_rate_multipliers=None,
+        dynamic_loss_scale=False,
         **kwargs,
     ):
         # The base class would decay on its own, decoupled, were it told of the weight decay.
@@ -70,6 +78,9 @@ class TorchSGD(keras.optimizers.Optimizer):
         self.nesterov = bool(nesterov)
         self.decay_norms_and_biases = bool(decay_norms_and_biases)
         self.learning_rate_multipliers = multipliers
+        self.dynamic_loss_scale = bool(dynamic_loss_scale)
+        self.loss_scale = None
+        self._taken = None  # within a scaled step: whether it is taken, a boolean tensor
 
     def build(self, variables):
         """Makes one velocity per variable, zero, float32 as the variables are.
@@ -87,6 +98,33 @@ class TorchSGD(keras.optimizers.Optimizer):
         self.velocities = self.add_optimizer_variables(variables, "velocity")
         self.decays = [self._decay_of(variable) for variable in variables]
         self.factors = _factors(dict(self.learning_rate_multipliers), [v.path for v in variables])
+        if self.dynamic_loss_scale:
+            self.loss_scale = LossScale(self)
+
+    def scale_loss(self, loss):
+        """The loss to differentiate."""
+        return loss * self.loss_scale.scale if self.loss_scale else super().scale_loss(loss)
+
+    def unscaled_norm(self, gradients):
+        """Global norm of gradients of the loss; 0 where loss scaling skips the step.
+
+        Args:
+            gradients: of the scaled loss, summed over replicas.
+        """
+        return self.loss_scale.norm(gradients) if self.loss_scale else tf.linalg.global_norm(gradients)
+
+    def apply(self, grads, trainable_variables=None):
+        """One step; see `keras.optimizers.Optimizer.apply`."""
+        if not self.loss_scale:
+            return super().apply(grads, trainable_variables)
+        grads, self._taken = self.loss_scale.unscale(grads)
+        super().apply(grads, trainable_variables)
+        self.loss_scale.update(self._taken)
+        self._taken = None
+
+    def _all_reduce_sum_gradients(self, grads_and_vars):
+        """As they are: see the class."""
+        return grads_and_vars
 
     def _decay_of(self, variable):
         spared = not self.decay_norms_and_biases and variable.name in NORMS_AND_BIASES
@@ -103,15 +141,20 @@ class TorchSGD(keras.optimizers.Optimizer):
         index = self._get_variable_index(variable)
         velocity, decay = self.velocities[index].value, self.decays[index]
         gradient = tf.cast(gradient, variable.dtype)
+        momentum = tf.constant(self.momentum, variable.dtype)
+        rate = tf.cast(learning_rate, variable.dtype) * self.factors[index]
         if decay:
             gradient += decay * variable
+        if self._taken is not None:
+            gradient = tf.where(self._taken, gradient, tf.zeros_like(gradient))
+            momentum, rate = tf.where(self._taken, momentum, 1.0), tf.where(self._taken, rate, 0.0)
         # One fused op for both lines: the update is bound by memory traffic, and this passes over it once.
         tf.raw_ops.ResourceApplyMomentum(
             var=variable.handle,
             accum=velocity.handle,
-            lr=tf.cast(learning_rate, variable.dtype) * self.factors[index],
+            lr=rate,
             grad=gradient,
-            momentum=tf.constant(self.momentum, variable.dtype),
+            momentum=momentum,
             use_nesterov=self.nesterov,
         )
 
@@ -123,6 +166,7 @@ class TorchSGD(keras.optimizers.Optimizer):
             "nesterov": self.nesterov,
             "decay_norms_and_biases": self.decay_norms_and_biases,
             "learning_rate_multipliers": dict(self.learning_rate_multipliers),
+            "dynamic_loss_scale": self.dynamic_loss_scale,
         }
 
 

@@ -157,7 +157,9 @@ def test_the_noise_is_a_function_of_seed_and_step_alone():
 def test_validation_counts_each_modality_apart_and_leaves_padding_out():
     model, batch = make_model(), make_batch(pairs=4)
     weight = np.array([1, 1, 0, 0, 1, 0, 0, 0], np.float32)
-    figures = model.validation_figures({**{k: tf.constant(v) for k, v in batch.items()}, "weight": weight})
+    figures = model.validation_figures(
+        model.validation_outputs({**{k: tf.constant(v) for k, v in batch.items()}, "weight": weight})
+    )
     assert set(figures) == set(model.validation_means)
     values, weights = figures["accuracy/permutation_stripe_infrared"]
     assert values.shape == (4,) and list(weights) == [1, 0, 0, 0]

@@ -1,0 +1,53 @@
+"""Dynamic loss scaling for float16, without a branch (Micikevicius et al. 2018, "Mixed precision training").
+
+Gradients below 6e-8 vanish in float16, so the loss is multiplied by a large power of two, and the gradients
+are divided by it before they are used. A step whose gradients overflow is skipped and halves the scale; 2,000
+good steps in sequence double it.
+
+Keras' `LossScaleOptimizer` skips by a branch around the whole update, which a replica cannot take where the
+update merges replicas, and does not count a skipped step, so that schedule and noise would fall behind the
+data. Here a skipped step counts, and the optimiser takes it with a rate of 0.
+"""
+
+import tensorflow as tf
+
+INITIAL, GROWTH_STEPS = 2.0**15, 2000
+
+
+class LossScale:
+    """The scale and its state.
+
+    Args:
+        optimizer: whose variables they become, so that a checkpoint has them.
+    """
+
+    def __init__(self, optimizer):
+        settings = {"shape": (), "dtype": "float32", "aggregation": "only_first_replica"}
+        self.scale = optimizer.add_variable(initializer=_constant(INITIAL), name="loss_scale", **settings)
+        self.good_steps = optimizer.add_variable(initializer="zeros", name="good_steps", **settings)
+
+    def norm(self, gradients):
+        """The norm of the unscaled gradients; 0 where the step is skipped, unless the scale cannot help.
+
+        Args:
+            gradients: of the scaled loss, summed over replicas.
+        """
+        norm = tf.linalg.global_norm(gradients) / self.scale
+        return tf.where(tf.math.is_finite(norm) | (self.scale < 1.0), norm, 0.0)
+
+    def unscale(self, gradients):
+        """(gradients, 0 where one was not finite; whether all were finite)."""
+        finite = tf.reduce_all(tf.stack([tf.reduce_all(tf.math.is_finite(g)) for g in gradients]))
+        factor = 1.0 / self.scale
+        return [tf.where(finite, g * factor, tf.zeros_like(g)) for g in gradients], finite
+
+    def update(self, finite):
+        """After a step."""
+        good = tf.where(finite, self.good_steps + 1.0, 0.0)
+        grows = good >= GROWTH_STEPS
+        self.scale.assign(self.scale * tf.where(finite, tf.where(grows, 2.0, 1.0), 0.5))
+        self.good_steps.assign(tf.where(grows, 0.0, good))
+
+
+def _constant(value):
+    return lambda shape, dtype: tf.fill(shape, tf.constant(value, dtype))

@@ -1,0 +1,36 @@
+"""The running mean of a figure that every replica knows."""
+
+import keras
+
+
+class RunningMean(keras.metrics.Metric):
+    """The weighted mean of all values since the last reset.
+
+    `keras.metrics.Mean` sums over replicas whenever it is read. Here each replica has the figure of the
+    whole batch already (`replicas.gather_rows`), so each keeps its own sums, and reading, resetting and
+    saving them takes no message: a worker may do so alone.
+
+    Args:
+        name: as for `keras.metrics.Metric`, without slashes.
+    """
+
+    def __init__(self, name):
+        super().__init__(name=name, dtype="float32")
+        settings = {"shape": (), "initializer": "zeros", "aggregation": "only_first_replica"}
+        self.total = self.add_variable(name="total", **settings)
+        self.count = self.add_variable(name="count", **settings)
+
+    def update_state(self, values, weights=None):
+        """Adds values.
+
+        Args:
+            values: float32, of any shape.
+            weights: of the same shape, at least 0; None = 1 each.
+        """
+        weights = keras.ops.ones_like(values) if weights is None else weights
+        self.total.assign_add(keras.ops.sum(values * weights))
+        self.count.assign_add(keras.ops.sum(weights))
+
+    def result(self):
+        """The mean; 0 before the first value."""
+        return keras.ops.divide_no_nan(self.total.value, self.count.value)
