@@ -9,12 +9,12 @@ from flags.config import Augmentation
 from pipelines.data_wait import DataWait
 from pipelines.evaluation_batches import EvaluationBatches
 from pipelines.identity_sampling import class_labels, identity_plan, steps_in_identity_epoch
+from pipelines.numbered_batches import numbered_batches, sharded_batches
 from pipelines.plain_batches import PlainBatches
 from pipelines.records import MODALITIES
 from pipelines.sampling import pretraining_plan, steps_in_epoch
+from pipelines.shards import WHOLE, Shards
 from pipelines.training_batches import TrainingBatches
-
-PREFETCHED_BATCHES = 2
 
 
 def training_dataset(
@@ -29,6 +29,7 @@ def training_dataset(
     steps_per_epoch: int = 0,
     epoch_by: str = "max",
     wait: DataWait | None = None,
+    shards: Shards = WHOLE,
 ) -> tf.data.Dataset:
     """Training batches of the global steps first_step, ..., total_steps - 1.
 
@@ -48,17 +49,20 @@ def training_dataset(
             step // steps_per_epoch.
         epoch_by: "max" or "min": one pass over the larger or the smaller modality.
         wait: told when each batch arrives at the trainer.
+        shards: the replicas whose parts of the batches are wanted.
 
     Returns:
         A dataset of known length. Its elements are dicts: visible and infrared, float32 [B, H, W, 3],
         augmented, normalised, stripes shuffled; permutation, int32 [2B, N], visible rows first, slot i
-        shows stripe permutation[b, i].
+        shows stripe permutation[b, i]. With `shards`, an element is a replica's part, B / total in place
+        of B, and there are shards.local of them for each step, in the order that `Shards` states.
 
     Raises:
-        ValueError: see `TrainingBatches` and `sampling.steps_in_epoch`; or first_step is negative or
-            beyond total_steps.
+        ValueError: see `TrainingBatches` and `sampling.steps_in_epoch`; first_step is negative or beyond
+            total_steps; or the replicas cannot share the batch evenly.
     """
     _judge_steps(first_step, total_steps)
+    rows = shards.rows_per_replica(batch_size)
     batches = pretraining_batches(
         visible_store,
         infrared_store,
@@ -69,13 +73,11 @@ def training_dataset(
         steps_per_epoch,
         epoch_by,
     )
-    images = tf.TensorSpec((batch_size, *batches.image_shape, 3), tf.float32)
     spec = {
-        "visible": images,
-        "infrared": images,
-        "permutation": tf.TensorSpec((2 * batch_size, num_stripes), tf.int32),
+        **_image_specs(rows, batches.image_shape),
+        "permutation": tf.TensorSpec((2 * rows, num_stripes), tf.int32),
     }
-    dataset = _numbered_batches(batches, spec, first_step, total_steps)
+    dataset = sharded_batches(batches, spec, first_step, total_steps, batch_size, shards)
     return wait.attach(dataset, "permutation") if wait else dataset
 
 
@@ -114,6 +116,7 @@ def finetuning_dataset(
     total_steps: int,
     steps_per_epoch: int = 0,
     wait: DataWait | None = None,
+    shards: Shards = WHOLE,
 ) -> tf.data.Dataset:
     """Labelled batches of the global steps first_step, ..., total_steps - 1; resumable as `training_dataset`.
 
@@ -135,24 +138,28 @@ def finetuning_dataset(
         steps_per_epoch: length of an epoch; 0 = `identity_sampling.steps_in_identity_epoch` of the usable
             images.
         wait: told when each batch arrives at the trainer.
+        shards: the replicas whose parts of the batches are wanted.
 
     Returns:
         A dataset of known length. Its elements are dicts: visible and infrared, float32 [B, H, W, 3],
         augmented and normalised, B = P * K; labels, int32 [2B], visible rows first, the class of each
-        image by `identity_sampling.class_labels` of all identities given, drawn or not.
+        image by `identity_sampling.class_labels` of all identities given, drawn or not. With `shards`,
+        parts of them, as in `training_dataset`; a part may cut through the images of an identity.
 
     Raises:
         ValueError: see `TrainingBatches` and `identity_plan`; identities that are unknown or do not match
-            the stores; or first_step is negative or beyond total_steps.
+            the stores; first_step is negative or beyond total_steps; or the replicas cannot share the
+            batch evenly.
     """
     _judge_steps(first_step, total_steps)
+    batch_size = identities_per_batch * images_per_identity
+    rows = shards.rows_per_replica(batch_size, "--identities_per_batch times --images_per_identity")
     stores = (visible_store, infrared_store)
     classes = _classes(stores, (visible_identities, infrared_identities))
     usable = [known[store.usable] for store, known in zip(stores, classes, strict=True)]
     sizes = (identities_per_batch, images_per_identity)
     steps = steps_per_epoch or steps_in_identity_epoch(*map(len, usable), *sizes)
     identity_plan(*usable, *sizes, seed, 0, 1)  # too few identities are an error now, not in the first step
-    batch_size = identities_per_batch * images_per_identity
     batches = TrainingBatches(
         *stores,
         augmentation,
@@ -163,14 +170,16 @@ def finetuning_dataset(
         epoch_plan=lambda epoch: identity_plan(*usable, *sizes, seed, epoch, steps)[:2],
     )
 
-    def labelled(step):
-        visible, infrared, _ = batches(step)
-        labels = [known[chosen] for known, chosen in zip(classes, batches.chosen(step), strict=True)]
+    def labelled(step, part):
+        visible, infrared, _ = batches(step, part)
+        labels = [known[chosen] for known, chosen in zip(classes, batches.chosen(step, part), strict=True)]
         return visible, infrared, np.concatenate(labels)
 
-    images = tf.TensorSpec((batch_size, *batches.image_shape, 3), tf.float32)
-    spec = {"visible": images, "infrared": images, "labels": tf.TensorSpec((2 * batch_size,), tf.int32)}
-    dataset = _numbered_batches(labelled, spec, first_step, total_steps)
+    spec = {
+        **_image_specs(rows, batches.image_shape),
+        "labels": tf.TensorSpec((2 * rows,), tf.int32),
+    }
+    dataset = sharded_batches(labelled, spec, first_step, total_steps, batch_size, shards)
     return wait.attach(dataset, "labels") if wait else dataset
 
 
@@ -196,7 +205,7 @@ def image_dataset(store, positions, batch_size: int, flip: bool = False, threads
         "images": tf.TensorSpec((batch_size, *batches.image_shape, 3), tf.float32),
         "weight": tf.TensorSpec((batch_size,), tf.float32),
     }
-    return _numbered_batches(batches, spec, 0, batches.num_batches)
+    return numbered_batches(batches, spec, 0, batches.num_batches)
 
 
 def evaluation_dataset(
@@ -207,6 +216,7 @@ def evaluation_dataset(
     permutations_per_image: int,
     seed: int,
     max_images: int = 0,
+    shards: Shards = WHOLE,
 ) -> tf.data.Dataset:
     """Unaugmented batches of held-out images, each under K fixed stripe orders; the same in every pass.
 
@@ -218,27 +228,32 @@ def evaluation_dataset(
         permutations_per_image: K.
         seed: seed of the orders.
         max_images: images per modality, spread evenly over the store; 0 = all.
+        shards: the replicas whose parts of the batches are wanted.
 
     Returns:
         A dataset of known length. Its elements are dicts: visible, infrared and permutation as in
         training; weight, float32 [2B], 1, or 0 on padding; index, int32 [2B], the image's position in its
-        store, -1 on padding. Visible rows come first.
+        store, -1 on padding. Visible rows come first. With `shards`, parts of them, as in
+        `training_dataset`, padding included: every replica gets as many.
 
     Raises:
-        ValueError: see `EvaluationBatches`.
+        ValueError: see `EvaluationBatches`; or the replicas cannot share the batch evenly.
     """
+    rows = shards.rows_per_replica(batch_size)
     batches = EvaluationBatches(
         visible_store, infrared_store, num_stripes, batch_size, permutations_per_image, seed, max_images
     )
-    images = tf.TensorSpec((batch_size, *batches.image_shape, 3), tf.float32)
     spec = {
-        "visible": images,
-        "infrared": images,
-        "permutation": tf.TensorSpec((2 * batch_size, num_stripes), tf.int32),
-        "weight": tf.TensorSpec((2 * batch_size,), tf.float32),
-        "index": tf.TensorSpec((2 * batch_size,), tf.int32),
+        **_image_specs(rows, batches.image_shape),
+        "permutation": tf.TensorSpec((2 * rows, num_stripes), tf.int32),
+        "weight": tf.TensorSpec((2 * rows,), tf.float32),
+        "index": tf.TensorSpec((2 * rows,), tf.int32),
     }
-    return _numbered_batches(batches, spec, 0, batches.num_batches)
+    return sharded_batches(batches, spec, 0, batches.num_batches, batch_size, shards)
+
+
+def _image_specs(rows, image_shape):
+    return dict.fromkeys(MODALITIES, tf.TensorSpec((rows, *image_shape, 3), tf.float32))
 
 
 def _judge_steps(first_step, total_steps):
@@ -259,24 +274,3 @@ def _classes(stores, identities):
             )
     classes = class_labels(identity for known in identities for identity in known)
     return [np.array([classes[identity] for identity in known], np.int32) for known in identities]
-
-
-def _numbered_batches(batches, spec, first, end):
-    """batches(first), ..., batches(end - 1) as a dataset, made ahead of their use by one thread."""
-    types = [part.dtype for part in spec.values()]
-
-    def make(number):
-        # stateful=False: a pure function of its number, as tf.data may want to know.
-        parts = tf.numpy_function(batches, [number], types, stateful=False)
-        for part, known in zip(parts, spec.values(), strict=True):
-            part.set_shape(known.shape)
-        return dict(zip(spec, parts, strict=True))
-
-    options = tf.data.Options()
-    options.deterministic = True
-    # One batch at a time: the threads are inside the batch, where an image is the unit of work.
-    options.experimental_optimization.map_parallelization = False
-    # Nothing is left to tune, and the tuner's thread can hold the end of an iterator up for a minute.
-    options.autotune.enabled = False
-    numbers = tf.data.Dataset.range(np.int64(first), np.int64(end))
-    return numbers.map(make).prefetch(PREFETCHED_BATCHES).with_options(options)

@@ -57,26 +57,28 @@ class EvaluationBatches:
         self.num_batches = -(-most // batch_size)
         self._writer = SlotWriter(self.image_shape[1])
 
-    def __call__(self, number: int) -> tuple[np.ndarray, ...]:
-        """One batch.
+    def __call__(self, number: int, rows: range | None = None) -> tuple[np.ndarray, ...]:
+        """One batch, or some of its rows; no image of the others is read.
 
         Args:
             number: from 0 to num_batches - 1.
+            rows: which rows of each modality, n of 0 to B - 1; None = all, n = B.
 
         Returns:
-            (visible, infrared, permutation, weight, index): float32 [B, H, W, 3] twice; int32 [2B, N];
-            float32 [2B], 0 on padding; int32 [2B], the image's position in its store, -1 on padding.
+            (visible, infrared, permutation, weight, index): float32 [n, H, W, 3] twice; int32 [2n, N];
+            float32 [2n], 0 on padding; int32 [2n], the image's position in its store, -1 on padding.
             Visible rows come first. Padding images are black after normalisation's shift (all 0), their
             order is the identity.
         """
-        size = self._batch_size
+        rows = range(self._batch_size) if rows is None else rows
+        size = len(rows)
         images = np.zeros((2, size, *self.image_shape, 3), np.float32)
         order = np.tile(np.arange(self._num_stripes, dtype=np.int32), (2, size, 1))
         weight = np.zeros((2, size), np.float32)
         index = np.full((2, size), -1, np.int32)
         for modality in (VISIBLE, INFRARED):
             indices = self._indices[modality]
-            entries = np.arange(number * size, (number + 1) * size)
+            entries = number * self._batch_size + np.array(rows)
             entries = entries[entries < len(indices) * self._permutations].tolist()
             for row, entry in enumerate(entries):
                 image_number, repeat = divmod(entry, self._permutations)

@@ -82,6 +82,7 @@ class TrainingBatches:
         self._settings = augmentation
         self._num_stripes = num_stripes
         self._batch_size = batch_size
+        self._all_rows = range(batch_size)
         self._seed = seed
         if steps_per_epoch < 1:
             raise ValueError(f"steps_per_epoch is {steps_per_epoch}; expected at least 1 step in an epoch.")
@@ -96,30 +97,35 @@ class TrainingBatches:
         # Bound here, not on the method: a cache on the class would keep dead stores alive.
         self._epoch_plan = functools.lru_cache(maxsize=2)(epoch_plan)
         self._writer = SlotWriter(self.image_shape[1])
-        self._buffers = BufferPool((batch_size, *self.image_shape, 3))
+        # By rows: with the replicas served grow the batches that are kept ready, and so the memory in use.
+        self._buffers = {}
         self._local = threading.local()
         threads = augmentation.data_threads or available_cores()
         self._pool = ThreadPoolExecutor(threads, "augment") if threads > 1 else None
         self._threads = threads
 
-    def __call__(self, step: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The batch of a global step.
+    def __call__(self, step: int, rows: range | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The batch of a global step, or some of its rows; nothing is drawn or read for the others.
 
         Args:
             step: from 0; the epoch is step // steps_per_epoch.
+            rows: which rows of each modality, n of 0 to B - 1; None = all, n = B.
 
         Returns:
-            (visible, infrared, permutation): float32 [B, H, W, 3] twice, int32 [2B, N] with the visible
-            rows first.
+            (visible, infrared, permutation): float32 [n, H, W, 3] twice, int32 [2n, N] with the visible
+            rows first. Equal to the same rows of the whole batch bit for bit.
         """
+        rows = self._all_rows if rows is None else rows
         epoch, place = divmod(int(step), self.steps_per_epoch)
-        positions = place * self._batch_size + np.arange(self._batch_size)
+        positions = place * self._batch_size + np.array(rows)
         order = self._orders(epoch, positions)
-        chosen = self.chosen(step)
+        chosen = self.chosen(step, rows)
+        if rows not in self._buffers:
+            self._buffers[rows] = BufferPool((len(rows), *self.image_shape, 3))
         jobs = []
         batch = []
         for modality in (VISIBLE, INFRARED):
-            out = self._buffers.take()
+            out = self._buffers[rows].take()
             batch.append(out)
             augment = self._planned(modality, epoch, positions, order[modality], out)
             store = self._stores[modality]
@@ -133,19 +139,21 @@ class TrainingBatches:
                 done.result()
         return batch[VISIBLE], batch[INFRARED], np.concatenate(order)
 
-    def chosen(self, step: int) -> tuple[np.ndarray, np.ndarray]:
+    def chosen(self, step: int, rows: range | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Which images a global step shows.
 
         Args:
             step: from 0.
+            rows: as in a call.
 
         Returns:
-            (visible, infrared): int64 [B] each, positions in the stores.
+            (visible, infrared): int64 [n] each, positions in the stores.
         """
+        rows = self._all_rows if rows is None else rows
         epoch, place = divmod(int(step), self.steps_per_epoch)
         plan = self._epoch_plan(epoch)
         return tuple(
-            store.usable[indices[place]] for store, indices in zip(self._stores, plan[:2], strict=True)
+            store.usable[indices[place, rows]] for store, indices in zip(self._stores, plan[:2], strict=True)
         )
 
     def _orders(self, epoch, positions):
