@@ -18,10 +18,10 @@ class StripeHead(keras.layers.Layer):
     The output is the part embedding *before* it is normalised to unit length: the part classifier
     reads it as it is, the contrast normalises it. Always float32, also under mixed precision.
 
-    Choice: one projection for all slots, without batch norm and without ReLU (flags `pcb_shared`,
-    `pcb_bn`, `pcb_relu`). The authors' variable names suggest one per slot, as in PCB; but slots are
-    shuffled, and a projection per slot hands the contrast the slot index, which nearly solves it at
-    the first step (see docs/choices.md).
+    Choice: the model takes one projection for all slots, with batch norm and without ReLU (flags
+    `pcb_shared`, `pcb_bn`, `pcb_relu`). The authors' variable names suggest one per slot, as in PCB; but
+    slots are shuffled, and a projection per slot hands the contrast the slot index, which nearly solves it
+    at the first step (see docs/choices.md).
 
     Args:
         num_stripes: N.
