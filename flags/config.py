@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from flags.data_settings import Augmentation, Data, World
 from flags.method_settings import Finetuning, Mmgl, Network
+from flags.scale_settings import Scale
 from flags.service_settings import Export, Import, Lookup
 from flags.training_settings import Evaluation, Optimization, Run, Validation
 
@@ -26,6 +27,7 @@ __all__ = [
     "Network",
     "Optimization",
     "Run",
+    "Scale",
     "Validation",
     "World",
     "differences",
@@ -47,6 +49,7 @@ class Config:
     mmgl: Mmgl = field(default_factory=Mmgl)
     finetuning: Finetuning = field(default_factory=Finetuning)
     optimization: Optimization = field(default_factory=Optimization)
+    scale: Scale = field(default_factory=Scale)
     validation: Validation = field(default_factory=Validation)
     evaluation: Evaluation = field(default_factory=Evaluation)
     export: Export = field(default_factory=Export)

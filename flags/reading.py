@@ -8,7 +8,7 @@ from flags.presets import preset
 from flags.validation import validate
 
 # What is not taken over from the run they look at.
-_OWN = ("mode", "init", "workdir", "preset", "force")
+_OWN = ("mode", "init", "workdir", "preset", "force", "strategy", "jit_compile")
 # Values of --init that eval takes without a run.
 WITHOUT_RUN = ("chance", "hog", "colour", "pixels")
 # What is built into a run's weights.

@@ -96,11 +96,10 @@ class Optimization:
     clip_norm: float = setting(0.0, "clip the global gradient norm; 0 = never", low=0.0, paper="silent")
     precision: str = setting(
         "float32",
-        "arithmetic of the trunk; heads and losses are always float32",
-        choices=("float32", "bfloat16"),
+        "arithmetic of the trunk; heads and losses are always float32; float16 has dynamic loss scaling",
+        choices=("float32", "bfloat16", "float16"),
         paper="float32",
     )
-    jit_compile: bool = setting(False, "compile the step with XLA")
 
 
 @dataclass(frozen=True)

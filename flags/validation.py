@@ -40,6 +40,35 @@ def _range_problems(name, value):
     return []
 
 
+def _scale_problems(config, pretraining):
+    problems, scale, stripes = [], config.scale, config.mmgl.num_stripes
+    if pretraining and stripes > 6 and scale.jit_compile == "on":
+        problems.append(
+            f"--jit_compile=on with --num_stripes={stripes}: beyond six stripes SciPy recovers the order, "
+            "which XLA cannot compile; use --jit_compile=off"
+        )
+    if scale.jit_compile == "on" and scale.strategy in ("mirrored", "multi_worker"):
+        problems.append(
+            f"--jit_compile=on with --strategy={scale.strategy}: TensorFlow cannot compile a step that is "
+            "replicated; use --jit_compile=off"
+        )
+    if scale.jit_compile == "on" and scale.accumulate > 1:
+        problems.append(
+            f"--jit_compile=on with --accumulate={scale.accumulate}: compiled, the parts of a batch would "
+            "share no memory; use one of the two"
+        )
+    batch = {
+        "pretrain": config.optimization.batch_size,
+        "finetune": config.finetuning.identities_per_batch * config.finetuning.images_per_identity,
+    }.get(config.run.mode)
+    if batch and batch % scale.accumulate:
+        problems.append(
+            f"--accumulate={scale.accumulate} does not divide the batch's {batch} images per modality; use a "
+            "divisor of it"
+        )
+    return problems
+
+
 def _combination_problems(config):
     problems = []
     # The other modes neither cut stripes nor have these losses.
@@ -64,11 +93,7 @@ def _combination_problems(config):
         )
     if pretraining and not (config.mmgl.permutation or config.mmgl.part or config.mmgl.pcc):
         problems.append("--nopermutation --nopart --nopcc leave no loss to train; keep at least one")
-    if pretraining and stripes > 6 and config.optimization.jit_compile:
-        problems.append(
-            f"--jit_compile with --num_stripes={stripes}: beyond six stripes SciPy recovers the order, "
-            "which XLA cannot compile; use --nojit_compile"
-        )
+    problems += _scale_problems(config, pretraining)
     words = [word.strip() for word in config.optimization.lr_milestones.split(",")]
     numbers = [int(word) for word in words if word.isdecimal()]
     if words != [""] and (len(numbers) < len(words) or sorted(numbers) != numbers):

@@ -2,10 +2,11 @@
 
 import tensorflow as tf
 
+from modes.model import compiles
 from pipelines.records import INFRARED, MODALITIES, VISIBLE
 
 
-def announce(config, splits, stores, model, training, notes=()):
+def announce(config, splits, stores, model, training, distribution, notes=()):
     """Print them.
 
     Args:
@@ -14,6 +15,7 @@ def announce(config, splits, stores, model, training, notes=()):
         stores: {(split name, modality): ImageStore}.
         model: built model.
         training: `mmgl_tf.training.fit.Training`.
+        distribution: `mmgl_tf.training.distribution.Distribution`.
         notes: further (name, text) lines.
     """
     optimization, data = config.optimization, config.data
@@ -68,15 +70,16 @@ def announce(config, splits, stores, model, training, notes=()):
             f"{optimization.epochs} epochs x {training.steps_per_epoch} steps of {batch}",
         )
     )
+    lines += _divided(config, each, distribution)
     devices = [device.device_type for device in tf.config.list_logical_devices("GPU")]
     cores = tf.config.threading.get_intra_op_parallelism_threads() or "all"
     where = f"{len(devices)} GPU" if devices else f"CPU ({cores} cores)"
     lines.append(
         (
             "compute",
-            f"{optimization.precision}, one replica, {where}, "
+            f"{optimization.precision}, {where}, "
             f"{'deterministic' if config.run.deterministic else 'not deterministic'}, "
-            f"XLA {'on' if optimization.jit_compile else 'off'}",
+            f"XLA {'on' if compiles(config, distribution.total) else 'off'}",
         )
     )
     if not devices and config.network.backbone in ("resnet34", "resnet50"):
@@ -91,3 +94,31 @@ def announce(config, splits, stores, model, training, notes=()):
     for name, text in lines:
         print(f"{name:11}{text}")
     print(flush=True)
+
+
+def _divided(config, each, distribution):
+    """Lines on what one replica, and one pass through the network, has of the global batch."""
+    total, parts = distribution.total, config.scale.accumulate
+    lines = []
+    if total == 1:
+        lines.append(("strategy", f"{distribution.name}, one replica"))
+    else:
+        normalised = "batch norm over all of them" if config.scale.sync_batch_norm else "batch norm in each"
+        workers = f" on {distribution.workers} workers" if distribution.workers > 1 else ""
+        share = f"{each // total} + {each // total} images on each"
+        lines.append(
+            (
+                "strategy",
+                f"{distribution.name}, {total} replicas{workers}, {share}, {normalised}",
+            )
+        )
+    if parts > 1:
+        part = each // total // parts
+        lines.append(
+            (
+                "accumulate",
+                f"{parts} parts of {part} + {part} images, one after the other; the losses are of the "
+                f"effective batch of {each} + {each}",
+            )
+        )
+    return lines

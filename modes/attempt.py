@@ -12,12 +12,13 @@ from mmgl_tf.training.run_directory import atomic_file
 FAIL = 3  # exit status of a run that diverged
 
 
-def attempt(fit, run):
+def attempt(fit, run, distribution):
     """Train, or say why not.
 
     Args:
         fit: function () -> result.
         run: `RunDirectory`.
+        distribution: `mmgl_tf.training.distribution.Distribution`; only its chief speaks and writes.
 
     Returns:
         (exit status, result): (0, what `fit` returned), (128 + signal, None) where it was asked to stop, or
@@ -25,14 +26,17 @@ def attempt(fit, run):
 
     Raises:
         ValueError: TensorFlow failed; says why in a line.
+        WorkerLost: another worker is gone.
     """
     try:
-        return 0, fit()
+        with distribution.losses_told():
+            return 0, fit()
     except Interrupted as stopped:
-        print(f"\n{stopped}; everything is saved in {run.root}. Give the same command again to go on.")
+        if distribution.chief:
+            print(f"\n{stopped}; everything is saved in {run.root}. Give the same command again to go on.")
         return 128 + stopped.signum, None
     except Diverged as failure:
-        return fail(run, failure), None
+        return fail(run, failure) if distribution.chief else FAIL, None
     except tf.errors.ResourceExhaustedError as error:
         raise ValueError(
             f"out of memory; try a smaller batch or image, or --precision=bfloat16 ({error.message[:200]})"

@@ -4,12 +4,12 @@ import numpy as np
 
 from flags.config import to_flat
 from mmgl_tf.training.fit import Training
-from mmgl_tf.training.run_directory import RunDirectory
 from modes.announce import announce
 from modes.attempt import attempt
+from modes.begin import begin, shards_of
 from modes.finetuning_summary import summarise
 from modes.identity_search import IdentitySearch
-from modes.model import build_finetuning, prepare
+from modes.model import build_finetuning
 from modes.reading import fingerprint, open_stores, read_splits
 from modes.saved_run import require_start, start_encoder
 from pipelines.build import finetuning_dataset
@@ -25,10 +25,11 @@ def finetune(config):
         Exit status: 0 when the run is complete, 128 + signal where it was asked to stop, 3 where it diverged.
     """
     require_start(config.finetuning.init)
-    run = RunDirectory(config.run.workdir)
-    run.claim(config)
-    prepare(config)
-    splits = read_splits(config)
+    return begin(config, _finetune)
+
+
+def _finetune(config, run, distribution):
+    splits = distribution.chief_first(lambda: read_splits(config))
     options, optimization = config.finetuning, config.optimization
     unlabelled = sum(sample.identity is None for sample in splits.train.samples)
     if unlabelled:
@@ -36,7 +37,7 @@ def finetune(config):
             f"{unlabelled} of {len(splits.train)} training images have no identity; fine-tuning needs them. "
             "In a folder data set each person has a directory of their own below visible/ and infrared/."
         )
-    stores = open_stores(config.data, splits)
+    stores = distribution.chief_first(lambda: open_stores(config.data, splits))
     classes = class_labels(sample.identity for sample in splits.train.samples)
     images = {modality: stores["train", modality] for modality in (VISIBLE, INFRARED)}
     labels = {
@@ -50,8 +51,9 @@ def finetune(config):
         options.images_per_identity,
     )
     batch = options.identities_per_batch * options.images_per_identity
-    model = build_finetuning(config, len(classes), length)
-    training = Training(model, run, config, length, 2 * batch, fingerprint(splits))
+    with distribution.scope():
+        model = build_finetuning(config, len(classes), length)
+    training = Training(model, run, config, length, 2 * batch, fingerprint(splits), distribution)
     # A resumed run has its weights from its checkpoint.
     start = start_encoder(model.encoder, config) if not training.first_step else ["see the checkpoint"]
     lonely = [
@@ -61,7 +63,9 @@ def finetune(config):
         )
         if len(found)
     ]
-    announce(config, splits, stores, model, training, [("start", line) for line in start + lonely])
+    if distribution.chief:
+        notes = [("start", line) for line in start + lonely]
+        announce(config, splits, stores, model, training, distribution, notes)
 
     wait = DataWait()
 
@@ -79,6 +83,7 @@ def finetune(config):
             total_steps=first_step + steps,
             steps_per_epoch=length,
             wait=wait,
+            shards=shards_of(distribution),
         )
 
     probe = None
@@ -98,8 +103,9 @@ def finetune(config):
             batches, None, wait, lambda logs: logs.get(metric), to_flat(config), probe=probe
         ),
         run,
+        distribution,
     )
-    if status:
+    if status or not distribution.chief:
         return status
     rows, saving = result
     if not rows:

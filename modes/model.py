@@ -5,8 +5,10 @@ import tensorflow as tf
 
 from mmgl_tf.backbones import Encoder
 from mmgl_tf.finetuning import FINETUNING
+from mmgl_tf.layers.batch_norm import synchronise
 from mmgl_tf.pretraining import PRETRAINING
 from mmgl_tf.training.optimizers import TorchSGD
+from mmgl_tf.training.replicas import num_replicas
 from mmgl_tf.training.schedules import make_schedule
 
 
@@ -16,8 +18,8 @@ def prepare(config):
     if config.run.deterministic:
         tf.config.experimental.enable_op_determinism()
     # Always: a process may look at several runs, one after the other.
-    bfloat16 = config.optimization.precision == "bfloat16"
-    keras.mixed_precision.set_global_policy("mixed_bfloat16" if bfloat16 else "float32")
+    precision = config.optimization.precision
+    keras.mixed_precision.set_global_policy(precision if precision == "float32" else f"mixed_{precision}")
 
 
 def build_model(config, length):
@@ -63,7 +65,16 @@ def build_finetuning(config, num_identities, length):
 
 
 def _compile(model, config, length, multipliers=None):
-    optimization = config.optimization
+    optimization, scale = config.optimization, config.scale
+    replicas = num_replicas()
+    if replicas > 1 and scale.sync_batch_norm:
+        if scale.accumulate > 1:
+            raise ValueError(
+                f"--accumulate={scale.accumulate} on {replicas} replicas: batch norm then sees one part of "
+                "one replica's batch at a time; say that you want that with --nosync_batch_norm"
+            )
+        synchronise(model)
+    model.accumulate = scale.accumulate
     model.compile(
         optimizer=TorchSGD(
             make_schedule(
@@ -80,10 +91,35 @@ def _compile(model, config, length, multipliers=None):
             decay_norms_and_biases=optimization.wd_on_bn,
             global_clipnorm=optimization.clip_norm or None,
             learning_rate_multipliers=multipliers,
+            dynamic_loss_scale=optimization.precision == "float16",
         ),
-        jit_compile=optimization.jit_compile,
+        jit_compile=compiles(config, replicas),
+        auto_scale_loss=False,  # the optimiser above does
     )
     model.optimizer.build(model.trainable_variables)
+
+
+def compiles(config, replicas):
+    """Whether the step is compiled with XLA.
+
+    Args:
+        config: `flags.config.Config`.
+        replicas: of the run.
+
+    Raises:
+        ValueError: it was asked for where TensorFlow cannot.
+    """
+    asked = config.scale.jit_compile
+    if asked == "on" and replicas > 1:
+        raise ValueError(
+            f"--jit_compile=on on {replicas} replicas: TensorFlow cannot compile a step that is replicated; "
+            "use --jit_compile=off, or --strategy=none"
+        )
+    if asked != "auto":
+        return asked == "on"
+    one_gpu = replicas == 1 and len(tf.config.list_physical_devices("GPU")) > 0
+    small = config.run.mode == "finetune" or config.mmgl.num_stripes <= 6
+    return one_gpu and small and config.scale.accumulate == 1 and not config.run.deterministic
 
 
 def _period(config):

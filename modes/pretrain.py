@@ -1,16 +1,18 @@
 """--mode=pretrain: self-supervised pre-training from image files to an encoder."""
 
+import functools
+
 import numpy as np
 
 from flags.config import to_flat
 from mmgl_tf.pretraining.probe import Probe
 from mmgl_tf.training.fit import Training
-from mmgl_tf.training.run_directory import RunDirectory
 from modes.announce import announce
 from modes.attempt import attempt
-from modes.model import build_model, prepare, selection
+from modes.begin import begin, shards_of
+from modes.model import build_model, selection
 from modes.panels import Panels
-from modes.reading import fingerprint, open_stores, read_splits
+from modes.reading import fingerprint, read_data
 from modes.summary import summarise
 from pipelines.build import evaluation_dataset, training_dataset
 from pipelines.data_wait import DataWait
@@ -24,20 +26,23 @@ def pretrain(config):
     Returns:
         Exit status: 0 when the run is complete, 128 + signal where it was asked to stop, 3 where it diverged.
     """
-    run = RunDirectory(config.run.workdir)
-    run.claim(config)
-    prepare(config)
+    return begin(config, _pretrain)
 
-    splits = read_splits(config)
-    stores = open_stores(config.data, splits)
+
+def _pretrain(config, run, distribution):
+    splits, stores = distribution.chief_first(lambda: read_data(config))
     visible, infrared = stores["train", VISIBLE], stores["train", INFRARED]
     optimization = config.optimization
     length = optimization.steps_per_epoch or steps_in_epoch(
         len(visible.usable), len(infrared.usable), optimization.batch_size, optimization.epoch_by
     )
-    model = build_model(config, length)
-    training = Training(model, run, config, length, 2 * optimization.batch_size, fingerprint(splits))
-    announce(config, splits, stores, model, training)
+    with distribution.scope():
+        model = build_model(config, length)
+    training = Training(
+        model, run, config, length, 2 * optimization.batch_size, fingerprint(splits), distribution
+    )
+    if distribution.chief:
+        announce(config, splits, stores, model, training, distribution)
 
     wait = DataWait()
 
@@ -54,9 +59,10 @@ def pretrain(config):
             steps_per_epoch=length,
             epoch_by=optimization.epoch_by,
             wait=wait,
+            shards=shards_of(distribution),
         )
 
-    validation, probe = _held_out(config, splits, stores, model)
+    validation, probe = _held_out(config, splits, stores, model, shards_of(distribution))
     panels = Panels(config, probe, first_batch=lambda: next(iter(batches(0, 1))))
 
     status, result = attempt(
@@ -70,8 +76,9 @@ def pretrain(config):
             watch=panels.attach,
         ),
         run,
+        distribution,
     )
-    if status:
+    if status or not distribution.chief:
         return status
     rows, saving = result
     if not rows:
@@ -83,13 +90,14 @@ def pretrain(config):
     return 0
 
 
-def _held_out(config, splits, stores, model):
-    """Validation data of the held-out identities, or None, and a probe: on them, else on training images."""
+def _held_out(config, splits, stores, model, shards):
+    """What makes validation data, or None; and a probe: on held-out images, else on training images."""
     if not len(splits.validation):
         visible, infrared = stores["train", VISIBLE], stores["train", INFRARED]
         return None, _probe(config, splits.train, visible, infrared, model)
     visible, infrared = stores["validation", VISIBLE], stores["validation", INFRARED]
-    validation = evaluation_dataset(
+    validation = functools.partial(
+        evaluation_dataset,
         visible,
         infrared,
         num_stripes=config.mmgl.num_stripes,
@@ -97,6 +105,7 @@ def _held_out(config, splits, stores, model):
         batch_size=config.optimization.batch_size,
         permutations_per_image=config.validation.validation_permutations,
         max_images=config.validation.validation_images,
+        shards=shards,
     )
     return validation, _probe(config, splits.validation, visible, infrared, model)
 

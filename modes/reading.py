@@ -11,6 +11,12 @@ from pipelines.records import INFRARED, MODALITIES, VISIBLE
 NAMED = 50  # unreadable files that an error message lists
 
 
+def read_data(config):
+    """(data set, its images): see `read_splits` and `open_stores`."""
+    splits = read_splits(config)
+    return splits, open_stores(config.data, splits)
+
+
 def read_splits(config):
     """The data set of --dataset, as `pipelines.records.DatasetSplits`.
 

@@ -30,7 +30,7 @@ def peak_memory_gigabytes():
 
 
 def summarise(config, run, rows, saving, identities_known):
-    """Print the tables and write the same figures to summary.json.
+    """Print the tables, and write them to summary.txt and their figures to summary.json.
 
     Args:
         config: `flags.config.Config`.
@@ -74,7 +74,10 @@ def summarise(config, run, rows, saving, identities_known):
     ]
     if config.run.preset == "smoke":
         lines.append("(a smoke run is too short to learn: figures near chance are as they should be)")
-    print("\n".join(lines), flush=True)
+    text = "\n".join(lines)
+    print(text, flush=True)
+    with atomic_file(run.root / "summary.txt", "w") as file:
+        file.write(text + "\n")
     with atomic_file(run.root / "summary.json", "w") as file:
         json.dump(
             {"first": first, "last": last, "chance": chance, "best_epoch": saving.best_epoch}, file, indent=2

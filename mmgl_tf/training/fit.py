@@ -1,7 +1,9 @@
 """From a model and its data to a finished, resumable run: the order in which things must happen."""
 
+import functools
+
 from mmgl_tf.training.checkpoints import Checkpoints, restore
-from mmgl_tf.training.guards import CollapseGuard, NonFiniteGuard, StopRequest
+from mmgl_tf.training.guards import CollapseGuard, NonFiniteGuard, Obedience, StopRequest
 from mmgl_tf.training.position import Position
 from mmgl_tf.training.progress import Progress
 from mmgl_tf.training.recording import Recording
@@ -18,12 +20,15 @@ class Training:
         steps_per_epoch: length of an epoch.
         images_per_step: images of both modalities.
         data: fingerprint of the images, any text.
+        distribution: `mmgl_tf.training.distribution.Distribution` in whose scope the model was made.
 
     Raises:
-        ValueError: the run was begun on other images and --force is not given.
+        ValueError: the run was begun on other images and --force is not given; or the workers are not about
+            to do the same.
+        WorkerLost: another worker is gone.
     """
 
-    def __init__(self, model, run, settings, steps_per_epoch, images_per_step, data):
+    def __init__(self, model, run, settings, steps_per_epoch, images_per_step, data, distribution):
         self.model = model
         self.run = run
         self.settings = settings
@@ -32,10 +37,12 @@ class Training:
         self.total_steps = steps_per_epoch * settings.optimization.epochs
         self.checkpoints = Checkpoints(run.checkpoints)
         self.data = data
+        self.distribution = distribution
         self.note = {}
         self.epoch_means = None
         self.first_step = 0
-        found = self.checkpoints.latest()
+        # The chief first: it sets damaged ones aside.
+        found = distribution.chief_first(self.checkpoints.latest)
         if found:
             arrays, self.note = found
             if self.note["data"] != data and not settings.run.force:
@@ -55,13 +62,17 @@ class Training:
                 self.epoch_means = {
                     name: value for name, value in arrays.items() if name.startswith("metric/")
                 }
+        distribution.agree(
+            images=data, steps_of_an_epoch=steps_per_epoch, the_step_of_the_checkpoint=self.first_step
+        )
 
     def fit(self, datasets, validation, wait, select, flat_settings, probe=None, watch=None):
         """Train to the end.
 
         Args:
-            datasets: function (first step, number of steps) -> tf.data.Dataset of training batches.
-            validation: dataset for `test_step`, or None.
+            datasets: function (first step, number of steps) -> tf.data.Dataset of this process's batches, one
+                for each of its replicas in turn, step by step.
+            validation: function () -> dataset for `test_step`, likewise, or None.
             wait: see `Recording`.
             select: see `Saving`.
             flat_settings: {name: value} for HParams.
@@ -69,62 +80,74 @@ class Training:
             watch: function Recording -> None, called before the first step (for pictures), or None.
 
         Returns:
-            (rows of metrics.jsonl, `Saving`).
+            (rows of metrics.jsonl, `Saving`) on the chief; (None, None) on other workers.
 
         Raises:
             Interrupted: a signal asked to stop; all is saved.
             Diverged: a loss or gradient was not finite, or all embeddings became one.
         """
-        optimization = self.settings.optimization
-        every = self.settings.validation.log_every_steps
+        distribution, epochs = self.distribution, self.settings.optimization.epochs
         position = Position(self.first_step, self.steps_per_epoch, self.total_steps)
-        watched = [f"validation/{name}" for name in self.model.validation_means if validation]
-        watched = watched or [*getattr(probe, "watched", ())]
-        recording = Recording(
-            self.run,
-            position,
-            self.images_per_step,
-            every,
-            wait,
-            flat_settings,
-            probe,
-            self.note.get("seconds", 0.0),
-            watched=watched,
-        )
-        with StopRequest() as stop:
-            saving = Saving(
-                self.run,
-                self.checkpoints,
-                position,
-                stop,
-                self.settings.run.checkpoint_every_steps,
-                select,
-                self.note | {"data": self.data},
-                lambda: recording.seconds,
-            )
+        held_out = {}
+        if validation is not None:
+            held_out["validation_data"] = distribution.dataset(validation)
+            held_out["validation_steps"] = int(validation().cardinality()) // distribution.local
+        recording = saving = None
+        with StopRequest(self.model, distribution.total) as stop:
             callbacks = [
                 position,
                 NonFiniteGuard(position, self.checkpoints),
                 CollapseGuard(position),
                 ResumedMeans(self.epoch_means),
-                recording,
-                Progress(position, optimization.epochs, self.images_per_step, every),
-                saving,
             ]
-            if watch:
-                watch(recording)
-            for first, steps, epochs in self._stretches():
+            if distribution.chief:
+                recording, saving = self._records(
+                    position, stop, wait, select, flat_settings, probe, validation is not None
+                )
+                every = self.settings.validation.log_every_steps
+                callbacks += [recording, Progress(position, epochs, self.images_per_step, every), saving]
+                if watch:
+                    watch(recording)
+            callbacks.append(Obedience(stop, position))
+            for first, steps, (begin, end) in self._stretches():
+                make = functools.partial(datasets, first, steps * (end - begin))
                 self.model.fit(
-                    datasets(first, steps * (epochs[1] - epochs[0])),
-                    initial_epoch=epochs[0],
-                    epochs=epochs[1],
+                    distribution.dataset(make),
+                    initial_epoch=begin,
+                    epochs=end,
                     steps_per_epoch=steps,
-                    validation_data=validation,
                     callbacks=callbacks,
                     shuffle=False,
                     verbose=0,
+                    **held_out,
                 )
-        return recording.rows, saving
+        return (recording.rows, saving) if distribution.chief else (None, None)
+
+    def _records(self, position, stop, wait, select, flat_settings, probe, validates):
+        """(`Recording`, `Saving`)."""
+        watched = [f"validation/{name}" for name in self.model.validation_means if validates]
+        recording = Recording(
+            self.run,
+            position,
+            self.images_per_step,
+            self.settings.validation.log_every_steps,
+            wait,
+            flat_settings,
+            probe,
+            self.note.get("seconds", 0.0),
+            watched=watched or [*getattr(probe, "watched", ())],
+        )
+        saving = Saving(
+            self.run,
+            self.checkpoints,
+            position,
+            stop,
+            self.settings.run.checkpoint_every_steps,
+            select,
+            self.note | {"data": self.data},
+            lambda: recording.seconds,
+        )
+        return recording, saving
 
     def _stretches(self):
         """Calls of `fit`: the rest of an epoch that was interrupted in its middle, then the whole epochs.

@@ -122,19 +122,63 @@ class CollapseGuard(keras.callbacks.Callback):
         return self.NAME in self.model.train_means
 
     def _sums(self):
-        mean = self.model.train_means[self.NAME]
-        return float(mean.total), float(mean.count)
+        return self.model.train_means[self.NAME].sums()
+
+
+class Obedience(keras.callbacks.Callback):
+    """Tells the wish to stop, and stops; the last of the callbacks, so that all is saved.
+
+    Args:
+        stop: `StopRequest`.
+        position: `Position` of the run.
+    """
+
+    def __init__(self, stop, position):
+        super().__init__()
+        self.stop = stop
+        self.position = position
+
+    def on_train_batch_begin(self, batch, logs=None):
+        """Tell."""
+        self.stop.tell()
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Stop inside an epoch; the end of an epoch waits for its validation."""
+        if not self.position.at_epoch_end:
+            self.stop.obey(self.position.step)
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Stop."""
+        self.stop.obey(self.position.step)
 
 
 class StopRequest:
     """Remembers SIGINT or SIGTERM until the running step is finished; a second signal acts at once.
 
-    Use as a context manager around training; the earlier handlers come back at its end.
+    Use as a context manager around training; the earlier handlers come back at its end. Workers stop after
+    the same step, whichever of them was asked: each step carries their wishes to all, see `TrainingModel`.
+
+    Args:
+        model: `TrainingModel` that takes the steps.
+        replicas: how many share a step.
     """
 
-    def __init__(self):
+    def __init__(self, model=None, replicas=1):
         self.signum = None
+        self._model = model if replicas > 1 else None
+        self._told = False
         self._earlier = {}
+
+    def tell(self):
+        """Let the next step carry the wish of this process."""
+        if self._model is not None and self.signum and not self._told:
+            self._model.stop_wish.assign(1.0)
+            self._told = True
+
+    @property
+    def decided(self):
+        """Whether to stop now; the same on all workers after the same step."""
+        return bool(self.signum) if self._model is None else self._model.stop_votes.numpy() > 0
 
     def __enter__(self):
         for signum in (signal.SIGINT, signal.SIGTERM):
@@ -144,6 +188,18 @@ class StopRequest:
     def __exit__(self, *_):
         for signum, handler in self._earlier.items():
             signal.signal(signum, handler)
+
+    def obey(self, step):
+        """Stop if it is decided.
+
+        Args:
+            step: finished steps, all saved.
+
+        Raises:
+            Interrupted: it is.
+        """
+        if self.decided:
+            raise Interrupted(self.signum or signal.SIGTERM, step)
 
     def _remember(self, signum, frame):
         if self.signum is not None:

@@ -85,7 +85,7 @@ class TrainingModel(keras.Model):
         raise NotImplementedError
 
     def loss_terms(self, batch, seed):
-        """The losses of a batch; under a strategy those of the global batch. Arguments and result as above."""
+        """The losses of a batch (of the global one, under a strategy); arguments and result as above."""
         return self.losses(gather_rows(self.outputs(batch)), seed)
 
     def term_weight(self, term, step):
@@ -116,7 +116,7 @@ class TrainingModel(keras.Model):
             with tf.GradientTape() as tape:
                 scaled, figures = self.weighted_losses(self.gather(self.outputs(batch)), seed, step)
             gradients = tape.gradient(scaled, variables)
-        gradients = sum_gradients(gradients)
+        gradients = sum_gradients(gradients, variables)
         figures["gradient/norm"] = self.optimizer.unscaled_norm(gradients)
         self.optimizer.apply(gradients, variables)
         for name, value in figures.items():

@@ -134,7 +134,7 @@ class Recording(keras.callbacks.Callback):
             tf.summary.scalar(name, float(value))
 
     def _totals(self):
-        return {name: (float(mean.total), float(mean.count)) for name, mean in self.model.train_means.items()}
+        return {name: mean.sums() for name, mean in self.model.train_means.items()}
 
     def _learning_rate(self):
         return float(self.model.optimizer.learning_rate)

@@ -65,11 +65,12 @@ def _gathered(rows):
     return everyone, gradient
 
 
-def sum_gradients(gradients):
+def sum_gradients(gradients, variables):
     """The gradients of the global loss: the sum of every replica's, in replica context.
 
     Args:
-        gradients: tensors of known shape.
+        gradients: tensors.
+        variables: what they are of; only their shapes are read, as tensors of unknown shape are not packed.
 
     Returns:
         list of tensors, the same on all replicas.
@@ -78,4 +79,5 @@ def sum_gradients(gradients):
         return list(gradients)
     options = tf.distribute.experimental.CommunicationOptions(bytes_per_pack=BYTES_PER_PACK)
     context = tf.distribute.get_replica_context()
-    return context.all_reduce(tf.distribute.ReduceOp.SUM, list(gradients), options=options)
+    known = [tf.reshape(g, v.shape) for g, v in zip(gradients, variables, strict=True)]
+    return context.all_reduce(tf.distribute.ReduceOp.SUM, known, options=options)

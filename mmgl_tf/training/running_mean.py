@@ -1,6 +1,7 @@
 """The running mean of a figure that every replica knows."""
 
 import keras
+import numpy as np
 
 
 class RunningMean(keras.metrics.Metric):
@@ -30,6 +31,10 @@ class RunningMean(keras.metrics.Metric):
         weights = keras.ops.ones_like(values) if weights is None else weights
         self.total.assign_add(keras.ops.sum(values * weights))
         self.count.assign_add(keras.ops.sum(weights))
+
+    def sums(self):
+        """(sum of the weighted values, sum of the weights) so far, floats; outside a step."""
+        return float(np.asarray(self.total)), float(np.asarray(self.count))
 
     def result(self):
         """The mean; 0 before the first value."""

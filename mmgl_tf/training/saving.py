@@ -1,11 +1,10 @@
-"""Callback that saves: resumable checkpoints, the last and the best weights; and obeys a wish to stop."""
+"""Callback that saves: resumable checkpoints, the last and the best weights."""
 
 import os
 
 import keras
 
 from mmgl_tf.training.checkpoints import collect
-from mmgl_tf.training.guards import Interrupted
 
 
 class ResumedMeans(keras.callbacks.Callback):
@@ -64,9 +63,8 @@ class Saving(keras.callbacks.Callback):
         if self.position.at_epoch_end:
             return
         due = self.every_steps and self.position.step % self.every_steps == 0
-        if due or self.stop.signum:
+        if due or self.stop.decided:
             self._save()
-        self._obey()
 
     def on_epoch_end(self, epoch, logs=None):
         """Save weights and checkpoint; ties in the score go to the later epoch, which has trained longer."""
@@ -76,7 +74,6 @@ class Saving(keras.callbacks.Callback):
             self.note |= {"best_score": score, "best_epoch": epoch + 1}
             self._save_weights("best")
         self._save()
-        self._obey()
 
     def _save_weights(self, which):
         for name, layer in self.model.saved_layers().items():
@@ -85,10 +82,6 @@ class Saving(keras.callbacks.Callback):
     def _save(self):
         note = self.note | {"seconds": self.seconds()}
         self.checkpoints.save(self.position.step, collect(self.model), note)
-
-    def _obey(self):
-        if self.stop.signum:
-            raise Interrupted(self.stop.signum, self.position.step)
 
 
 def save_weights(layer, path):

@@ -174,7 +174,7 @@ def test_unknown_flag_and_stray_word_are_named():
         ({"epochs": 5}, "warmup_epochs"),
         ({"lr_milestones": "50,20"}, "ascending"),
         ({"lr_milestones": "20;50"}, "ascending"),
-        ({"num_stripes": 9, "jit_compile": True}, "SciPy"),
+        ({"num_stripes": 9, "jit_compile": "on"}, "SciPy"),
     ],
 )
 def test_bad_settings_are_refused_by_name(changes, word):
@@ -189,7 +189,7 @@ def test_bad_settings_are_refused_by_name(changes, word):
     [
         {"num_stripes": 5},
         {"permutation": False, "part": False, "pcc": False},
-        {"num_stripes": 9, "jit_compile": True},
+        {"num_stripes": 9, "jit_compile": "on"},
     ],
 )
 @pytest.mark.parametrize("mode", ["finetune", "eval", "visualize"])

@@ -6,6 +6,7 @@ import signal
 import pytest
 import tensorflow as tf
 
+from mmgl_tf.training.distribution import Distribution
 from mmgl_tf.training.fit import Training
 from mmgl_tf.training.guards import Collapsed, Interrupted, NonFiniteLoss
 from mmgl_tf.training.run_directory import RunDirectory
@@ -22,13 +23,13 @@ def raising(error):
 
 
 def test_what_training_returned_is_handed_on(tmp_path):
-    assert attempt(lambda: "rows", RunDirectory(tmp_path)) == (0, "rows")
+    assert attempt(lambda: "rows", RunDirectory(tmp_path), Distribution()) == (0, "rows")
     assert not (tmp_path / "summary.json").exists()
 
 
 @pytest.mark.parametrize("kind", [Collapsed, NonFiniteLoss])
 def test_a_divergence_is_status_3_with_its_reason_on_disk(tmp_path, capsys, kind):
-    assert attempt(raising(kind("why it failed")), RunDirectory(tmp_path)) == (3, None)
+    assert attempt(raising(kind("why it failed")), RunDirectory(tmp_path), Distribution()) == (3, None)
     assert json.loads((tmp_path / "summary.json").read_text()) == {
         "status": "fail",
         "reason": "why it failed",
@@ -37,7 +38,10 @@ def test_a_divergence_is_status_3_with_its_reason_on_disk(tmp_path, capsys, kind
 
 
 def test_a_stop_is_no_failure(tmp_path, capsys):
-    assert attempt(raising(Interrupted(signal.SIGTERM, 7)), RunDirectory(tmp_path)) == (143, None)
+    assert attempt(raising(Interrupted(signal.SIGTERM, 7)), RunDirectory(tmp_path), Distribution()) == (
+        143,
+        None,
+    )
     assert "stopped by SIGTERM after step 7" in capsys.readouterr().out
     assert not (tmp_path / "summary.json").exists()
 
@@ -45,9 +49,15 @@ def test_a_stop_is_no_failure(tmp_path, capsys):
 def test_tensorflows_errors_are_one_line_and_no_divergence(tmp_path):
     with pytest.raises(ValueError, match="TensorFlow stopped the run: ValueError: a broken image"):
         inner = "Graph execution error:\nTraceback\n  ValueError: a broken image\nmore"
-        attempt(raising(tf.errors.InvalidArgumentError(None, None, inner)), RunDirectory(tmp_path))
+        attempt(
+            raising(tf.errors.InvalidArgumentError(None, None, inner)), RunDirectory(tmp_path), Distribution()
+        )
     with pytest.raises(ValueError, match="out of memory; try a smaller batch"):
-        attempt(raising(tf.errors.ResourceExhaustedError(None, None, "OOM")), RunDirectory(tmp_path))
+        attempt(
+            raising(tf.errors.ResourceExhaustedError(None, None, "OOM")),
+            RunDirectory(tmp_path),
+            Distribution(),
+        )
     assert not (tmp_path / "summary.json").exists()
 
 
