@@ -11,6 +11,7 @@ from experiments import stage_files
 from experiments.catalogue import EXPERIMENTS
 from experiments.cell import cells_of
 from experiments.estimates import Estimates, clock
+from experiments.pretext import closing_words
 from experiments.results import Selection
 from experiments.running import MAIN, Engine
 from experiments.settings import outdated, parse
@@ -73,6 +74,9 @@ def _act(arguments):
                 arguments.direction,
                 arguments.dataset,
             )
+            if arguments.pictures:
+                for words in closing_words(cells(name)):
+                    print(f"\npre-training in {words}", end="")
             print(f"\n{table(name, EXPERIMENTS[name], cells(name), selection)}")
             print(f"\n`{_command(name, arguments)}`")
             if arguments.pictures:
@@ -161,7 +165,9 @@ def _parser():
     parser.add_argument("--flags", default="", help='settings for every run, e.g. "--world_seed=1"')
     parser.add_argument("--list", action="store_true", help="show the catalogue and what is left to do")
     parser.add_argument("--table", action="store_true", help="print what is on disk, run nothing")
-    parser.add_argument("--pictures", action="store_true", help="then draw the runs of the first seed")
+    parser.add_argument(
+        "--pictures", action="store_true", help="show what the first seed's pre-training said; draw its runs"
+    )
     shown = parser.add_argument_group("which evaluation the table shows")
     shown.add_argument("--search", default="all", choices=("all", "indoor"))
     shown.add_argument("--shots", type=int, default=1, choices=(1, 10))

@@ -36,6 +36,23 @@ def pretext_rows(experiment, cells):
     return ["pre-training, people held out", *FIGURES], rows
 
 
+def closing_words(cells):
+    """What the pre-trainings of the first seed said when they ended.
+
+    Accuracies and losses beside chance, seconds, images a second, and where the pictures are.
+
+    Args:
+        cells: `experiments.cell.Cell`s of one experiment.
+
+    Returns:
+        list of texts, one for each finished pre-training.
+    """
+    own = [cell for cell in cells if cell.seed == cells[0].seed and len(cell.stages) == 3]
+    directories = dict.fromkeys(cell.stages[0].directory for cell in own)  # arms may share a pre-training
+    paths = [directory / "summary.txt" for directory in directories]
+    return [f"{path.parent}\n{path.read_text()}" for path in paths if path.exists()]
+
+
 def _last_row(directory):
     try:
         return json.loads((directory / "summary.json").read_text()).get("last")

@@ -126,6 +126,7 @@ def test_a_run_says_what_it_will_do_and_leaves_everything_in_its_directory(undis
         assert (workdir / "pictures" / f"{picture}.png").stat().st_size > 10_000
     for name in ("encoder_best.weights.h5", "encoder_last.weights.h5", "config.json", "summary.json"):
         assert (workdir / name).exists()
+    assert printed.endswith((workdir / "summary.txt").read_text())
     assert not [path for path in workdir.rglob("*") if path.name.startswith(".")], (
         "temporary files stay behind"
     )

@@ -151,6 +151,22 @@ def drawing(monkeypatch, tmp_path):
     return call
 
 
+def test_pictures_show_what_the_first_seeds_pre_trainings_said(cells, drawing, capsys):
+    """F1 of the demo: accuracy and losses beside chance are printed there too, not only in a log."""
+    _, by_name = cells
+    for name, seed in (("MMGL", 0), ("MMGL", 1), ("random", 0)):
+        directory = by_name[name, seed].stages[0].directory
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / "summary.txt").write_text(f"\nstripes put right, {name} {seed}\n")
+    drawing()
+    assert "stripes put right" not in capsys.readouterr().out
+    drawing("--pictures")
+    printed = capsys.readouterr().out
+    assert "stripes put right, MMGL 0" in printed and printed.count("stripes put right") == 1
+    assert str(by_name["MMGL", 0].stages[0].directory) in printed
+    assert printed.index("stripes put right") < printed.index("the table")
+
+
 def test_pictures_show_the_first_seeds_trained_runs_side_by_side(cells, drawing, tmp_path):
     _, by_name = cells
     assert drawing("--pictures") == (0, []), "nothing is trained yet"
