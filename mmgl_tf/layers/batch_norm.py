@@ -8,6 +8,26 @@ one.
 import keras
 import tensorflow as tf
 
+from mmgl_tf.layers.global_batch_norm import global_batch_norm
+from mmgl_tf.layers.still_statistics import statistics_are_still
+
+
+def synchronise(model):
+    """Lets every `FusedBatchNorm` within take its statistics from the batches of all replicas.
+
+    Call it before the first training step: a step that is traced already stays as it is.
+
+    Args:
+        model: Keras model or layer, built; itself may be a `FusedBatchNorm`.
+
+    Returns:
+        int, how many layers it found.
+    """
+    found = [layer for layer in model._flatten_layers() if isinstance(layer, FusedBatchNorm)]
+    for layer in found:
+        layer.synchronised = True
+    return len(found)
+
 
 @keras.saving.register_keras_serializable(package="mmgl_tf")
 class FusedBatchNorm(keras.layers.Layer):
@@ -22,12 +42,22 @@ class FusedBatchNorm(keras.layers.Layer):
     towards 0; PyTorch refuses that case. Statistics and the affine map are float32 in mixed precision too:
     only the input and the output have the compute dtype.
 
+    On replicas of a `tf.distribute` strategy the batch is a replica's own, unless `synchronised`. Each
+    replica moves its own moving statistics, without a message; whoever reads them outside, such as a
+    checkpoint, gets the first replica's, and assigning outside sets them on all. Synchronised ones are equal.
+
     Args:
         epsilon: added to the variance, the square of the input's unit. 1e-5 is PyTorch's.
         momentum: in [0, 1], the share of the old moving statistics that stays. 0.9 is PyTorch's 0.1.
         gamma_initializer: Keras initialiser of the scale.
         **kwargs: name, dtype, trainable.
+
+    Attributes:
+        synchronised: True = the batch statistics are those of all replicas, see `global_batch_norm`. Of the
+            run, not of the model: it is not saved. See `synchronise`.
     """
+
+    synchronised = False
 
     def __init__(self, epsilon=1e-5, momentum=0.9, gamma_initializer="ones", **kwargs):
         super().__init__(**kwargs)
@@ -53,28 +83,45 @@ class FusedBatchNorm(keras.layers.Layer):
                 "[B, H, W, C] with a known number of channels. Reshape other ranks to [B, C] first."
             )
 
-        def vector(name, initializer, trainable):
+        def vector(name, initializer):
             return self.add_weight(
                 name=name,
                 shape=(channels,),
                 initializer=initializer,
-                trainable=trainable,
                 dtype="float32",
                 autocast=False,  # the op wants float32 beside a bfloat16 input, and small sums need it
             )
 
-        self.gamma = vector("gamma", self.gamma_initializer, True)
-        self.beta = vector("beta", "zeros", True)
-        self.moving_mean = vector("moving_mean", "zeros", False)
-        self.moving_variance = vector("moving_variance", "ones", False)
+        self.gamma = vector("gamma", self.gamma_initializer)
+        self.beta = vector("beta", "zeros")
+        self._build_moving_statistics(channels)
         self.built = True
+
+    def _build_moving_statistics(self, channels):
+        def vector(name, initializer):
+            # Not `add_weight`, which takes no `synchronization`. "on_read": a replica's assignment stays its
+            # own, where others would make it a message for every layer in every step.
+            return keras.Variable(
+                initializer,
+                shape=(channels,),
+                dtype="float32",
+                trainable=False,
+                autocast=False,
+                synchronization="on_read",
+                aggregation="only_first_replica",
+                name=name,
+            )
+
+        self.moving_mean = vector("moving_mean", "zeros")
+        self.moving_variance = vector("moving_variance", "ones")
 
     def call(self, inputs, training=None):
         """Normalises.
 
         Args:
             inputs: [B, C] or [B, H, W, C], compute dtype.
-            training: Python bool; True uses and records batch statistics.
+            training: Python bool; True uses batch statistics, and records them unless within
+                `still_statistics`.
 
         Returns:
             The shape and dtype of `inputs`.
@@ -85,20 +132,26 @@ class FusedBatchNorm(keras.layers.Layer):
         return tf.reshape(y, tf.shape(inputs)) if flat else y
 
     def _with_batch_statistics(self, x):
-        result = tf.raw_ops.FusedBatchNormV3(
-            x=x,
-            scale=tf.convert_to_tensor(self.gamma),
-            offset=tf.convert_to_tensor(self.beta),
-            mean=tf.zeros([0]),
-            variance=tf.zeros([0]),
-            epsilon=self.epsilon,
-            is_training=True,
-        )
-        # The op returns the variance that is unbiased already; it normalises with the biased one.
-        keep = self.momentum
-        self.moving_mean.assign(keep * self.moving_mean + (1.0 - keep) * result.batch_mean)
-        self.moving_variance.assign(keep * self.moving_variance + (1.0 - keep) * result.batch_variance)
-        return result.y
+        gamma, beta = tf.convert_to_tensor(self.gamma), tf.convert_to_tensor(self.beta)
+        if self.synchronised:
+            y, mean, variance = global_batch_norm(x, gamma, beta, self.epsilon)
+        else:
+            result = tf.raw_ops.FusedBatchNormV3(
+                x=x,
+                scale=gamma,
+                offset=beta,
+                mean=tf.zeros([0]),
+                variance=tf.zeros([0]),
+                epsilon=self.epsilon,
+                is_training=True,
+            )
+            # The op returns the variance that is unbiased already; it normalises with the biased one.
+            y, mean, variance = result.y, result.batch_mean, result.batch_variance
+        if not statistics_are_still():
+            keep = self.momentum
+            self.moving_mean.assign(keep * self.moving_mean + (1.0 - keep) * mean)
+            self.moving_variance.assign(keep * self.moving_variance + (1.0 - keep) * variance)
+        return y
 
     def _with_moving_statistics(self, x):
         return tf.raw_ops.FusedBatchNormV3(

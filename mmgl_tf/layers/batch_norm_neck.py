@@ -43,12 +43,7 @@ class BatchNormNeck(FusedBatchNorm):
         shape = (input_shape[-1],)
         self.gamma = self.add_weight(name="gamma", shape=shape, initializer=self.gamma_initializer)
         self.beta = np.zeros(shape, "float32")  # a constant in the base's formula
-        self.moving_mean = self.add_weight(
-            name="moving_mean", shape=shape, initializer="zeros", trainable=False
-        )
-        self.moving_variance = self.add_weight(
-            name="moving_variance", shape=shape, initializer="ones", trainable=False
-        )
+        self._build_moving_statistics(input_shape[-1])
         self.built = True
 
     def get_config(self):

@@ -66,7 +66,8 @@ class Distribution:
             self.worker = 0
         self.strategy = None
         if name == "mirrored":
-            self.strategy = tf.distribute.MirroredStrategy()
+            devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+            self.strategy = tf.distribute.MirroredStrategy([device.name for device in devices])
         elif name == "multi_worker":
             print(
                 f"worker {self.worker} of {self.workers}: waiting for all of {', '.join(addresses)}",

@@ -4,6 +4,7 @@ import pytest
 import tensorflow as tf
 
 from mmgl_tf.layers.batch_norm import FusedBatchNorm
+from mmgl_tf.layers.still_statistics import still_statistics
 
 SHAPES = [(6, 5), (3, 4, 2, 5)]
 
@@ -78,6 +79,19 @@ def test_a_frozen_layer_infers_even_in_training():
     np.testing.assert_array_equal(layer(x, training=True), expected)
     for was, now in zip(before, layer.get_weights(), strict=True):
         np.testing.assert_array_equal(was, now)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_batch_statistics_can_be_used_without_being_recorded(compiled):
+    layer, x = drawn_layer(), drawn_input((6, 5))
+    step = tf.function(lambda x: layer(x, training=True)) if compiled else lambda x: layer(x, training=True)
+    before = layer.get_weights()
+    with still_statistics():
+        y = step(x)
+    for was, now in zip(before, layer.get_weights(), strict=True):
+        np.testing.assert_array_equal(was, now)
+    np.testing.assert_array_equal(layer(x, training=True), y)
+    assert not np.allclose(layer.moving_mean, before[2])
 
 
 @pytest.mark.parametrize("shape", SHAPES)

@@ -1,0 +1,121 @@
+"""A few steps of `fit` on replicas of this process, for a test to compare; run as a program.
+
+    python -m tests.mmgl_tf.training.replicated_steps OUT METHOD STRATEGY REPLICAS [option ...]
+
+METHOD: mmgl, agw or two_stream. STRATEGY and REPLICAS: of this process; with multi_worker, TF_CONFIG as
+usual. Options: unsynchronised, accumulate=N, clipped, float16, steps=N. It writes figures, state and the
+weights at the start to OUT, a .npz.
+"""
+
+import sys
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from flags.config import Finetuning
+from flags.config import Mmgl as Options
+from mmgl_tf.backbones import Encoder
+from mmgl_tf.finetuning import FINETUNING
+from mmgl_tf.layers.batch_norm import synchronise
+from mmgl_tf.pretraining import PRETRAINING
+from mmgl_tf.training.checkpoints import collect
+from mmgl_tf.training.distribution import Distribution
+from mmgl_tf.training.optimizers import TorchSGD
+from pipelines.numbered_batches import sharded_batches
+from pipelines.shards import Shards
+
+IMAGES, PEOPLE, STRIPES = 8, 4, 6
+HEIGHT, WIDTH = 96, 32
+
+
+def global_batch(step, method):
+    """The batch of a step: dict of NumPy arrays."""
+    dice = np.random.default_rng(step)
+    shape = (IMAGES, HEIGHT, WIDTH, 3)
+    batch = {name: dice.standard_normal(shape).astype(np.float32) for name in ("visible", "infrared")}
+    if method == "mmgl":
+        order = [dice.permutation(STRIPES) for _ in range(2 * IMAGES)]
+        return batch | {"permutation": np.stack(order).astype(np.int32)}
+    labels = np.repeat(np.arange(PEOPLE, dtype=np.int32), IMAGES // PEOPLE)
+    return batch | {"labels": np.concatenate([labels, labels])}
+
+
+def make_model(method, options):
+    """Compiled and built, in the scope of its strategy."""
+    if method == "mmgl":
+        small = Options(part_embedding_size=8, gumbel_samples=2, sinkhorn_iters=5)
+        model = PRETRAINING["mmgl"](Encoder("resnet10", stream="two", seed=1), small, 2)
+    else:
+        kind = FINETUNING[method]
+        model = kind(Encoder("resnet10", kind.STREAM, seed=1), Finetuning(), PEOPLE, 2)
+    model.build_from(HEIGHT, WIDTH)
+    optimizer = TorchSGD(
+        0.01,
+        global_clipnorm=0.5 if "clipped" in options else None,
+        dynamic_loss_scale="float16" in options,
+    )
+    if "unsynchronised" not in options:
+        synchronise(model)
+    model.accumulate = int(options.get("accumulate", 1))
+    model.compile(optimizer=optimizer, jit_compile=False, auto_scale_loss=False)
+    model.optimizer.build(model.trainable_variables)
+    return model
+
+
+def dataset(method, distribution, steps):
+    """This process's parts of the global batches, by the pipelines' own rule."""
+    example = global_batch(0, method)
+    each = IMAGES // distribution.total
+    spec = {
+        name: tf.TensorSpec([len(value) // IMAGES * each, *value.shape[1:]], value.dtype)
+        for name, value in example.items()
+    }
+
+    def part(step, rows):
+        batch = global_batch(int(step), method)
+        cut = []
+        for value in batch.values():
+            halves = value.reshape(len(value) // IMAGES, IMAGES, *value.shape[1:])[:, rows]
+            cut.append(halves.reshape(-1, *value.shape[1:]))
+        return tuple(cut)
+
+    shards = Shards(distribution.first, distribution.local, distribution.total)
+    return sharded_batches(part, spec, 0, steps, IMAGES, shards)
+
+
+class Figures(keras.callbacks.Callback):
+    """Keeps the figures after each step, as `fit` gives them to its callbacks."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.seen.append({name: float(value) for name, value in logs.items()})
+
+
+def main(out, method, strategy, replicas, *words):
+    """See the head of this file."""
+    options = dict(word.split("=") if "=" in word else (word, True) for word in words)
+    if int(replicas) > 1:
+        (cpu,) = tf.config.list_physical_devices("CPU")
+        parts = [tf.config.LogicalDeviceConfiguration()] * int(replicas)
+        tf.config.set_logical_device_configuration(cpu, parts)
+    distribution = Distribution(strategy)
+    tf.config.experimental.enable_op_determinism()
+    keras.utils.set_random_seed(0)
+    if "float16" in options:
+        keras.mixed_precision.set_global_policy("mixed_float16")
+    with distribution.scope():
+        model = make_model(method, options)
+    figures, steps = Figures(), int(options.get("steps", 3))
+    start = {f"start/{weight.path}": np.asarray(weight) for weight in model.trainable_variables}
+    data = distribution.dataset(lambda: dataset(method, distribution, steps))
+    model.fit(data, epochs=1, steps_per_epoch=steps, callbacks=[figures], verbose=0, shuffle=False)
+    rows = {f"figure/{name}": [row[name] for row in figures.seen] for name in figures.seen[0]}
+    np.savez(out, **collect(model), **rows, **start)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

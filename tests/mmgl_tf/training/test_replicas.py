@@ -1,0 +1,149 @@
+"""The mathematics does not change with the number of replicas: devices, workers, parts of a batch.
+
+Each case is a process of its own, as devices are made once in a process. The same steps on one device are
+the truth; float32 sums in another order are the only difference allowed.
+"""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[3]
+MODULE = "tests.mmgl_tf.training.replicated_steps"
+# name -> (strategy, replicas of a process, processes, options)
+CASES = {
+    "one": ("none", 1, 1, ()),
+    "two devices": ("mirrored", 2, 1, ()),
+    "two workers": ("multi_worker", 1, 2, ()),
+    "two devices apart": ("mirrored", 2, 1, ("unsynchronised",)),
+    "two parts": ("none", 1, 1, ("accumulate=2",)),
+}
+METHODS = ("mmgl", "agw")
+
+
+def run(out, method, strategy, replicas, processes, options):
+    """Run a case; the last process's results, as {name: array}."""
+    ports = []
+    for _ in range(processes):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            ports.append(free.getsockname()[1])
+    started = []
+    for index in range(processes):
+        path = out.with_name(f"{out.name}-{index}.npz")
+        cluster = {"worker": [f"127.0.0.1:{port}" for port in ports]}
+        environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"}
+        if processes > 1:
+            task = {"type": "worker", "index": index}
+            environment["TF_CONFIG"] = json.dumps({"cluster": cluster, "task": task})
+        command = [sys.executable, "-m", MODULE, str(path), method, strategy, str(replicas), *options]
+        started.append(
+            subprocess.Popen(
+                command,
+                cwd=ROOT,
+                env=environment,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+        )
+    texts = [process.communicate(timeout=600)[0] for process in started]
+    assert [process.returncode for process in started] == [0] * processes, "\n".join(texts)[-3000:]
+    results = []
+    for index in range(processes):
+        with np.load(out.with_name(f"{out.name}-{index}.npz")) as archive:
+            results.append({name: archive[name] for name in archive.files})
+    return results
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """{(method, case): results of each process}."""
+    directory = tmp_path_factory.mktemp("replicas")
+    wanted = [(method, name) for method in METHODS for name in CASES]
+    with ThreadPoolExecutor(2) as pool:
+        done = [
+            pool.submit(run, directory / f"{method}-{name.replace(' ', '_')}", method, *CASES[name])
+            for method, name in wanted
+        ]
+        return {key: future.result() for key, future in zip(wanted, done, strict=True)}
+
+
+def distance(found, expected):
+    """How far apart the trained weights are, as a share of how far training took them."""
+    names = [name.removeprefix("start/") for name in expected if name.startswith("start/")]
+    moved = [expected[f"weight/{name}"] - expected[f"start/{name}"] for name in names]
+    apart = [found[f"weight/{name}"] - expected[f"weight/{name}"] for name in names]
+    return norm(apart) / norm(moved)
+
+
+def norm(arrays):
+    return np.sqrt(sum(np.sum(np.square(array, dtype=np.float64)) for array in arrays))
+
+
+def figures(result):
+    return {name: values for name, values in result.items() if name.startswith("figure/")}
+
+
+def assert_same(found, expected):
+    """Figures of each step to 1e-4; weights to a thousandth of their way; moving statistics to 1e-4."""
+    for name, values in figures(expected).items():
+        np.testing.assert_allclose(found[name], values, rtol=1e-4, atol=1e-5, err_msg=name)
+    assert distance(found, expected) < 1e-3
+    for name, values in expected.items():
+        if "moving_" in name:
+            np.testing.assert_allclose(found[name], values, rtol=1e-4, atol=1e-4, err_msg=name)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("case", ["two devices", "two workers"])
+def test_replicas_take_the_steps_of_one(results, method, case):
+    for result in results[method, case]:
+        assert_same(result, results[method, "one"][0])
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_workers_end_with_equal_weights(results, method):
+    first, second = results[method, "two workers"]
+    assert set(first) == set(second)
+    assert all(np.array_equal(first[name], second[name]) for name in first)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_parts_of_a_batch_are_replicas_that_normalise_apart(results, method):
+    (apart,), (parts,) = results[method, "two devices apart"], results[method, "two parts"]
+    for name, values in figures(apart).items():
+        np.testing.assert_allclose(parts[name], values, rtol=1e-4, atol=1e-5, err_msg=name)
+    assert distance(parts, apart) < 1e-3
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_test_can_tell_batch_norms_apart(results, method):
+    (apart,), (one,) = results[method, "two devices apart"], results[method, "one"]
+    assert distance(apart, one) > 0.05
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", METHODS)
+def test_four_replicas_that_clip_take_the_steps_of_one_that_clips(tmp_path, method):
+    (one,) = run(tmp_path / "one", method, "none", 1, 1, ("clipped",))
+    (four,) = run(tmp_path / "four", method, "mirrored", 4, 1, ("clipped",))
+    assert_same(four, one)
+
+
+def test_float16_replicas_skip_a_step_together(tmp_path):
+    """The first loss scale overflows or does not: alike on one device and on two, and figures stay finite."""
+    (two,) = run(tmp_path / "two", "mmgl", "mirrored", 2, 1, ("float16",))
+    (one,) = run(tmp_path / "one", "mmgl", "none", 1, 1, ("float16",))
+    scales = [float(found["optimizer/torch_sgd/loss_scale"]) for found in (one, two)]
+    assert scales[0] == scales[1] and np.log2(scales[0]) == round(np.log2(scales[0]))
+    assert all(np.isfinite(values).all() for values in figures(two).values())
+    for name in ("figure/loss/total", "figure/loss/part"):
+        np.testing.assert_allclose(two[name], one[name], rtol=0.02)
