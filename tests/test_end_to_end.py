@@ -95,7 +95,8 @@ def test_a_run_says_what_it_will_do_and_leaves_everything_in_its_directory(undis
     assert "60 infrared (camera 3: 30, camera 6: 30)" in head["train"]
     assert "3 identities" in head["validation"]
     assert "global batch 16" in head["steps"] and "2 epochs x 5 steps" in head["steps"]
-    assert "float32, one replica, CPU" in head["compute"]
+    assert "float32, CPU" in head["compute"]
+    assert head["strategy"] == "none, one replica"
     assert head["resume"].startswith("no")
     assert str(workdir) in head["output"]
     assert "identities never seen" in printed and "chance" in printed and "images/s" in printed
