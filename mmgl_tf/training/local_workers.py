@@ -97,11 +97,12 @@ class Worker:
         self.port = ports[index]
         self.out_of_patience = False
         self.line = b""
-        config = {
-            "cluster": {"worker": [f"127.0.0.1:{port}" for port in ports]},
-            "task": {"type": "worker", "index": index},
-        }
+        cluster = {"worker": [f"127.0.0.1:{port}" for port in ports]}
+        config = {"cluster": cluster, "task": {"type": "worker", "index": index}}
         env = os.environ | {"TF_CONFIG": json.dumps(config)}
+        # gRPC would ask a proxy of the environment for 127.0.0.1, too, and the workers wait for ever.
+        direct = env.get("no_grpc_proxy") or env.get("no_proxy")
+        env["no_grpc_proxy"] = f"127.0.0.1,{direct}" if direct else "127.0.0.1"
         if index > 0:
             env.setdefault("PYTHONUNBUFFERED", "1")  # a pipe's last lines would die with the worker
         self.process = subprocess.Popen(
@@ -118,18 +119,14 @@ class Worker:
         if self.pipe:
             os.set_blocking(self.pipe.fileno(), False)
 
-    def fileno(self):
-        """Its output, for `select`."""
-        return self.pipe.fileno()
-
     def show(self, last=False):
         """Show the whole lines that have arrived, behind its name; `last`: the rest, too."""
         try:
-            chunk = os.read(self.fileno(), 1 << 20)  # more than a pipe holds
+            chunk = os.read(self.pipe.fileno(), 1 << 20)  # more than a pipe holds
+            last = last or not chunk
         except BlockingIOError:
-            chunk = None
-        last = last or chunk == b""
-        *lines, self.line = (self.line + (chunk or b"")).split(b"\n")
+            chunk = b""
+        *lines, self.line = (self.line + chunk).split(b"\n")
         if self.line and (last or len(self.line) > 1 << 16):  # no memory without end for a line without end
             lines.append(self.line)
             self.line = b""
@@ -191,8 +188,9 @@ def follow(workers, signals, grace_seconds):
     cause, terminate_at, kill_at = None, math.inf, math.inf
     passed_on = False
     while workers:
-        for worker in select.select([worker for worker in workers if worker.pipe], [], [], POLL_SECONDS)[0]:
-            worker.show()
+        talking = {worker.pipe: worker for worker in workers if worker.pipe}
+        for pipe in select.select(talking, [], [], POLL_SECONDS)[0]:
+            talking[pipe].show()
         ended = [worker for worker in workers if worker.ended()]
         workers = [worker for worker in workers if worker not in ended]
         now = time.monotonic()
@@ -207,6 +205,7 @@ def follow(workers, signals, grace_seconds):
                 kill_at = (terminate_at if failed else now) + grace_seconds
         if signals and not passed_on:
             passed_on = True
+            _say(f"{signal.Signals(signals[0]).name} passed on; waiting for the workers (again: kills them)")
             for worker in workers:
                 worker.process.send_signal(signals[0])
         if now >= terminate_at:

@@ -62,6 +62,23 @@ def test_a_wrong_command_line_says_what_is_expected(capsys, words):
     assert "expected" in capsys.readouterr().err or "--workers" not in words
 
 
+@pytest.mark.parametrize(
+    ("given", "direct"),
+    [
+        ({}, "127.0.0.1"),
+        ({"no_proxy": "a,b"}, "127.0.0.1,a,b"),
+        ({"no_proxy": "a,b", "no_grpc_proxy": "c"}, "127.0.0.1,c"),
+    ],
+)
+def test_no_proxy_stands_between_the_workers(monkeypatch, given, direct):
+    for name in ("no_proxy", "no_grpc_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    code = f"import os, sys; sys.exit(os.environ['no_grpc_proxy'] != {direct!r})"
+    assert local_workers.main(["--workers=1", "--", sys.executable, "-c", code]) == 0
+
+
 def test_a_program_that_does_not_exist_is_one_line(capsys):
     assert local_workers.main(["--workers=2", "--", "no-such-program"]) == 1
     assert "no-such-program" in capsys.readouterr().err
@@ -171,7 +188,9 @@ def test_complete_in_spite_of_a_signal_is_complete(workers):
     launcher = workers.start(IGNORE + "wait_for(f'signals.{index}')")
     workers.wait_for("ready.0", "ready.1")
     launcher.terminate()
-    assert workers.end(launcher) == (0, "", "")
+    status, _, errors = workers.end(launcher)
+    assert status == 0
+    assert errors == "local_workers: SIGTERM passed on; waiting for the workers (again: kills them)\n"
 
 
 def test_a_second_signal_kills(workers):
