@@ -175,6 +175,11 @@ def test_unknown_flag_and_stray_word_are_named():
         ({"lr_milestones": "50,20"}, "ascending"),
         ({"lr_milestones": "20;50"}, "ascending"),
         ({"num_stripes": 9, "jit_compile": "on"}, "SciPy"),
+        ({"strategy": "mirrored", "jit_compile": "on"}, "replicated"),
+        ({"accumulate": 2, "jit_compile": "on"}, "one of the two"),
+        ({"accumulate": 5, "mode": "pretrain"}, "48 images per modality"),
+        ({"accumulate": 5, "mode": "finetune"}, "32 images per modality"),
+        ({"accumulate": 0}, "smallest allowed value is 1"),
     ],
 )
 def test_bad_settings_are_refused_by_name(changes, word):

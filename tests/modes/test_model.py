@@ -3,10 +3,19 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from flags.config import from_flat
 from flags.presets import FINETUNE_PRESETS, PRESETS
-from modes.model import build_embedder, build_finetuning, build_model, milestones, prepare, selection
+from modes.model import (
+    build_embedder,
+    build_finetuning,
+    build_model,
+    compiles,
+    milestones,
+    prepare,
+    selection,
+)
 
 SMALL = PRESETS["demo"] | {"image_width": 32, "part_embedding_size": 8}
 
@@ -132,7 +141,11 @@ def test_the_authors_cosine_ends_fine_tunings_last_epoch_at_0_and_pre_trainings_
 
 def test_a_runs_precision_does_not_reach_the_next_run(monkeypatch):
     monkeypatch.setattr(keras.utils, "set_random_seed", lambda seed: None)
-    for precision, policy in (("bfloat16", "mixed_bfloat16"), ("float32", "float32")):
+    for precision, policy in (
+        ("bfloat16", "mixed_bfloat16"),
+        ("float16", "mixed_float16"),
+        ("float32", "float32"),
+    ):
         prepare(from_flat({"precision": precision, "deterministic": False}))
         assert keras.mixed_precision.global_policy().name == policy
 
@@ -143,3 +156,34 @@ def test_fine_tuning_steps_down_at_its_milestones():
     assert rates == pytest.approx([0.05, 0.1, 0.1, 0.01, 0.01, 0.001, 0.001, 0.001])
     assert milestones("20,50") == (20, 50)
     assert milestones("") == ()
+
+
+@pytest.mark.parametrize(
+    ("gpus", "replicas", "changes", "expected"),
+    [
+        (0, 1, {"deterministic": False}, False),
+        (1, 1, {"deterministic": False}, True),
+        (1, 1, {}, False),
+        (2, 2, {"deterministic": False}, False),
+        (1, 1, {"deterministic": False, "accumulate": 2}, False),
+        (1, 1, {"deterministic": False, "num_stripes": 9, "image_height": 288}, False),
+        (0, 1, {"jit_compile": "on"}, True),
+        (1, 1, {"jit_compile": "off", "deterministic": False}, False),
+    ],
+)
+def test_xla_compiles_on_one_gpu_unless_it_is_told_otherwise(monkeypatch, gpus, replicas, changes, expected):
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind=None: ["a GPU"] * gpus)
+    assert compiles(from_flat({"mode": "pretrain"} | changes), replicas) is expected
+
+
+def test_xla_on_replicas_is_refused():
+    with pytest.raises(ValueError, match="--jit_compile=on on 2 replicas"):
+        compiles(from_flat({"jit_compile": "on"}), 2)
+
+
+def test_settings_of_scale_reach_the_model():
+    model = model_of(accumulate=3, precision="float16")
+    keras.mixed_precision.set_global_policy("float32")
+    assert model.accumulate == 3
+    assert model.optimizer.dynamic_loss_scale and not model_of().optimizer.dynamic_loss_scale
+    assert model.jit_compile is False
