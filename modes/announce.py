@@ -86,6 +86,10 @@ def announce(config, splits, stores, model, training, distribution, notes=()):
         lines.append(
             ("note", "without a GPU this network takes many seconds a step; --preset=demo is for CPUs")
         )
+    if not devices and optimization.precision == "float16":
+        lines.append(
+            ("note", "CPUs compute float16 many times more slowly than float32; bfloat16 is for them")
+        )
     first = training.first_step
     lines.append(
         ("resume", f"from step {first} of {training.total_steps}" if first else "no, from the start")
