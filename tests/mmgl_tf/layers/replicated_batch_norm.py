@@ -75,6 +75,7 @@ def run_case(name, strategy, layer, x, direction):
         "direction": direction.astype("float32"),
         "gamma": layer.gamma.numpy(),
         "beta": tf.convert_to_tensor(layer.beta).numpy(),
+        "epsilon": layer.epsilon,
         "dtype": y.values[0].dtype.name,
     }
     if len(gradients) == 3:
@@ -96,10 +97,12 @@ def run_formula_cases(strategy):
         ("offset", (count * 8, 2, 2, 5), "float32", 1e3 * (count + 1) / 2),
         ("bfloat16", (count * 2, 4, 3, 5), "bfloat16", 0.0),
         ("float16", (count * 2, 4, 3, 5), "float16", 0.0),
+        ("epsilon", (count * 2, 4, 3, 5), "float32", 0.0),
     ]
     for name, shape, dtype, offset in cases:
         with strategy.scope():
-            layer = drawn(FusedBatchNorm(momentum=0.0, dtype=policies[dtype]), shape[-1])
+            epsilon = 0.5 if name == "epsilon" else 1e-5
+            layer = drawn(FusedBatchNorm(epsilon, momentum=0.0, dtype=policies[dtype]), shape[-1])
         x = global_rows(shape, count, dtype, offset)
         run_case(f"{name}-{count}", strategy, layer, x, global_rows(shape, count, dtype, seed=2))
     with strategy.scope():

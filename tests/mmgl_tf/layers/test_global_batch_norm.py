@@ -16,11 +16,10 @@ from mmgl_tf.layers.global_batch_norm import global_batch_norm
 
 SCRIPT = Path(__file__).with_name("replicated_batch_norm.py")
 ROOT = Path(__file__).resolve().parents[3]
-EPSILON = 1e-5
 CASES = [
     f"{name}-{count}"
     for count in (2, 4)
-    for name in ("flat", "maps", "single", "offset", "neck", "bfloat16", "float16")
+    for name in ("flat", "maps", "single", "offset", "neck", "bfloat16", "float16", "epsilon")
 ]
 # Relative errors. Half precision is rounded once, at the end: 2^-8 and 2^-11, and a little for float32's own.
 # At an offset of a thousand deviations float32 holds a mean no better than to 3e-5 of a deviation; two
@@ -49,20 +48,24 @@ def case_of(found, name):
     return {key.split("/")[1]: value for key, value in found.items() if key.startswith(f"{name}/")}
 
 
-def slow_batch_norm(x, gamma, beta):
+def arguments_of(case):
+    return [case[name] for name in ("x", "gamma", "beta", "epsilon")]
+
+
+def slow_batch_norm(x, gamma, beta, epsilon):
     """One replica with all rows, in float64: the output, and mean and unbiased variance of each channel."""
     y, means, variances = np.zeros(x.shape), [], []
     for channel in range(x.shape[-1]):
         values = x[..., channel].astype("float64")
         mean = values.sum() / values.size
         squares = ((values - mean) ** 2).sum()
-        y[..., channel] = (values - mean) / np.sqrt(squares / values.size + EPSILON)
+        y[..., channel] = (values - mean) / np.sqrt(squares / values.size + epsilon)
         means.append(mean)
         variances.append(squares / (values.size - 1))
     return y * gamma + beta, np.array(means), np.array(variances)
 
 
-def slow_gradients(x, gamma, beta, direction):
+def slow_gradients(x, gamma, beta, epsilon, direction):
     """Central differences of the sum of y times direction, by every value of x, gamma and beta."""
     arguments, gradients = [array.astype("float64") for array in (x, gamma, beta)], []
     for array in arguments:
@@ -71,7 +74,7 @@ def slow_gradients(x, gamma, beta, direction):
             kept, totals = array[place], []
             for step in (1e-6, -1e-6):
                 array[place] = kept + step
-                totals.append((slow_batch_norm(*arguments)[0] * direction).sum())
+                totals.append((slow_batch_norm(*arguments, epsilon)[0] * direction).sum())
             array[place] = kept
             gradient[place] = (totals[0] - totals[1]) / 2e-6
         gradients.append(gradient)
@@ -91,7 +94,7 @@ def exactness_of(name):
 def test_output_and_statistics_are_those_of_one_replica_with_all_rows(found, name):
     case = case_of(found, name)
     assert case["dtype"] == (name.split("-")[0] if "float" in name else "float32")
-    y, mean, variance = slow_batch_norm(case["x"], case["gamma"], case["beta"])
+    y, mean, variance = slow_batch_norm(*arguments_of(case))
     np.testing.assert_allclose(case["y"], y, rtol=tolerance_of(name), atol=exactness_of(name))
     # Momentum 0: the moving statistics are the batch's. Float32 also where x is not.
     np.testing.assert_allclose(case["moving_mean"], mean, rtol=2e-6, atol=1e-6)
@@ -102,7 +105,7 @@ def test_output_and_statistics_are_those_of_one_replica_with_all_rows(found, nam
 @pytest.mark.parametrize("name", CASES)
 def test_gradients_are_those_of_the_loss_of_all_rows(found, name):
     case = case_of(found, name)
-    by_x, by_gamma, by_beta = slow_gradients(case["x"], case["gamma"], case["beta"], case["direction"])
+    by_x, by_gamma, by_beta = slow_gradients(*arguments_of(case), case["direction"])
     tolerance, exact = tolerance_of(name), exactness_of(name)
     np.testing.assert_allclose(case["by_x"], by_x, rtol=tolerance, atol=exact * np.abs(by_x).max())
     # Sums over many rows, in float32 for every dtype.
@@ -116,7 +119,7 @@ def test_gradients_are_those_of_the_loss_of_all_rows(found, name):
 @pytest.mark.parametrize("name", CASES)
 def test_gradients_by_gamma_and_beta_are_a_replicas_own_share(found, name):
     case = case_of(found, name)
-    y, *_ = slow_batch_norm(case["x"], np.ones(5), np.zeros(5))
+    y, *_ = slow_batch_norm(case["x"], np.ones(5), np.zeros(5), case["epsilon"])
     count = len(case["by_gamma"])
     exact = exactness_of(name)
     for share, factor in (("by_gamma", y), ("by_beta", np.ones_like(y))):
@@ -152,7 +155,7 @@ def test_between_the_passes_the_input_alone_is_kept(found):
 def test_replicas_that_are_not_synchronised_keep_their_own_statistics(found):
     case = case_of(found, "apart")
     for replica, rows in enumerate(np.split(case["x"], 2)):
-        y, mean, variance = slow_batch_norm(rows, case["gamma"], case["beta"])
+        y, mean, variance = slow_batch_norm(rows, *arguments_of(case)[1:])
         np.testing.assert_allclose(case["y"][2 * replica : 2 * replica + 2], y, atol=2e-5)
         np.testing.assert_allclose(case["moving_mean_of_replicas"][replica], 0.5 * mean, rtol=1e-5)
         own = case["moving_variance_of_replicas"]
@@ -169,6 +172,14 @@ def test_outside_of_replicas_the_moving_statistics_are_the_first_ones(found):
     np.testing.assert_array_equal(case["assigned"], np.full((2, 5), 7.0))
     for way_in in ("loaded", "restored"):
         np.testing.assert_array_equal(case[way_in], [first, first])
+
+
+@pytest.mark.parametrize("kind", [FusedBatchNorm, BatchNormNeck])
+def test_moving_statistics_stay_on_their_replica(kind):
+    layer = kind()
+    layer.build((None, 5))
+    for variable in (layer.moving_mean, layer.moving_variance):
+        assert (variable.synchronization, variable.aggregation) == ("on_read", "only_first_replica")
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
@@ -214,4 +225,4 @@ def test_synchronise_finds_every_layer_within():
 
 def test_other_ranks_are_refused():
     with pytest.raises(ValueError, match=r"shape \(2, 3, 5\); expected \[b, C\] or \[b, H, W, C\]"):
-        global_batch_norm(tf.zeros([2, 3, 5]), tf.ones(5), tf.zeros(5), EPSILON)
+        global_batch_norm(tf.zeros([2, 3, 5]), tf.ones(5), tf.zeros(5), 1e-5)
