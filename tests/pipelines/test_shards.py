@@ -217,17 +217,18 @@ from test_shards import pretraining
 from pipelines.shards import Shards
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 dealt = iter(strategy.distribute_datasets_from_function(lambda context: pretraining(Shards(0, 2, 2))))
-for step, whole in enumerate(pretraining()):
+right = 0
+for whole in pretraining():  # to the end, right or wrong: an iterator left half-way can keep a process alive
     replicas = strategy.experimental_local_results(next(dealt)["visible"])
-    assert len(replicas) == 2
-    np.testing.assert_array_equal(np.concatenate([part.numpy() for part in replicas]), whole["visible"])
-print(step + 1, "steps dealt")
+    parts = [part.numpy() for part in replicas]
+    right += len(parts) == 2 and np.array_equal(np.concatenate(parts), whole["visible"])
+print(right, "steps dealt right")
 """
 
 
 def test_a_strategy_deals_the_parts_to_the_replicas_of_their_rows():
-    run = subprocess.run([sys.executable, "-c", _DEALING], capture_output=True, text=True)
-    assert run.stdout.split("\n")[-2:-1] == ["7 steps dealt"], run.stderr[-3000:]
+    run = subprocess.run([sys.executable, "-c", _DEALING], capture_output=True, text=True, timeout=300)
+    assert run.stdout.split("\n")[-2:-1] == ["7 steps dealt right"], run.stderr[-3000:]
 
 
 def test_batches_that_cannot_be_shared_evenly_are_refused_at_once():
