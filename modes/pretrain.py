@@ -18,6 +18,7 @@ from pipelines.build import evaluation_dataset, training_dataset
 from pipelines.data_wait import DataWait
 from pipelines.records import INFRARED, VISIBLE
 from pipelines.sampling import steps_in_epoch
+from pipelines.shards import WHOLE
 
 
 def pretrain(config):
@@ -46,7 +47,7 @@ def _pretrain(config, run, distribution):
 
     wait = DataWait()
 
-    def batches(first_step, steps):
+    def batches(first_step, steps, shards=None):
         return training_dataset(
             visible,
             infrared,
@@ -59,11 +60,11 @@ def _pretrain(config, run, distribution):
             steps_per_epoch=length,
             epoch_by=optimization.epoch_by,
             wait=wait,
-            shards=shards_of(distribution),
+            shards=shards or shards_of(distribution),
         )
 
     validation, probe = _held_out(config, splits, stores, model, shards_of(distribution))
-    panels = Panels(config, probe, first_batch=lambda: next(iter(batches(0, 1))))
+    panels = Panels(config, probe, first_batch=lambda: next(iter(batches(0, 1, WHOLE))))
 
     status, result = attempt(
         lambda: training.fit(
