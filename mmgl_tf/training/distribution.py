@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import os
+import signal
 
 import numpy as np
 import tensorflow as tf
@@ -73,8 +74,11 @@ class Distribution:
                 f"worker {self.worker} of {self.workers}: waiting for all of {', '.join(addresses)}",
                 flush=True,
             )
+            earlier = signal.getsignal(signal.SIGTERM)
             with self.losses_told():
                 self.strategy = tf.distribute.MultiWorkerMirroredStrategy()
+            # TensorFlow now swallows SIGTERM; until training obeys it, it should end the process as before.
+            signal.signal(signal.SIGTERM, earlier)
         self.total = self.strategy.num_replicas_in_sync if self.strategy else 1
         self.local = self.total // self.workers
 
