@@ -60,6 +60,9 @@ bench: $(VENV)/installed
 	$(RUN) -m benchmarks.descriptors
 	$(RUN) -m benchmarks.retrieval
 	$(RUN) -m benchmarks.serving
+	$(RUN) -m benchmarks.scaling
+	$(RUN) -m benchmarks.compile_step
+	$(RUN) -m benchmarks.operations
 
 clean:
 	rm -rf $(VENV) runs cache

@@ -1,0 +1,32 @@
+"""Which training step a benchmark takes: that of a run with the same flags."""
+
+from flags.config import from_flat
+from flags.presets import PRESETS, preset
+from mmgl_tf.backbones import BACKBONES
+
+
+def add_recipe_flags(parser, default_preset, precision="float32"):
+    """Flags of the network and its batch, read by `recipe`."""
+    parser.add_argument("--preset", default=default_preset, choices=tuple(PRESETS), help="the recipe")
+    parser.add_argument("--backbone", choices=tuple(BACKBONES), help="instead of the preset's")
+    parser.add_argument("--size", help="height x width, pixels, instead of the preset's")
+    parser.add_argument("--batch", type=int, default=48, help="images per modality, of all replicas")
+    parser.add_argument("--precision", default=precision, choices=("float32", "bfloat16", "float16"))
+
+
+def recipe(arguments, **settings):
+    """The configuration that a run of these flags has.
+
+    Args:
+        arguments: parsed, of `add_recipe_flags`.
+        **settings: further settings by name.
+
+    Returns:
+        `flags.config.Config`.
+    """
+    chosen = {"batch_size": arguments.batch, "precision": arguments.precision}
+    if arguments.backbone:
+        chosen["backbone"] = arguments.backbone
+    if arguments.size:
+        chosen["image_height"], chosen["image_width"] = (int(n) for n in arguments.size.split("x"))
+    return from_flat(preset(arguments.preset, "pretrain") | chosen | settings)
