@@ -111,11 +111,13 @@ def differences(old, new):
     """Settings that decide where a run arrives and that differ between two flat configurations.
 
     Args:
-        old: {name: value} of the run on disk; may come from another version and lack names.
+        old: {name: value} of the run on disk; may come from an earlier version and lack names.
         new: {name: value} of the run about to start.
 
     Returns:
-        list of (name, old value or None, new value); resumable settings are left out, and those that the
+        list of (name, old value, new value); resumable settings are left out, and those that the
         mode never reads.
     """
-    return [(name, old.get(name), new[name]) for name in decisive(new["mode"]) if old.get(name) != new[name]]
+    # A setting that a run of an earlier version lacks has a default that means what that version did.
+    before = {entry.name: entry.default for _, entry in settings()} | old
+    return [(name, before[name], new[name]) for name in decisive(new["mode"]) if before[name] != new[name]]

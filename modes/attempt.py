@@ -36,10 +36,14 @@ def attempt(fit, run, distribution):
             print(f"\n{stopped}; everything is saved in {run.root}. Give the same command again to go on.")
         return 128 + stopped.signum, None
     except Diverged as failure:
-        return fail(run, failure) if distribution.chief else FAIL, None
+        if distribution.chief:
+            return fail(run, failure), None
+        print(f"\nfail, on worker {distribution.worker}: {failure}", file=sys.stderr)
+        return FAIL, None
     except tf.errors.ResourceExhaustedError as error:
         raise ValueError(
-            f"out of memory; try a smaller batch or image, or --precision=bfloat16 ({error.message[:200]})"
+            "out of memory; try --accumulate=2, a smaller batch or image, or --precision=bfloat16 "
+            f"({error.message[:200]})"
         ) from error
     except tf.errors.OpError as error:
         raise ValueError(f"TensorFlow stopped the run: {plain_reason(error.message)}") from error

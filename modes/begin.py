@@ -26,11 +26,14 @@ def begin(config, train):
         Its exit status. Where another worker is lost the process ends at once, with 75: TensorFlow would
         wait for the lost one on an orderly way out.
     """
-    distribution = Distribution(config.scale.strategy)
     try:
-        run = _claimed(config, distribution)
-        prepare(config)
-        status = train(config, run, distribution)
+        distribution = Distribution(config.scale.strategy)
+        # All of it: to make a variable is a message between workers already.
+        with distribution.losses_told():
+            _judge_shares(config, distribution)
+            run = _claimed(config, distribution)
+            prepare(config)
+            status = train(config, run, distribution)
         if status != FAIL:  # Diverged workers are not all at the same place.
             with contextlib.suppress(WorkerLost):
                 distribution.agree()  # Nobody leaves before the chief has written everything.
@@ -58,14 +61,29 @@ def shards_of(distribution):
     return Shards(distribution.first, distribution.local, distribution.total)
 
 
+def _judge_shares(config, distribution):
+    """Refuses a batch that the replicas and their parts do not divide, before any image is read."""
+    if config.run.mode == "finetune":
+        options = config.finetuning
+        batch, setting = options.identities_per_batch * options.images_per_identity, "--identities_per_batch"
+    else:
+        batch, setting = config.optimization.batch_size, "--batch_size"
+    rows = shards_of(distribution).rows_per_replica(batch, setting)
+    parts = config.scale.accumulate
+    if rows % parts:
+        raise ValueError(
+            f"--accumulate={parts} does not divide the {rows} images per modality that each of "
+            f"{distribution.total} replicas has of the batch of {batch}; use a divisor of {rows}"
+        )
+
+
 def _claimed(config, distribution):
     """The run directory, claimed by the chief and seen by all."""
     if distribution.chief:
         run = RunDirectory(config.run.workdir)
         run.claim(config)
     settings = to_flat(config)
-    # The batch is divided, so its settings are decisive, like all that the weights depend on.
-    distribution.agree(settings=[(name, settings[name]) for name in decisive(config.run.mode)])
+    distribution.agree(**{name: settings[name] for name in decisive(config.run.mode)})
     if not distribution.chief:
         run = RunDirectory(config.run.workdir)
         if not run.config_path.is_file():

@@ -10,7 +10,7 @@ from modes.begin import begin, shards_of
 from modes.finetuning_summary import summarise
 from modes.identity_search import IdentitySearch
 from modes.model import build_finetuning
-from modes.reading import fingerprint, open_stores, read_splits
+from modes.reading import agree_on_images, fingerprint, open_stores, read_splits
 from modes.saved_run import require_start, start_encoder
 from pipelines.build import finetuning_dataset
 from pipelines.data_wait import DataWait
@@ -38,6 +38,7 @@ def _finetune(config, run, distribution):
             "In a folder data set each person has a directory of their own below visible/ and infrared/."
         )
     stores = distribution.chief_first(lambda: open_stores(config.data, splits))
+    agree_on_images(distribution, stores)
     classes = class_labels(sample.identity for sample in splits.train.samples)
     images = {modality: stores["train", modality] for modality in (VISIBLE, INFRARED)}
     labels = {

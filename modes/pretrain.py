@@ -12,7 +12,7 @@ from modes.attempt import attempt
 from modes.begin import begin, shards_of
 from modes.model import build_model, selection
 from modes.panels import Panels
-from modes.reading import fingerprint, read_data
+from modes.reading import agree_on_images, fingerprint, read_data
 from modes.summary import summarise
 from pipelines.build import evaluation_dataset, training_dataset
 from pipelines.data_wait import DataWait
@@ -32,6 +32,7 @@ def pretrain(config):
 
 def _pretrain(config, run, distribution):
     splits, stores = distribution.chief_first(lambda: read_data(config))
+    agree_on_images(distribution, stores)
     visible, infrared = stores["train", VISIBLE], stores["train", INFRARED]
     optimization = config.optimization
     length = optimization.steps_per_epoch or steps_in_epoch(

@@ -101,6 +101,31 @@ def open_stores(data, splits, names=("train", "validation")):
     return stores
 
 
+def agree_on_images(distribution, stores):
+    """Sees to it that all workers could read the same images, as the plan of an epoch follows from that.
+
+    Args:
+        distribution: `mmgl_tf.training.distribution.Distribution`.
+        stores: as `open_stores` returns them.
+
+    Raises:
+        ValueError: they could not.
+    """
+    distribution.agree(
+        **{
+            f"the_readable_{split}_{MODALITIES[modality]}_images": _Few(store.usable.tolist())
+            for (split, modality), store in stores.items()
+        }
+    )
+
+
+class _Few(list):
+    """Numbers that are compared whole and shown as a count."""
+
+    def __format__(self, spec):
+        return f"{len(self)} of them"
+
+
 def _judge_modalities(split):
     """Refuses a split of one modality; an empty one too where it is trained on."""
     found = {modality: len(split.of_modality(modality)) for modality in (VISIBLE, INFRARED)}

@@ -56,7 +56,7 @@ class Shards:
             raise ValueError(
                 f"{self.total} replicas cannot share a batch of {batch_size} images per modality evenly; "
                 f"expected a multiple of {self.total}. Set {setting} to {' or '.join(map(str, fitting))}, "
-                "or train on another number of replicas."
+                "or train on fewer GPUs or workers (--strategy=none is one device)."
             )
         return rows
 

@@ -20,7 +20,7 @@ LOST = (
 
 
 # Facts that workers compare at once.
-MOST_FACTS = 4
+MOST_FACTS = 128
 
 
 class WorkerLost(Exception):
@@ -174,13 +174,19 @@ def _cluster():
         return [], 0
     try:
         config = json.loads(text)
-        addresses = list(config.get("cluster", {}).get("worker", []))
+        cluster = dict(config.get("cluster", {}))
+        addresses = list(cluster.pop("worker", []))
         task = config.get("task", {})
         kind, index = task.get("type", "worker"), int(task.get("index", 0))
     except (json.JSONDecodeError, AttributeError, TypeError, ValueError) as error:
         raise ValueError(
             f"TF_CONFIG={text!r} cannot be read ({error}); expected JSON with cluster and task"
         ) from None
+    if cluster:
+        raise ValueError(
+            f"TF_CONFIG has a cluster with {', '.join(sorted(cluster))}; expected all machines under "
+            "worker, of which the first is the chief"
+        )
     if addresses and (kind != "worker" or not 0 <= index < len(addresses)):
         raise ValueError(
             f"TF_CONFIG names task {kind} {index}; expected a worker from 0 to {len(addresses) - 1} "

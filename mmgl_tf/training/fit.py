@@ -8,6 +8,7 @@ from mmgl_tf.training.position import Position
 from mmgl_tf.training.progress import Progress
 from mmgl_tf.training.recording import Recording
 from mmgl_tf.training.saving import ResumedMeans, Saving
+from mmgl_tf.training.shared_statistics import SharedStatistics
 
 
 class Training:
@@ -96,6 +97,7 @@ class Training:
         with StopRequest(self.model, distribution.total) as stop:
             callbacks = [
                 position,
+                *([SharedStatistics(self.model, distribution.strategy)] if distribution.total > 1 else []),
                 NonFiniteGuard(position, self.checkpoints),
                 CollapseGuard(position),
                 ResumedMeans(self.epoch_means),

@@ -214,6 +214,9 @@ def test_milestones_may_be_none():
 def test_differences_leave_out_what_does_not_decide_the_result():
     old, new = to_flat(from_flat({})), to_flat(from_flat({"data_threads": 3, "seed": 4}))
     assert differences(old, new) == [("seed", 0, 4)]
+    earlier = {name: value for name, value in old.items() if name not in ("accumulate", "sync_batch_norm")}
+    assert differences(earlier, new) == [("seed", 0, 4)], "an earlier version had not these settings"
+    assert differences(earlier, new | {"accumulate": 2})[1] == ("accumulate", 1, 2)
     old, new = (
         {"mode": "finetune"} | to_flat(from_flat({"mode": "finetune"} | c)) for c in ({}, {"pcb_bn": False})
     )

@@ -52,7 +52,7 @@ def test_tensorflows_errors_are_one_line_and_no_divergence(tmp_path):
         attempt(
             raising(tf.errors.InvalidArgumentError(None, None, inner)), RunDirectory(tmp_path), Distribution()
         )
-    with pytest.raises(ValueError, match="out of memory; try a smaller batch"):
+    with pytest.raises(ValueError, match="out of memory; try --accumulate=2"):
         attempt(
             raising(tf.errors.ResourceExhaustedError(None, None, "OOM")),
             RunDirectory(tmp_path),

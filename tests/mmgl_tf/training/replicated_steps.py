@@ -3,8 +3,9 @@
     python -m tests.mmgl_tf.training.replicated_steps OUT METHOD STRATEGY REPLICAS [option ...]
 
 METHOD: mmgl, agw or two_stream. STRATEGY and REPLICAS: of this process; with multi_worker, TF_CONFIG as
-usual. Options: unsynchronised, accumulate=N, clipped, float16, steps=N. It writes figures, state and the
-weights at the start to OUT, a .npz.
+usual. Options: unsynchronised, accumulate=N, clipped, float16, scaled=X (a loss
+scale, X at the start), steps=N. It writes figures, state, the weights at
+the start and moving statistics of each replica to OUT, a .npz.
 """
 
 import sys
@@ -22,6 +23,7 @@ from mmgl_tf.pretraining import PRETRAINING
 from mmgl_tf.training.checkpoints import collect
 from mmgl_tf.training.distribution import Distribution
 from mmgl_tf.training.optimizers import TorchSGD
+from mmgl_tf.training.shared_statistics import SharedStatistics
 from pipelines.numbered_batches import sharded_batches
 from pipelines.shards import Shards
 
@@ -53,7 +55,7 @@ def make_model(method, options):
     optimizer = TorchSGD(
         0.01,
         global_clipnorm=0.5 if "clipped" in options else None,
-        dynamic_loss_scale="float16" in options,
+        dynamic_loss_scale="float16" in options or "scaled" in options,
     )
     if "unsynchronised" not in options:
         synchronise(model)
@@ -84,6 +86,20 @@ def dataset(method, distribution, steps):
     return sharded_batches(part, spec, 0, steps, IMAGES, shards)
 
 
+def replica_statistics(model, strategy):
+    """A moving mean on each replica of this process, before and after they share the first's: [2, R, C]."""
+    variable = model.encoder.weights[
+        [w.path.endswith("moving_mean") for w in model.encoder.weights].index(True)
+    ]
+
+    def on_each():
+        return np.stack([part.numpy() for part in strategy.experimental_local_results(variable.value)])
+
+    before = on_each()
+    SharedStatistics(model, strategy).on_test_begin()
+    return np.stack([before, on_each()])
+
+
 class Figures(keras.callbacks.Callback):
     """Keeps the figures after each step, as `fit` gives them to its callbacks."""
 
@@ -109,12 +125,18 @@ def main(out, method, strategy, replicas, *words):
         keras.mixed_precision.set_global_policy("mixed_float16")
     with distribution.scope():
         model = make_model(method, options)
+    if "scaled" in options:
+        model.optimizer.loss_scale.scale.assign(float(options["scaled"]))
     figures, steps = Figures(), int(options.get("steps", 3))
     start = {f"start/{weight.path}": np.asarray(weight) for weight in model.trainable_variables}
     data = distribution.dataset(lambda: dataset(method, distribution, steps))
     model.fit(data, epochs=1, steps_per_epoch=steps, callbacks=[figures], verbose=0, shuffle=False)
     rows = {f"figure/{name}": [row[name] for row in figures.seen] for name in figures.seen[0]}
-    np.savez(out, **collect(model), **rows, **start)
+    state = collect(model)
+    told = {}
+    if distribution.total > 1:
+        told["replica_statistics"] = replica_statistics(model, distribution.strategy)
+    np.savez(out, **state, **rows, **start, **told)
 
 
 if __name__ == "__main__":

@@ -57,12 +57,23 @@ def test_mirrored_on_one_device_is_one_replica():
         ({"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 2}}, "from 0 to 1"),
         ({"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "chief", "index": 0}}, "task chief 0"),
         ({"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": "x"}}, "cannot be read"),
+        (
+            {"cluster": {"chief": ["a:1"], "worker": ["b:1"]}, "task": {"type": "worker"}},
+            "cluster with chief",
+        ),
     ],
 )
 def test_a_wrong_tf_config_is_one_readable_error(monkeypatch, config, words):
     configure(monkeypatch, config)
     with pytest.raises(ValueError, match=words):
         Distribution("multi_worker")
+
+
+def test_a_chief_beside_the_workers_is_refused_by_auto_too(monkeypatch):
+    """Each would train alone, in one directory."""
+    configure(monkeypatch, {"cluster": {"chief": ["a:1"], "worker": ["b:1"]}, "task": {"type": "worker"}})
+    with pytest.raises(ValueError, match="the first is the chief"):
+        Distribution("auto")
 
 
 def test_losses_are_told_only_where_there_are_other_workers():

@@ -128,7 +128,7 @@ def test_workers_with_other_settings_refuse_to_start(tmp_path, cache):
     ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 1
-    assert "worker 1 and worker 0 differ in settings" in done.stdout + done.stderr
+    assert "worker 1 and worker 0 differ in seed (here: " in done.stdout + done.stderr
 
 
 @pytest.mark.slow
