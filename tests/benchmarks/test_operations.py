@@ -119,7 +119,9 @@ def test_the_arithmetic():
     times = predict(product + cells, messages, 4, peak)
     assert times.compute == pytest.approx(0.02)
     assert (times.memory, times.memory_joined) == pytest.approx((20e6 / 1e12 * 1e3, 12e6 / 1e12 * 1e3))
-    assert (times.device, times.device_joined) == pytest.approx((0.02 + 0.008, 0.02))  # the product, then the cells
+    assert (times.device, times.device_joined) == pytest.approx(
+        (0.02 + 0.008, 0.02)
+    )  # the product, then the cells
     assert (times.starts, times.starts_joined) == pytest.approx((0.01, 0.005))
     assert (times.bandwidth, times.latency) == pytest.approx((1.5 * 1e8 / 1e11 * 1e3, 0.02))
     assert times.step == pytest.approx(0.028 + 1.5 + 0.02)

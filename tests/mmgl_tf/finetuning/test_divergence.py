@@ -15,8 +15,10 @@ from mmgl_tf.training.guards import (
     NonFiniteGuard,
     NonFiniteLoss,
     NonFiniteNetwork,
+    Obedience,
 )
 from mmgl_tf.training.position import Position
+from mmgl_tf.training.running_mean import RunningMean
 
 POSITION = Position(10, steps_per_epoch=5, total_steps=20)
 
@@ -29,12 +31,12 @@ def test_each_kind_of_divergence_is_one_that_the_mode_reports_as_fail(kind):
 
 def run_epoch(guard, spreads):
     """An epoch of steps whose batches have these spreads."""
-    mean = keras.metrics.Mean()
+    mean = RunningMean("spread")
     guard.set_model(types.SimpleNamespace(train_means={"embedding/spread": mean}))
     guard.on_epoch_begin(1)
     for step, spread in enumerate(spreads):
         guard.on_train_batch_begin(step)
-        mean.update_state(spread)
+        mean.update_state(np.float32(spread))
     guard.on_epoch_end(1)
 
 
@@ -93,6 +95,7 @@ def test_guards_come_before_anything_that_is_saved(tmp_path, monkeypatch):
     """Keras calls callbacks in order; a guard behind the saving one would let a bad epoch be the best."""
     from flags.config import from_flat
     from mmgl_tf.training import fit
+    from mmgl_tf.training.distribution import Distribution
     from mmgl_tf.training.recording import Recording
     from mmgl_tf.training.run_directory import RunDirectory
     from mmgl_tf.training.saving import Saving
@@ -102,10 +105,11 @@ def test_guards_come_before_anything_that_is_saved(tmp_path, monkeypatch):
         validation_means={}, fit=lambda _data, **settings: seen.update(settings), metrics=[]
     )
     config = from_flat({"epochs": 2, "workdir": str(tmp_path / "run")})
-    training = fit.Training(model, RunDirectory(tmp_path / "run"), config, 5, 4, "none")
+    training = fit.Training(model, RunDirectory(tmp_path / "run"), config, 5, 4, "none", Distribution("none"))
     training.fit(lambda first, steps: None, None, None, None, {})
     order = [type(callback) for callback in seen["callbacks"]]
     for guard in (NonFiniteGuard, CollapseGuard):
         assert order.index(guard) < min(order.index(Recording), order.index(Saving))
     # The look at validation identities comes before the choice of the best weights.
     assert order.index(Recording) < order.index(Saving)
+    assert order[-1] is Obedience, "a stop comes after everything is saved"

@@ -1,10 +1,12 @@
 import os
 import signal
+import types
 
+import numpy as np
 import pytest
 
 from mmgl_tf.training.checkpoints import Checkpoints
-from mmgl_tf.training.guards import NonFiniteGuard, NonFiniteLoss, StopRequest
+from mmgl_tf.training.guards import Interrupted, NonFiniteGuard, NonFiniteLoss, Obedience, StopRequest
 from mmgl_tf.training.position import Position
 from mmgl_tf.training.progress import duration
 
@@ -46,3 +48,40 @@ def test_position_counts_epochs_from_one_and_knows_their_ends():
 @pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (59.6, "1:00"), (61, "1:01"), (3661, "1:01:01")])
 def test_durations_read_like_a_clock(seconds, text):
     assert duration(seconds) == text
+
+
+def test_a_stop_waits_for_the_validation_of_an_epoch():
+    position, stop = Position(4, steps_per_epoch=5, total_steps=10), StopRequest()
+    obedience = Obedience(stop, position)
+    obedience.on_train_batch_end(3)
+    stop.signum = signal.SIGTERM
+    with pytest.raises(Interrupted, match="SIGTERM after step 4"):
+        obedience.on_train_batch_end(3)
+    position.step = 5
+    obedience.on_train_batch_end(4)
+    with pytest.raises(Interrupted, match="SIGTERM after step 5"):
+        obedience.on_epoch_end(0)
+
+
+def test_workers_tell_their_wish_and_stop_only_by_what_all_were_told():
+    told = []
+    votes = np.float32(0)
+    model = types.SimpleNamespace(
+        stop_wish=types.SimpleNamespace(assign=told.append),
+        stop_votes=types.SimpleNamespace(numpy=lambda: votes),
+    )
+    stop = StopRequest(model, replicas=2)
+    obedience = Obedience(stop, Position(4, steps_per_epoch=5, total_steps=10))
+    obedience.on_train_batch_begin(0)
+    assert told == []
+    stop.signum = signal.SIGINT
+    for _ in range(2):
+        obedience.on_train_batch_begin(0)
+    assert told == [1.0], "once"
+    obedience.on_train_batch_end(0)  # the others do not know of it yet
+    votes = np.float32(1)
+    with pytest.raises(Interrupted, match="SIGINT after step 4"):
+        obedience.on_train_batch_end(0)
+    stop.signum = None  # somebody else was asked
+    with pytest.raises(Interrupted, match="SIGTERM after step 4"):
+        obedience.on_train_batch_end(0)
