@@ -8,9 +8,14 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def _leave_no_global_state():
-    """Precision policies are global in Keras; a test that sets one must not reach the next."""
+    """Precision is global in Keras and determinism in TensorFlow; what a test sets must not reach the next.
+
+    Without determinism some operations work that a later test needs, such as the clock.
+    """
     yield
     import sys
 
+    if "tensorflow" in sys.modules:  # it has no public way back
+        sys.modules["tensorflow.python.framework.config"].disable_op_determinism()
     if "keras" in sys.modules:
         sys.modules["keras"].mixed_precision.set_global_policy("float32")
