@@ -236,7 +236,7 @@ def test_batches_that_cannot_be_shared_evenly_are_refused_at_once():
         with pytest.raises(
             ValueError,
             match=r"3 replicas cannot share a batch of 4 images per modality evenly; expected a multiple of "
-            "3. Set --batch_size to 3 or 6, or train on another number of replicas",
+            "3. Set --batch_size to 3 or 6, or train on fewer GPUs or workers",
         ):
             kind(Shards(0, 1, 3))
         with pytest.raises(ValueError, match="Set --batch_size to 8, or"):

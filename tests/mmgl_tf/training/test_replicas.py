@@ -63,19 +63,29 @@ def run(out, method, strategy, replicas, processes, options):
     return results
 
 
-@pytest.fixture(scope="module")
-def results(tmp_path_factory):
+def run_all(directory, wanted):
     """{(method, case): results of each process}."""
-    directory = tmp_path_factory.mktemp("replicas")
-    wanted = [("mmgl", name) for name in CASES] + [
-        ("agw", name) for name in ("one", "two devices", "two workers")
-    ]
     with ThreadPoolExecutor(2) as pool:
         done = [
             pool.submit(run, directory / f"{method}-{name.replace(' ', '_')}", method, *CASES[name])
             for method, name in wanted
         ]
         return {key: future.result() for key, future in zip(wanted, done, strict=True)}
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """Of the cases that are always run."""
+    wanted = [("mmgl", "one"), ("mmgl", "two devices"), ("mmgl", "two workers")]
+    wanted += [("agw", "one"), ("agw", "two devices")]
+    return run_all(tmp_path_factory.mktemp("replicas"), wanted)
+
+
+@pytest.fixture(scope="module")
+def more(tmp_path_factory, results):
+    """Of all cases."""
+    wanted = [("mmgl", "two devices apart"), ("mmgl", "two parts"), ("agw", "two workers")]
+    return results | run_all(tmp_path_factory.mktemp("more"), wanted)
 
 
 def distance(found, expected):
@@ -105,28 +115,38 @@ def assert_same(found, expected):
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("case", ["two devices", "two workers"])
-def test_replicas_take_the_steps_of_one(results, method, case):
-    for result in results[method, case]:
-        assert_same(result, results[method, "one"][0])
+def test_two_devices_take_the_steps_of_one(results, method):
+    (found,) = results[method, "two devices"]
+    assert_same(found, results[method, "one"][0])
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_workers_end_with_equal_weights(results, method):
+def test_two_workers_take_the_steps_of_one_and_end_with_equal_weights(results):
+    assert_workers(results, "mmgl")
+
+
+@pytest.mark.slow
+def test_two_workers_fine_tune_agw_as_one_does(more):
+    assert_workers(more, "agw")
+
+
+def assert_workers(results, method):
     first, second = results[method, "two workers"]
+    assert_same(first, results[method, "one"][0])
     assert set(first) == set(second)
     assert all(np.array_equal(first[name], second[name]) for name in first)
 
 
-def test_parts_of_a_batch_are_replicas_that_normalise_apart(results):
-    (apart,), (parts,) = results["mmgl", "two devices apart"], results["mmgl", "two parts"]
+@pytest.mark.slow
+def test_parts_of_a_batch_are_replicas_that_normalise_apart(more):
+    (apart,), (parts,) = more["mmgl", "two devices apart"], more["mmgl", "two parts"]
     for name, values in figures(apart).items():
         np.testing.assert_allclose(parts[name], values, rtol=1e-4, atol=1e-5, err_msg=name)
     assert distance(parts, apart) < 1e-3
 
 
-def test_the_test_can_tell_batch_norms_apart(results):
-    (apart,), (one,) = results["mmgl", "two devices apart"], results["mmgl", "one"]
+@pytest.mark.slow
+def test_the_test_can_tell_batch_norms_apart(more):
+    (apart,), (one,) = more["mmgl", "two devices apart"], more["mmgl", "one"]
     assert distance(apart, one) > 0.05
 
 
@@ -138,9 +158,10 @@ def test_four_replicas_that_clip_take_the_steps_of_one_that_clips(tmp_path, meth
     assert_same(four, one)
 
 
-def test_replicas_that_normalise_apart_share_the_firsts_statistics_for_validation(results):
+@pytest.mark.slow
+def test_replicas_that_normalise_apart_share_the_firsts_statistics_for_validation(more):
     """The saved ones: else validation would judge a network that nobody has."""
-    (apart,) = results["mmgl", "two devices apart"]
+    (apart,) = more["mmgl", "two devices apart"]
     before, after = apart["replica_statistics"]
     assert not np.allclose(before[0], before[1])
     assert np.array_equal(after, np.stack([before[0], before[0]]))
