@@ -125,10 +125,23 @@ def test_noise_is_standard_gumbel():
     assert noise.dtype == np.float32
 
 
-@pytest.mark.parametrize(("uniform", "noise"), [(0.0, -2.780), (1.0, 15.94)])
-def test_noise_is_bounded_where_the_uniform_draw_is_0_or_1(monkeypatch, uniform, noise):
-    monkeypatch.setattr(tf.random, "stateless_uniform", lambda shape, **_: tf.fill(shape, uniform))
+@pytest.mark.parametrize(("bits", "noise"), [(0, -2.780), (2**32 - 1, 15.94), (2**22, 0.3665)])
+def test_noise_is_bounded_where_the_uniform_draw_is_0_or_1(monkeypatch, bits, noise):
+    drawn = tf.constant(bits, tf.uint32)
+    monkeypatch.setattr(tf.random, "stateless_uniform", lambda shape, *_, **__: tf.fill(shape, drawn))
     np.testing.assert_allclose(gumbel_noise([2], seed=[0, 0]), noise, atol=0.01)
+
+
+def test_noise_is_that_of_tensorflows_floats_and_the_same_under_xla():
+    shape = [3, 7, 6, 6]
+    for seed in ([1, 2], [2**30, -4]):
+        seed = tf.constant(seed)
+        uniform = tf.random.stateless_uniform(shape, seed=seed, alg="philox").numpy()
+        noise = gumbel_noise(shape, seed).numpy()
+        np.testing.assert_allclose(noise, -np.log(-np.log(uniform)), rtol=1e-5, atol=1e-5)
+        # The seed is an argument: TensorFlow would fold a constant one before XLA sees it.
+        compiled = tf.function(lambda seed: gumbel_noise(shape, seed), jit_compile=True)
+        np.testing.assert_allclose(compiled(seed), noise, rtol=1e-5, atol=1e-5)
 
 
 def test_noise_is_a_function_of_the_seed():
