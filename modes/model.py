@@ -19,6 +19,9 @@ def prepare(config):
         tf.config.experimental.enable_op_determinism()
     # Always: a process may look at several runs, one after the other.
     precision = config.optimization.precision
+    # TF32 has ten bits of a fraction. Float32 trunks may use it, TensorFlow's default on a GPU; in half
+    # precision only heads and losses multiply in float32, and there it would save nothing.
+    tf.config.experimental.enable_tensor_float_32_execution(precision == "float32")
     keras.mixed_precision.set_global_policy(precision if precision == "float32" else f"mixed_{precision}")
 
 

@@ -9,7 +9,8 @@ import signal
 import numpy as np
 import tensorflow as tf
 
-# What TensorFlow raises in a worker when another one is gone, or its connection.
+# What TensorFlow raises in a worker when another one is gone, or its connection. It raises some of these for
+# failures of the worker's own, too (CUDA's, say), and does not tell them apart: the message must.
 LOST = (
     tf.errors.UnavailableError,
     tf.errors.AbortedError,
@@ -21,10 +22,15 @@ LOST = (
 
 # Facts that workers compare at once.
 MOST_FACTS = 128
+# Of TensorFlow's reason for a loss.
+REASON_CHARACTERS = 400
 
 
 class WorkerLost(Exception):
-    """Another worker is gone. The run goes on from its last checkpoint when all are started again."""
+    """Another worker is gone, or TensorFlow failed in this one in a way that looks the same.
+
+    The run goes on from its last checkpoint when all are started again.
+    """
 
 
 class Distribution:
@@ -77,6 +83,9 @@ class Distribution:
             earlier = signal.getsignal(signal.SIGTERM)
             with self.losses_told():
                 self.strategy = tf.distribute.MultiWorkerMirroredStrategy()
+            # The number of steps is known and the same on all workers. Else each step would begin with a message
+            # that asks whether everybody still has data.
+            self.strategy.extended.experimental_enable_get_next_as_optional = False
             # TensorFlow now swallows SIGTERM; until training obeys it, it should end the process as before.
             signal.signal(signal.SIGTERM, earlier)
         self.total = self.strategy.num_replicas_in_sync if self.strategy else 1
@@ -164,7 +173,10 @@ class Distribution:
         except LOST as error:
             if self.workers == 1:
                 raise
-            raise WorkerLost(f"worker {self.worker} lost another one ({type(error).__name__})") from error
+            reason = " ".join(error.message.split())[:REASON_CHARACTERS] or "no message"
+            raise WorkerLost(
+                f"worker {self.worker} lost another one, or failed by itself ({type(error).__name__}: {reason})"
+            ) from error
 
 
 def _cluster():

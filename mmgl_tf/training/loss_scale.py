@@ -12,6 +12,8 @@ data. Here a skipped step counts, and the optimiser takes it with a rate of 0.
 import tensorflow as tf
 
 INITIAL, GROWTH_STEPS = 2.0**15, 2000
+# Apex's. Without one, gradients that stay 0 would let the scale grow until it is infinite for ever.
+LARGEST = 2.0**24
 
 
 class LossScale:
@@ -27,13 +29,20 @@ class LossScale:
         self.good_steps = optimizer.add_variable(initializer="zeros", name="good_steps", **settings)
 
     def norm(self, gradients):
-        """The norm of the unscaled gradients; 0 where the step is skipped, unless the scale cannot help.
+        """The norm of the unscaled gradients, and whether it counts.
+
+        That of a step which is skipped does not, as the step is none; unless a scale below 1 could not help
+        it, so that the run has diverged.
 
         Args:
             gradients: of the scaled loss, summed over replicas.
+
+        Returns:
+            (float32 scalar, 0 where it does not count; 1.0 or 0.0).
         """
         norm = tf.linalg.global_norm(gradients) / self.scale
-        return tf.where(tf.math.is_finite(norm) | (self.scale < 1.0), norm, 0.0)
+        counts = tf.math.is_finite(norm) | (self.scale < 1.0)
+        return tf.where(counts, norm, 0.0), tf.cast(counts, tf.float32)
 
     def unscale(self, gradients):
         """(gradients, 0 where one was not finite; whether all were finite)."""
@@ -45,7 +54,8 @@ class LossScale:
         """After a step."""
         good = tf.where(finite, self.good_steps + 1.0, 0.0)
         grows = good >= GROWTH_STEPS
-        self.scale.assign(self.scale * tf.where(finite, tf.where(grows, 2.0, 1.0), 0.5))
+        scale = self.scale * tf.where(finite, tf.where(grows, 2.0, 1.0), 0.5)
+        self.scale.assign(tf.minimum(scale, LARGEST))
         self.good_steps.assign(tf.where(grows, 0.0, good))
 
 

@@ -51,6 +51,13 @@ class TrainingModel(keras.Model):
         }
         self._stop = {name: tf.Variable(0.0, name=f"stop_{name}", **own) for name in ("wish", "votes")}
 
+    def compile(self, *args, **kwargs):
+        """As Keras's; with a loss scale, its mean and the share of skipped steps are figures too."""
+        super().compile(*args, **kwargs)
+        if self.optimizer.dynamic_loss_scale:
+            for name in ("loss_scale/scale", "loss_scale/skipped"):
+                self.train_means[name] = RunningMean(name.replace("/", "_"))
+
     @property
     def stop_wish(self):
         """See the class."""
@@ -117,10 +124,13 @@ class TrainingModel(keras.Model):
                 scaled, figures = self.weighted_losses(self.gather(self.outputs(batch)), seed, step)
             gradients = tape.gradient(scaled, variables)
         gradients = sum_gradients(gradients, variables)
-        figures["gradient/norm"] = self.optimizer.unscaled_norm(gradients)
+        figures["gradient/norm"], counts = self.optimizer.unscaled_norm(gradients)
+        if self.optimizer.loss_scale:
+            figures["loss_scale/scale"] = tf.identity(self.optimizer.loss_scale.scale)  # of this step
+            figures["loss_scale/skipped"] = 1.0 - counts
         self.optimizer.apply(gradients, variables)
         for name, value in figures.items():
-            self.train_means[name].update_state(value)
+            self.train_means[name].update_state(value, counts if name == "gradient/norm" else None)
         return {name: mean.result() for name, mean in self.train_means.items()}
 
     def gather(self, outputs):

@@ -106,12 +106,17 @@ class TorchSGD(keras.optimizers.Optimizer):
         return loss * self.loss_scale.scale if self.loss_scale else super().scale_loss(loss)
 
     def unscaled_norm(self, gradients):
-        """Global norm of gradients of the loss; 0 where loss scaling skips the step.
+        """Global norm of gradients of the loss, and whether it counts: not where loss scaling skips the step.
 
         Args:
             gradients: of the scaled loss, summed over replicas.
+
+        Returns:
+            (float32 scalar, 1.0 or 0.0).
         """
-        return self.loss_scale.norm(gradients) if self.loss_scale else tf.linalg.global_norm(gradients)
+        if self.loss_scale:
+            return self.loss_scale.norm(gradients)
+        return tf.linalg.global_norm(gradients), tf.constant(1.0)
 
     def apply(self, grads, trainable_variables=None):
         """One step; see `keras.optimizers.Optimizer.apply`."""

@@ -148,6 +148,7 @@ def test_a_runs_precision_does_not_reach_the_next_run(monkeypatch):
     ):
         prepare(from_flat({"precision": precision, "deterministic": False}))
         assert keras.mixed_precision.global_policy().name == policy
+        assert tf.config.experimental.tensor_float_32_execution_enabled() == (precision == "float32")
 
 
 def test_fine_tuning_steps_down_at_its_milestones():

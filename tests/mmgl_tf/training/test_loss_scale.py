@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from mmgl_tf.training import loss_scale
 from mmgl_tf.training.optimizers import TorchSGD
+from tests.mmgl_tf.training.replicated_steps import global_batch, make_model
 
 INF = float("inf")
 
@@ -45,13 +46,21 @@ def test_many_good_steps_double_the_scale(monkeypatch):
     assert float(scaled.loss_scale.good_steps) == 1
 
 
-def test_the_norm_is_that_of_the_loss_and_0_where_the_step_is_skipped():
+def test_the_scale_stays_finite(monkeypatch):
+    monkeypatch.setattr(loss_scale, "GROWTH_STEPS", 1)
+    scaled, _, _ = stepped([[0.0, 0.0]] * 12)
+    assert float(scaled.loss_scale.scale) == loss_scale.LARGEST == 2.0**24
+
+
+def test_the_norm_is_that_of_the_loss_and_does_not_count_where_the_step_is_skipped():
     scaled, _, _ = stepped([])
     scale = float(scaled.loss_scale.scale)
-    assert float(scaled.unscaled_norm([tf.constant([3.0 * scale, 4.0 * scale])])) == 5.0
-    assert float(scaled.unscaled_norm([tf.constant([INF, 1.0])])) == 0.0
+    overflow = [tf.constant([INF, 1.0])]
+    assert [*map(float, scaled.unscaled_norm([tf.constant([3.0 * scale, 4.0 * scale])]))] == [5.0, 1.0]
+    assert [*map(float, scaled.unscaled_norm(overflow))] == [0.0, 0.0]
     scaled.loss_scale.scale.assign(0.5)
-    assert not np.isfinite(float(scaled.unscaled_norm([tf.constant([INF, 1.0])]))), "no scale can help"
+    norm, counts = map(float, scaled.unscaled_norm(overflow))
+    assert not np.isfinite(norm) and counts == 1.0, "no scale can help"
 
 
 def test_small_gradients_survive_float16():
@@ -63,3 +72,15 @@ def test_small_gradients_survive_float16():
             tape.watch(x)
             loss = tf.cast(tf.cast(x, tf.float16) * weight, tf.float32) * 2.0**-16 * scale
         assert (float(tape.gradient(loss, x)[0]) > 0) == survives
+
+
+def test_figures_tell_scale_and_skipped_steps_and_a_skipped_step_has_no_gradient_in_them():
+    batch = {name: tf.constant(value) for name, value in global_batch(0, "two_stream").items()}
+    plain, scaled = make_model("two_stream", {}), make_model("two_stream", {"scaled": True})
+    expected = plain.train_step(batch)
+    assert not [name for name in expected if name.startswith("loss_scale/")]
+    scaled.optimizer.loss_scale.scale.assign(INF)
+    first, second = scaled.train_step(batch), scaled.train_step(batch)
+    assert (float(first["gradient/norm"]), float(first["loss_scale/skipped"])) == (0.0, 1.0)
+    assert float(first["loss_scale/scale"]) == INF and float(second["loss_scale/skipped"]) == 0.5
+    assert float(second["gradient/norm"]) == pytest.approx(float(expected["gradient/norm"]), rel=1e-4)

@@ -15,6 +15,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mmgl_tf.training.loss_scale import LARGEST
+
 ROOT = Path(__file__).parents[3]
 MODULE = "tests.mmgl_tf.training.replicated_steps"
 # name -> (strategy, replicas of a process, processes, options)
@@ -176,8 +178,8 @@ def test_parts_on_replicas_are_more_parts(tmp_path):
 
 
 def test_replicas_skip_a_step_that_overflows_together(tmp_path):
-    """Weights stay where the scaled gradients are not finite, and the steps count, as on one device."""
-    options = ("scaled=inf", "steps=2")
+    """Weights stay where the scaled gradients are not finite, and the step counts, as on one device."""
+    options = ("scaled=inf", "steps=1")
     with ThreadPoolExecutor(2) as pool:
         cases = {"one": ("none", 1), "two": ("mirrored", 2)}
         done = [
@@ -186,9 +188,31 @@ def test_replicas_skip_a_step_that_overflows_together(tmp_path):
         ]
         (one,), (two,) = (future.result() for future in done)
     for found in (one, two):
-        assert float(found["optimizer/torch_sgd/loss_scale"]) == np.inf
-        assert int(found["optimizer/torch_sgd/iteration"]) == 2
-        assert (found["figure/gradient/norm"] == 0).all()
+        assert float(found["optimizer/torch_sgd/loss_scale"]) == LARGEST
+        assert int(found["optimizer/torch_sgd/iteration"]) == 1
+        assert found["figure/gradient/norm"] == 0 and found["figure/loss_scale/skipped"] == 1
         start = {name: value for name, value in found.items() if name.startswith("start/")}
         assert start and all(np.array_equal(v, found[f"weight/{n[6:]}"]) for n, v in start.items())
     np.testing.assert_allclose(two["figure/loss/total"], one["figure/loss/total"], rtol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", METHODS)
+def test_float16_finds_its_scale_and_then_trains_the_same_on_all_replicas(tmp_path, method):
+    """From a scale at which gradients overflow; how many steps that costs hangs on rounding."""
+    start, steps = 2.0**20, 8
+    options = ("float16", f"scaled={start}", f"steps={steps}")
+    (one,) = run(tmp_path / "one", method, "none", 1, 1, options)
+    first, second = run(tmp_path / "two", method, "multi_worker", 1, 2, options)
+    assert all(np.array_equal(first[name], second[name]) for name in first)
+    for found in (one, first):
+        skipped = found["figure/loss_scale/skipped"]  # the mean so far, after each step
+        count = round(steps * skipped[-1])
+        assert skipped[0] == 1 and 0 < count < steps
+        assert float(found["optimizer/torch_sgd/loss_scale"]) == start / 2**count
+        assert found["figure/loss_scale/scale"][0] == start
+        norms = found["figure/gradient/norm"]
+        assert (norms[skipped == 1] == 0).all()
+        assert (norms[skipped < 1] > 0.1).all(), "skipped steps have no part in it"
+        moved = [found[f"weight/{name[6:]}"] - value for name, value in found.items() if name[:6] == "start/"]
+        assert norm(moved) > 0
