@@ -83,8 +83,8 @@ class Distribution:
             earlier = signal.getsignal(signal.SIGTERM)
             with self.losses_told():
                 self.strategy = tf.distribute.MultiWorkerMirroredStrategy()
-            # The number of steps is known and the same on all workers. Else each step would begin with a message
-            # that asks whether everybody still has data.
+            # The number of steps is known and the same on all workers. Else each step would begin with a
+            # message that asks whether everybody still has data.
             self.strategy.extended.experimental_enable_get_next_as_optional = False
             # TensorFlow now swallows SIGTERM; until training obeys it, it should end the process as before.
             signal.signal(signal.SIGTERM, earlier)
@@ -173,9 +173,10 @@ class Distribution:
         except LOST as error:
             if self.workers == 1:
                 raise
-            reason = " ".join(error.message.split())[:REASON_CHARACTERS] or "no message"
+            text = " ".join(error.message.split())[:REASON_CHARACTERS] or "no message"
+            reason = f"{type(error).__name__}: {text}"
             raise WorkerLost(
-                f"worker {self.worker} lost another one, or failed by itself ({type(error).__name__}: {reason})"
+                f"worker {self.worker} lost another one, or failed by itself ({reason})"
             ) from error
 
 

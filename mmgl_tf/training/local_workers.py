@@ -2,8 +2,10 @@
 
     python -m mmgl_tf.training.local_workers --workers=2 -- --mode=pretrain --strategy=multi_worker ...
 
-Each gets the same command and a TF_CONFIG of its own, with ports of 127.0.0.1. Worker 0 is the chief: its
-output goes where this program's does, as it is; lines of the others begin with "[worker 1] ".
+Each gets the same command and a TF_CONFIG of its own, with ports of 127.0.0.1, and an equal share of the
+GPUs (of those in CUDA_VISIBLE_DEVICES, where it is set); with fewer GPUs than workers none gets any. Worker 0
+is the chief: its output goes where this program's does, as it is; lines of the others begin with
+"[worker 1] ".
 
 What ends first decides. A worker that a signal ended, or that ended with 75 (another was lost), has all of
 them start again on fresh ports, from the last checkpoint; before that, the others get the grace period to end
@@ -24,7 +26,6 @@ import contextlib
 import ctypes
 import functools
 import itertools
-import json
 import math
 import os
 import random
@@ -35,6 +36,8 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+
+from mmgl_tf.training.local_environment import gpu_shares, local_environment
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 LOST = 75  # EX_TEMPFAIL: start all workers again and the run goes on
@@ -97,17 +100,9 @@ class Worker:
         self.port = ports[index]
         self.out_of_patience = False
         self.line = b""
-        cluster = {"worker": [f"127.0.0.1:{port}" for port in ports]}
-        config = {"cluster": cluster, "task": {"type": "worker", "index": index}}
-        env = os.environ | {"TF_CONFIG": json.dumps(config)}
-        # gRPC would ask a proxy of the environment for 127.0.0.1, too, and the workers wait for ever.
-        direct = env.get("no_grpc_proxy") or env.get("no_proxy")
-        env["no_grpc_proxy"] = f"127.0.0.1,{direct}" if direct else "127.0.0.1"
-        if index > 0:
-            env.setdefault("PYTHONUNBUFFERED", "1")  # a pipe's last lines would die with the worker
         self.process = subprocess.Popen(
             command,
-            env=env,
+            env=local_environment(index, ports),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE if index > 0 else None,
             stderr=subprocess.STDOUT if index > 0 else None,
@@ -240,6 +235,8 @@ def launch(command, count, restarts=3, grace_seconds=20.0):
         signum: signal.signal(signum, lambda signum, _: signals.append(signum)) for signum in STOP_SIGNALS
     }
     go_on = "the same command goes on from the last checkpoint"
+    if "" in (gpu_shares(count) or ()):
+        _say(f"there are fewer GPUs than {count} workers; they train on the processor")
     try:
         for restart in range(1, restarts + 2):
             ports, workers = free_ports(count), []

@@ -5,7 +5,7 @@
 METHOD: mmgl, agw or two_stream. STRATEGY and REPLICAS: of this process; with multi_worker, TF_CONFIG as
 usual. Options: unsynchronised, accumulate=N, clipped, float16, scaled=X (a loss
 scale, X at the start), steps=N. It writes figures, state, the weights at
-the start and moving statistics of each replica to OUT, a .npz.
+the start, moving statistics of each replica and the number of messages of a step to OUT, a .npz.
 """
 
 import sys
@@ -14,6 +14,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from benchmarks.messages import Messages
 from flags.config import Finetuning
 from flags.config import Mmgl as Options
 from mmgl_tf.backbones import Encoder
@@ -100,6 +101,13 @@ def replica_statistics(model, strategy):
     return np.stack([before, on_each()])
 
 
+def collectives(train_function, data):
+    """How many all-reduces between workers the graph of a step of `fit` has, its input included."""
+    graph = train_function.get_concrete_function(iter(data)).graph.as_graph_def()
+    nodes = [*graph.node, *(node for function in graph.library.function for node in function.node_def)]
+    return sum(node.op.startswith("CollectiveReduce") for node in nodes)
+
+
 class Figures(keras.callbacks.Callback):
     """Keeps the figures after each step, as `fit` gives them to its callbacks."""
 
@@ -129,13 +137,16 @@ def main(out, method, strategy, replicas, *words):
         model.optimizer.loss_scale.scale.assign(float(options["scaled"]))
     figures, steps = Figures(), int(options.get("steps", 3))
     start = {f"start/{weight.path}": np.asarray(weight) for weight in model.trainable_variables}
-    data = distribution.dataset(lambda: dataset(method, distribution, steps))
-    model.fit(data, epochs=1, steps_per_epoch=steps, callbacks=[figures], verbose=0, shuffle=False)
+    data, asked = distribution.dataset(lambda: dataset(method, distribution, steps)), Messages()
+    with asked.counted():
+        model.fit(data, epochs=1, steps_per_epoch=steps, callbacks=[figures], verbose=0, shuffle=False)
     rows = {f"figure/{name}": [row[name] for row in figures.seen] for name in figures.seen[0]}
     state = collect(model)
     told = {}
     if distribution.total > 1:
         told["replica_statistics"] = replica_statistics(model, distribution.strategy)
+    if distribution.workers > 1:
+        told["messages"] = [asked.summary()[0], collectives(model.train_function, data)]
     np.savez(out, **state, **rows, **start, **told)
 
 

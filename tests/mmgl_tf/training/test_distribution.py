@@ -82,9 +82,8 @@ def test_losses_are_told_only_where_there_are_other_workers():
     with pytest.raises(tf.errors.UnavailableError), alone.losses_told():
         raise error
     alone.workers = 2
-    with pytest.raises(WorkerLost, match="worker 0 lost another one, or failed .*Socket closed"):
-        with alone.losses_told():
-            raise error
+    with pytest.raises(WorkerLost, match="UnavailableError: Socket closed"), alone.losses_told():
+        raise error
     with pytest.raises(WorkerLost, match="InternalError: cuDNN launch failure"), alone.losses_told():
         raise tf.errors.InternalError(None, None, "cuDNN launch\n failure" + 1000 * " :")
     with pytest.raises(tf.errors.InvalidArgumentError), alone.losses_told():

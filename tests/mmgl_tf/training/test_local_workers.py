@@ -63,20 +63,14 @@ def test_a_wrong_command_line_says_what_is_expected(capsys, words):
 
 
 @pytest.mark.parametrize(
-    ("given", "direct"),
-    [
-        ({}, "127.0.0.1"),
-        ({"no_proxy": "a,b"}, "127.0.0.1,a,b"),
-        ({"no_proxy": "a,b", "no_grpc_proxy": "c"}, "127.0.0.1,c"),
-    ],
+    ("gpus", "shares", "told"), [("4,5,6", ["4", "5"], 0), ("4", ["", ""], 1), ("", ["", ""], 0)]
 )
-def test_no_proxy_stands_between_the_workers(monkeypatch, given, direct):
-    for name in ("no_proxy", "no_grpc_proxy"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in given.items():
-        monkeypatch.setenv(name, value)
-    code = f"import os, sys; sys.exit(os.environ['no_grpc_proxy'] != {direct!r})"
-    assert local_workers.main(["--workers=1", "--", sys.executable, "-c", code]) == 0
+def test_workers_share_the_gpus(monkeypatch, capsys, gpus, shares, told):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", gpus)
+    code = "import json, os, sys; index = json.loads(os.environ['TF_CONFIG'])['task']['index']; "
+    code += f"sys.exit(os.environ['CUDA_VISIBLE_DEVICES'] != {shares!r}[index])"
+    assert local_workers.main(["--workers=2", "--", sys.executable, "-c", code]) == 0
+    assert capsys.readouterr().err.count("fewer GPUs than 2 workers; they train on the processor") == told
 
 
 def test_a_program_that_does_not_exist_is_one_line(capsys):

@@ -126,6 +126,13 @@ def test_two_workers_take_the_steps_of_one_and_end_with_equal_weights(results):
     assert_workers(results, "mmgl")
 
 
+def test_a_step_on_two_workers_sends_what_it_asks_for_and_nothing_else(results):
+    """TensorFlow's input would ask before each step whether everybody has data."""
+    first, _ = results["mmgl", "two workers"]
+    asked, sent = first["messages"]
+    assert asked == sent > 2
+
+
 @pytest.mark.slow
 def test_two_workers_fine_tune_agw_as_one_does(more):
     assert_workers(more, "agw")
