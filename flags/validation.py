@@ -42,6 +42,13 @@ def _range_problems(name, value):
 
 def _scale_problems(config, pretraining):
     problems, scale, stripes = [], config.scale, config.mmgl.num_stripes
+    if config.run.mode not in ("pretrain", "finetune", ""):
+        if scale.strategy in ("mirrored", "multi_worker"):
+            problems.append(
+                f"--strategy={scale.strategy} with --mode={config.run.mode}: only pretrain and finetune work "
+                "on several devices; leave --strategy out"
+            )
+        return problems
     if pretraining and stripes > 6 and scale.jit_compile == "on":
         problems.append(
             f"--jit_compile=on with --num_stripes={stripes}: beyond six stripes SciPy recovers the order, "
@@ -49,8 +56,8 @@ def _scale_problems(config, pretraining):
         )
     if scale.jit_compile == "on" and scale.strategy in ("mirrored", "multi_worker"):
         problems.append(
-            f"--jit_compile=on with --strategy={scale.strategy}: TensorFlow cannot compile a step that is "
-            "replicated; use --jit_compile=off"
+            f"--jit_compile=on with --strategy={scale.strategy}: a step that is replicated cannot be "
+            "compiled; use --jit_compile=off"
         )
     if scale.jit_compile == "on" and scale.accumulate > 1:
         problems.append(

@@ -110,13 +110,13 @@ def compiles(config, replicas):
         replicas: of the run.
 
     Raises:
-        ValueError: it was asked for where TensorFlow cannot.
+        ValueError: it was asked for on replicas, where TensorFlow fails (on virtual devices; GPUs were not tried).
     """
     asked = config.scale.jit_compile
     if asked == "on" and replicas > 1:
         raise ValueError(
-            f"--jit_compile=on on {replicas} replicas: TensorFlow cannot compile a step that is replicated; "
-            "use --jit_compile=off, or --strategy=none"
+            f"--jit_compile=on on {replicas} replicas: a step that is replicated cannot be compiled; use "
+            "--jit_compile=off, or --strategy=none"
         )
     if asked != "auto":
         return asked == "on"

@@ -78,7 +78,7 @@ def training_dataset(
         "permutation": tf.TensorSpec((2 * rows, num_stripes), tf.int32),
     }
     dataset = sharded_batches(batches, spec, first_step, total_steps, batch_size, shards)
-    return wait.attach(dataset, "permutation") if wait else dataset
+    return wait.attach(dataset, "permutation", shards.local) if wait else dataset
 
 
 def pretraining_batches(
@@ -180,7 +180,7 @@ def finetuning_dataset(
         "labels": tf.TensorSpec((2 * rows,), tf.int32),
     }
     dataset = sharded_batches(labelled, spec, first_step, total_steps, batch_size, shards)
-    return wait.attach(dataset, "labels") if wait else dataset
+    return wait.attach(dataset, "labels", shards.local) if wait else dataset
 
 
 def image_dataset(store, positions, batch_size: int, flip: bool = False, threads: int = 0) -> tf.data.Dataset:

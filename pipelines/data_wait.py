@@ -19,43 +19,48 @@ class DataWait:
         # on_epoch_end, with the seconds of the epoch:
         share = (wait.seconds - before) / seconds
 
-    With several steps per callback (steps_per_execution), only the first batch of each call is timed.
-    A distribution strategy that prefetches to devices behind this stage makes waiting look shorter.
+    With several steps per callback (steps_per_execution), only the first batch of each call is timed. Where
+    several replicas are fed, a batch has come when the last one's part has. A distribution strategy that
+    prefetches to GPUs behind this stage makes waiting look shorter.
 
     Attributes:
         seconds: waited so far.
-        batches: arrivals counted in it.
+        batches: requests answered in it.
     """
 
     def __init__(self):
         self.seconds = 0.0
         self.batches = 0
         self._since = None
+        self._arrived = 0
 
     def requested(self) -> None:
         """Says that the trainer now asks for the next batch."""
         self._since = time.perf_counter()
+        self._arrived = 0
 
-    def arrived(self) -> None:
-        """Says that a batch has come; counts only after `requested`."""
-        if self._since is not None:
+    def arrived(self, parts: int = 1) -> None:
+        """Says that a batch, or one of its parts, has come; counts only after `requested`."""
+        self._arrived += 1
+        if self._since is not None and self._arrived == parts:
             self.seconds += time.perf_counter() - self._since
             self.batches += 1
             self._since = None
 
-    def attach(self, dataset: tf.data.Dataset, entry: str) -> tf.data.Dataset:
+    def attach(self, dataset: tf.data.Dataset, entry: str, parts: int = 1) -> tf.data.Dataset:
         """Adds the stage that notices arrivals.
 
         Args:
             dataset: yields dicts; its last stage should be a prefetch.
             entry: name of a small tensor in them that the trainer reads.
+            parts: elements that the trainer asks for at once, one for each replica.
 
         Returns:
             The same elements.
         """
 
         def stamp(value):
-            self.arrived()
+            self.arrived(parts)
             return np.asarray(value)
 
         def stage(batch):

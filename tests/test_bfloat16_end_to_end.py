@@ -44,4 +44,5 @@ def test_the_demo_world_is_learnt_to_the_same_accuracy_in_bfloat16(tmp_path):
         ]
     print(found)
     for half, full in zip(found["bfloat16"], found["float32"], strict=True):
-        assert full > 0.6 and abs(half - full) < 0.05, found
+        # Three seeds of either spread over 0.01 (docs/scaling.md).
+        assert full > 0.9 and abs(half - full) < 0.03, found

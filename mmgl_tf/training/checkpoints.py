@@ -5,6 +5,7 @@ epoch, and a JSON note (step, best score). With input and noise being functions 
 that is all a run needs to arrive at the same weights as one that was never stopped.
 """
 
+import hashlib
 import json
 import re
 import zipfile
@@ -78,6 +79,14 @@ class Checkpoints:
                 # Set aside, or its higher step number would make later, good ones look older.
                 path.rename(path.with_suffix(".damaged"))
         return None
+
+
+def digest(model):
+    """A short text that changes with any number of `collect`'s."""
+    found = hashlib.sha256()
+    for name, array in sorted(collect(model).items()):
+        found.update(name.encode() + array.tobytes())
+    return found.hexdigest()[:16]
 
 
 def collect(model):

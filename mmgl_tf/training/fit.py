@@ -2,7 +2,7 @@
 
 import functools
 
-from mmgl_tf.training.checkpoints import Checkpoints, restore
+from mmgl_tf.training.checkpoints import Checkpoints, digest, restore
 from mmgl_tf.training.guards import CollapseGuard, NonFiniteGuard, Obedience, StopRequest
 from mmgl_tf.training.position import Position
 from mmgl_tf.training.progress import Progress
@@ -86,8 +86,11 @@ class Training:
         Raises:
             Interrupted: a signal asked to stop; all is saved.
             Diverged: a loss or gradient was not finite, or all embeddings became one.
+            ValueError: the workers do not start from the same weights.
         """
         distribution, epochs = self.distribution, self.settings.optimization.epochs
+        if distribution.workers > 1:  # A strategy makes them the same where they are made, not where loaded.
+            distribution.agree(the_weights_at_the_start=digest(self.model))
         position = Position(self.first_step, self.steps_per_epoch, self.total_steps)
         held_out = {}
         if validation is not None:

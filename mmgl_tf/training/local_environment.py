@@ -3,6 +3,7 @@
 Standard library only, as `local_workers` uses it.
 """
 
+import itertools
 import json
 import os
 from pathlib import Path
@@ -50,7 +51,9 @@ def gpu_shares(count, given=os.environ, driver=DRIVER):
     if named is None:
         gpus = [str(number) for number in range(len(list(driver.glob("*"))))]
     else:
-        gpus = [name.strip() for name in named.split(",") if name.strip()]
+        # The first that is none ends the list, as CUDA has it; -1 is how people say "none".
+        names = (name.strip() for name in named.split(","))
+        gpus = list(itertools.takewhile(lambda name: name and name[0] != "-", names))
     if not gpus:
         return None
     each = len(gpus) // count

@@ -204,6 +204,17 @@ def test_what_only_pre_training_has_does_not_stop_the_other_modes(mode, changes)
         validate(from_flat(changes | {"mode": "pretrain"}))
 
 
+@pytest.mark.parametrize("mode", ["eval", "export", "embed", "check_data"])
+def test_only_training_takes_a_strategy(mode):
+    for strategy in ("mirrored", "multi_worker"):
+        validate(from_flat({"mode": "pretrain", "strategy": strategy}))
+        validate(from_flat({"mode": "finetune", "strategy": strategy}))
+        with pytest.raises(ValueError, match=f"--strategy={strategy} with --mode={mode}: only pretrain and"):
+            validate(from_flat({"mode": mode, "strategy": strategy}))
+    # Of a run that is looked at, say.
+    validate(from_flat({"mode": mode, "jit_compile": "on", "accumulate": 7}))
+
+
 def test_milestones_may_be_none():
     validate(from_flat({"lr_milestones": ""}))
     for wrong in (",", "20,", "20,x"):

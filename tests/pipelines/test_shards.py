@@ -1,6 +1,7 @@
 import subprocess
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -130,13 +131,21 @@ def test_shapes_and_length_are_static():
     assert evaluation(Shards(0, 2, 2)).cardinality() == 2 * evaluation().cardinality() == 22
 
 
-def test_a_timed_dataset_has_the_same_parts(whole):
+def test_a_timed_dataset_has_the_same_parts_and_a_batch_has_come_with_the_last_of_them(whole, monkeypatch):
+    clock = iter(range(100))
+    monkeypatch.setattr(time, "perf_counter", lambda: next(clock))
     for kind in (pretraining, finetuning):
         wait = DataWait()
         dataset = kind(Shards(0, 2, 2), wait=wait)
-        wait.requested()
         assert_same(put_together([(2, elements(dataset))]), whole[kind])
-        assert wait.batches == 1
+        assert wait.batches == 0, "nobody asked"
+        parts = iter(dataset)
+        for batches in (1, 2):
+            wait.requested()
+            next(parts)
+            assert (wait.batches, wait.seconds) == (batches - 1, batches - 1)
+            next(parts)
+            assert (wait.batches, wait.seconds) == (batches, batches)
 
 
 class Recorded:

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from mmgl_tf.training.checkpoints import Checkpoints, collect, restore
+from mmgl_tf.training.checkpoints import Checkpoints, collect, digest, restore
 
 ROOT = Path(__file__).parents[3]
 
@@ -108,6 +108,15 @@ def test_collect_and_restore_are_inverse_and_include_the_optimizer():
     assert int(second.optimizer.iterations) == 41
     for name, value in collect(second).items():
         np.testing.assert_array_equal(value, state[name])
+
+
+def test_the_digest_changes_with_any_number():
+    model = toy_model()
+    before = digest(model)
+    assert digest(model) == before
+    last = model.weights[-1]
+    last.assign(np.asarray(last) + np.float32(1e-6))
+    assert digest(model) != before
 
 
 def test_restore_refuses_another_model_and_changes_nothing():

@@ -41,6 +41,8 @@ def test_no_proxy_stands_between_the_workers(given, direct):
         (None, 3, 2, ["0", "1"]),
         ("5, GPU-8f,7,1", 8, 2, ["5,GPU-8f", "7,1"]),
         ("3", 8, 1, ["3"]),
+        ("-1", 8, 2, None),
+        ("0,1,-1,2", 8, 2, ["0", "1"]),
     ],
 )
 def test_each_has_gpus_of_its_own_and_all_have_as_many(tmp_path, named, machine, count, expected):

@@ -1,7 +1,8 @@
 """Workers that are killed or asked to stop: real processes of the real program, on loopback.
 
-The long soak of the project: 200 steps of pre-training under two workers, of which one is killed twice, end
-with the very weights of a run that nobody disturbed.
+The long soak of the project: 200 steps of pre-training under two workers, of which a random one is killed
+twice, end with the very weights of a run that nobody disturbed. SOAK_SEED=N in the environment draws other
+steps and other victims.
 """
 
 import os
@@ -74,14 +75,14 @@ def watched(launcher, at=None):
 def test_soak_two_workers_two_kills_the_same_weights(tmp_path, cache):
     status, text = watched(launched(tmp_path / "undisturbed", cache, *LONG))
     assert status == 0, text[-3000:]
-    dice = random.Random(5)
-    victims = dice.sample(range(2), 2)  # each once, in random order
+    dice = random.Random(int(os.environ.get("SOAK_SEED", "5")))
+    victims = {step: dice.randrange(2) for step in sorted(dice.sample(range(10, 190), 2))}
+    print("killed after {step: worker}:", victims)
 
     def kill(index):
         return lambda launcher: os.kill(workers_of(launcher)[index], signal.SIGKILL)
 
-    steps = sorted(dice.sample(range(10, 190), 2))
-    kills = {step: kill(victim) for step, victim in zip(steps, victims, strict=True)}
+    kills = {step: kill(victim) for step, victim in victims.items()}
     status, text = watched(launched(tmp_path / "killed", cache, *LONG), kills)
     assert status == 0, text[-3000:]
     assert text.count("starting all 2 again") == 2, text
@@ -105,15 +106,31 @@ def test_a_signal_to_one_worker_stops_all_after_the_same_step_and_they_go_on(tmp
     assert_same_end(tmp_path / "stopped", tmp_path / "undisturbed")
 
 
+OTHER_SETTINGS = "sys.argv += [f'--seed={index}']"
+# As from a file of the same name and other contents.
+OTHER_WEIGHTS = """
+from modes import pretrain
+build = pretrain.build_model
+def build_other(*arguments):
+    model = build(*arguments)
+    model.encoder.weights[0].assign(model.encoder.weights[0] + index)
+    return model
+pretrain.build_model = build_other
+"""
+
+
 @pytest.mark.slow
-def test_workers_with_other_settings_refuse_to_start(tmp_path, cache):
-    """A wrapper gives worker 1 another seed."""
+@pytest.mark.parametrize(
+    ("worker", "what"), [(OTHER_SETTINGS, "seed"), (OTHER_WEIGHTS, "the weights at the start")]
+)
+def test_workers_that_are_not_about_to_do_the_same_refuse_to_start(tmp_path, cache, worker, what):
+    """A wrapper gives worker 1 another seed, or other weights."""
     wrapper = tmp_path / "wrapper.py"
     wrapper.write_text(
         "import json, os, runpy, sys\n"
         "index = json.loads(os.environ['TF_CONFIG'])['task']['index']\n"
-        "sys.argv += [f'--seed={index}']\n"
         "sys.path.insert(0, os.getcwd())\n"
+        f"{worker}\n"
         "runpy.run_path('main.py', run_name='__main__')\n"
     )
     flags = [*TINY, "--strategy=multi_worker", f"--workdir={tmp_path / 'run'}", f"--cache_dir={cache}"]
@@ -128,7 +145,7 @@ def test_workers_with_other_settings_refuse_to_start(tmp_path, cache):
     ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 1
-    assert "worker 1 and worker 0 differ in seed (here: " in done.stdout + done.stderr
+    assert f"worker 1 and worker 0 differ in {what} (here: " in done.stdout + done.stderr
 
 
 @pytest.mark.slow
