@@ -60,7 +60,8 @@ class Accelerator:
     """Peak figures, of an H100 SXM's public data sheet, and two latencies, which are assumptions."""
 
     tflops_16_bit: float = 989.0  # dense, tensor cores
-    tflops_float32: float = 495.0  # dense TF32, which TensorFlow computes float32 products with by default
+    tflops_tf32: float = 495.0  # dense; what a float32 step computes with
+    tflops_float32: float = 67.0  # what heads and losses compute with where the trunk is of 16 bits
     memory_gigabytes: float = 3350.0  # a second
     link_gigabytes: float = 450.0  # a second, each direction, NVLink
     kernel_microseconds: float = 5.0  # to start one
@@ -92,7 +93,7 @@ class Prediction:
         return max(self.device_joined, self.starts_joined) + self.bandwidth + self.latency
 
 
-def predict(found, messages, number, peak):
+def predict(found, messages, number, peak, precision="bfloat16"):
     """The arithmetic.
 
     Args:
@@ -100,13 +101,15 @@ def predict(found, messages, number, peak):
         messages: its `Messages`.
         number: GPUs.
         peak: `Accelerator`.
+        precision: of the trunk; only with float32 may TF32 be used, see `modes.model.prepare`.
 
     Returns:
         `Prediction`.
     """
+    full = peak.tflops_tf32 if precision == "float32" else peak.tflops_float32
 
     def products(op):
-        return 2 * op.multiply_adds / (peak.tflops_16_bit if op.half else peak.tflops_float32) / 1e9
+        return 2 * op.multiply_adds / (peak.tflops_16_bit if op.half else full) / 1e9
 
     def traffic(op):
         return op.bytes / peak.memory_gigabytes / 1e6
@@ -171,6 +174,9 @@ def main():
     parser.add_argument(
         "--images_per_core", type=float, default=1228.0, help="a second, from the input pipeline (README)"
     )
+    parser.add_argument(
+        "--images_per_process", type=float, default=7500.0, help="a second, at most, from the same benchmark"
+    )
     parser.add_argument("--reached", type=float, default=0.5, help="share of the bound that is assumed")
     for field in dataclasses.fields(Accelerator):
         parser.add_argument(f"--{field.name}", type=float, default=field.default)
@@ -199,7 +205,8 @@ def main():
         elif len(columns) == 1:
             print_messages(messages, gpus, config.scale.sync_batch_norm)
         kernels = (len(step), sum(not op.cellwise for op in step))
-        columns.append((gpus, each, kernels, messages, predict(step, messages, gpus, peak)))
+        times = predict(step, messages, gpus, peak, arguments.precision)
+        columns.append((gpus, each, kernels, messages, times))
     print("Assumed: " + ", ".join(f"{name} {value:g}" for name, value in dataclasses.asdict(peak).items()))
     print_predictions(columns, arguments, config)
 
@@ -222,30 +229,43 @@ def print_predictions(columns, arguments, config):
     def both(values, form):
         return " / ".join(form.format(value) for value in values)
 
+    def cases(layout, values, form):
+        """Joined on one GPU only, as XLA does not compile a replicated step."""
+        return both(values, form) if layout[0] == 1 else form.format(values[0])
+
     rows = {
         "images of a step": lambda c: f"{c[0] * c[1]} + {c[0] * c[1]}",
         "images of a GPU": lambda c: f"{c[1]} + {c[1]}",
         "products at peak, ms": lambda c: f"{c[4].compute:.2f}",
-        "memory at peak, ms": lambda c: both((c[4].memory, c[4].memory_joined), "{:.2f}"),
-        "the longer, op by op, ms": lambda c: both((c[4].device, c[4].device_joined), "{:.2f}"),
-        "kernels": lambda c: both(c[2], "{:,}"),
-        "starting them, ms": lambda c: both((c[4].starts, c[4].starts_joined), "{:.2f}"),
+        "memory at peak, ms": lambda c: cases(c, (c[4].memory, c[4].memory_joined), "{:.2f}"),
+        "the longer, op by op, ms": lambda c: cases(c, (c[4].device, c[4].device_joined), "{:.2f}"),
+        "kernels": lambda c: cases(c, c[2], "{:,}"),
+        "starting them, ms": lambda c: cases(c, (c[4].starts, c[4].starts_joined), "{:.2f}"),
         "messages": lambda c: f"{c[3].summary()[0]} of {c[3].summary()[1] / 2**20:.1f} MiB",
         "their bandwidth, ms": lambda c: f"{c[4].bandwidth:.2f}",
         "their latency, ms": lambda c: f"{c[4].latency:.2f}",
-        "step, ms": lambda c: both((c[4].step, c[4].step_joined), "{:.1f}"),
-        "images/s": lambda c: both(rates(c), "{:,.0f}"),
-        "CPU cores to feed them": lambda c: both([r / arguments.images_per_core for r in rates(c)], "{:.1f}"),
-        f"hours of {arguments.epochs} epochs, SYSU": lambda c: both(hours(c), "{:.2f}"),
-        f"  images/s at {arguments.reached:g} of it": lambda c: both(
-            [arguments.reached * rate for rate in rates(c)], "{:,.0f}"
+        "step, ms": lambda c: cases(c, (c[4].step, c[4].step_joined), "{:.1f}"),
+        "images/s": lambda c: cases(c, rates(c), "{:,.0f}"),
+        "CPU cores to feed them": lambda c: cases(
+            c, [r / arguments.images_per_core for r in rates(c)], "{:.1f}"
         ),
-        f"  hours at {arguments.reached:g} of it": lambda c: both(
-            [time / arguments.reached for time in hours(c)], "{:.2f}"
+        "processes to feed them": lambda c: cases(
+            c, [math.ceil(r / arguments.images_per_process) for r in rates(c)], "{}"
+        ),
+        f"hours of {arguments.epochs} epochs, SYSU": lambda c: cases(c, hours(c), "{:.2f}"),
+        f"  images/s at {arguments.reached:g} of it": lambda c: cases(
+            c, [arguments.reached * rate for rate in rates(c)], "{:,.0f}"
+        ),
+        "  processes to feed that": lambda c: cases(
+            c, [math.ceil(arguments.reached * r / arguments.images_per_process) for r in rates(c)], "{}"
+        ),
+        f"  hours at {arguments.reached:g} of it": lambda c: cases(
+            c, [time / arguments.reached for time in hours(c)], "{:.2f}"
         ),
     }
     print("Predicted bounds; a / b: operations one by one / joined:")
-    print(f"  {'':<28}" + "".join(f"{layout[0]:>18} GPU{'s' * (layout[0] > 1):<2}" for layout in columns))
+    heads = (f"{layout[0]} GPU{'s' * (layout[0] > 1)}" for layout in columns)
+    print(f"  {'':<28}" + "".join(f"{head:>24}" for head in heads))
     for name, show in rows.items():
         print(f"  {name:<28}" + "".join(f"{show(layout):>24}" for layout in columns))
 

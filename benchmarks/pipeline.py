@@ -23,6 +23,8 @@ SETTINGS = {
     "CUDA_VISIBLE_DEVICES": "",
 }
 HEIGHT, WIDTH, STRIPES, BATCH = 288, 144, 6, 48
+# So small that next to nothing but the interpreter's work is left.
+TINY = (24, 12)
 
 
 def _pin():
@@ -61,14 +63,12 @@ def draw_textures(directory: str, number: int, channels: int, seed: int) -> list
     return paths
 
 
-def _stores(paths, grey, cached, directory):
+def _stores(paths, grey, cached, directory, size=(HEIGHT, WIDTH)):
     from pipelines.image_store import open_store
     from pipelines.records import INFRARED, VISIBLE, Sample
 
     return [
-        open_store(
-            tuple(Sample(path, None, None, modality) for path in part), HEIGHT, WIDTH, cached, directory
-        )
+        open_store(tuple(Sample(path, None, None, modality) for path in part), *size, cached, directory)
         for modality, part in ((VISIBLE, paths), (INFRARED, grey))
     ]
 
@@ -121,6 +121,10 @@ def _candidates(directory, files_each, number):
         "uncached": (_ours(files, number), 2 * BATCH),
         "uncached, all RGB": (_ours(files_rgb, number), 2 * BATCH),
         "decode and resize only": (_decoding(files[0], number, lambda index: files[0][index]), BATCH),
+        "cached, {}x{}".format(*TINY): (
+            _ours(_stores(colour, grey, True, cache, TINY), number),
+            2 * BATCH,
+        ),
     }
     if importlib.util.find_spec("torch") is None:
         return candidates
@@ -182,6 +186,10 @@ def _report(rates):
             ratios = [ours / theirs for ours, theirs in zip(values, peer, strict=True)]
             line += f"   {statistics.median(ratios):.2f} [{min(ratios):.2f}, {max(ratios):.2f}]"
         print(line)
+    print(
+        "\nAt {}x{} pixels nearly all is the interpreter's work, which one thread of a process does at a "
+        "time:\nabout what one process can make, whatever its cores and the size of the images.".format(*TINY)
+    )
     if "peer, cached" not in rates:
         print("\nThe peer, a PyTorch DataLoader with Pillow, was skipped: PyTorch is not installed.")
     else:

@@ -110,7 +110,7 @@ def compiles(config, replicas):
         replicas: of the run.
 
     Raises:
-        ValueError: it was asked for on replicas, where TensorFlow fails (on virtual devices; GPUs were not tried).
+        ValueError: it was asked for on replicas, where TensorFlow fails (on virtual devices; GPUs not tried).
     """
     asked = config.scale.jit_compile
     if asked == "on" and replicas > 1:

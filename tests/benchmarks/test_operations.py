@@ -12,7 +12,7 @@ import tensorflow as tf
 from benchmarks import operations
 from benchmarks.graph_operations import operations as operations_of
 from benchmarks.messages import Messages
-from benchmarks.operations import Accelerator, predict, traced
+from benchmarks.operations import Accelerator, Prediction, predict, traced
 from benchmarks.recipe import add_recipe_flags, recipe
 from benchmarks.scaling_case import MARK
 from mmgl_tf.training.replicas import BYTES_PER_PACK
@@ -111,13 +111,15 @@ def test_gradients_are_counted_in_packs():
 
 
 def test_the_arithmetic():
-    peak = Accelerator(1000.0, 100.0, 1000.0, 100.0, 5.0, 20.0)
+    peak = Accelerator(1000.0, 200.0, 100.0, 1000.0, 100.0, 5.0, 20.0)
     product = operations_of(traced_graph(lambda a, b: tf.matmul(a, b), [1000, 1000], [1000, 1000]))
     cells = operations_of(traced_graph(tf.nn.relu, [10**6]))
     messages = Messages()
     messages.sent = [("gradients", 10**8)]
     times = predict(product + cells, messages, 4, peak)
     assert times.compute == pytest.approx(0.02)
+    # TF32 is for float32 trunks alone.
+    assert predict(product, messages, 4, peak, "float32").compute == pytest.approx(0.01)
     assert (times.memory, times.memory_joined) == pytest.approx((20e6 / 1e12 * 1e3, 12e6 / 1e12 * 1e3))
     assert (times.device, times.device_joined) == pytest.approx(
         (0.02 + 0.008, 0.02)
@@ -138,6 +140,23 @@ def test_the_report_of_one_device(capsys, monkeypatch):
     assert "5,564 steps an epoch of 4 + 4" in shown
     for line in ("trainable parameters", "multiply-adds an image", "memory traffic", "Assumed: ", "images/s"):
         assert line in shown
+
+
+def test_nothing_is_joined_on_several_gpus_as_xla_compiles_no_replicated_step(capsys):
+    words = ["--epochs=100", "--images_per_core=100", "--images_per_process=700", "--reached=0.5"]
+    arguments = argparse.Namespace(
+        **{name[2:]: float(value) for name, value in (w.split("=") for w in words)}
+    )
+    times = Prediction(1.0, 4.0, 2.0, 4.0, 2.0, 3.0, 1.0, 0.0, 0.0)
+    columns = [(gpus, 4, (10, 5), Messages(), times) for gpus in (1, 2)]
+    operations.print_predictions(columns, arguments, small_recipe())
+    shown = {line[:30].strip(): line[30:].split("  ") for line in capsys.readouterr().out.splitlines()[2:]}
+    shown = {name: [cell.strip() for cell in cells if cell.strip()] for name, cells in shown.items()}
+    assert shown["step, ms"] == ["4.0 / 2.0", "4.0"]
+    assert shown["images/s"] == ["2,000 / 4,000", "4,000"]
+    assert shown["CPU cores to feed them"] == ["20.0 / 40.0", "40.0"]
+    assert shown["processes to feed them"] == ["3 / 6", "6"]
+    assert shown["processes to feed that"] == ["2 / 3", "3"]
 
 
 @pytest.mark.slow
