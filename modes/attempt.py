@@ -1,12 +1,12 @@
 """Training from a mode: what a stop or an error of TensorFlow's means to the person at the terminal."""
 
 import json
-import re
 import sys
 
 import tensorflow as tf
 
 from mmgl_tf.training.guards import Diverged, Interrupted
+from mmgl_tf.training.reasons import plain_reason
 from mmgl_tf.training.run_directory import atomic_file
 
 FAIL = 3  # exit status of a run that diverged
@@ -67,10 +67,3 @@ def fail(run, failure):
         file=sys.stderr,
     )
     return FAIL
-
-
-def plain_reason(message):
-    """The line of a TensorFlow message that a person can use: that of the Python error inside, if any."""
-    lines = [line.strip() for line in message.splitlines() if line.strip()]
-    ours = [line for line in lines if re.match(r"(\w+Error|ValueError): ", line)]
-    return (ours or lines or ["no message"])[0]

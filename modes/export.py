@@ -17,8 +17,8 @@ from mmgl_tf.serving.saved_model import write_saved_model
 from mmgl_tf.serving.server_files import BATCHING, commands, write_server_files
 from mmgl_tf.serving.versions import new_version, only_writer
 from mmgl_tf.serving.warm_up import write_warm_up
+from mmgl_tf.training.reasons import plain_reason
 from mmgl_tf.training.run_directory import claim_directory
-from modes.attempt import plain_reason
 from modes.export_agreement import agreement
 from modes.export_examples import drawn_examples, test_examples, would_draw
 from modes.export_figures import figures_of, print_figures

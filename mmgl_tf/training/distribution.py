@@ -2,12 +2,13 @@
 
 import contextlib
 import hashlib
-import json
-import os
 import signal
 
 import numpy as np
 import tensorflow as tf
+
+from mmgl_tf.training.cluster import EXAMPLE, read_cluster
+from mmgl_tf.training.reasons import plain_reason
 
 # What TensorFlow raises in a worker when another one is gone, or its connection. It raises some of these for
 # failures of the worker's own, too (CUDA's, say), and does not tell them apart: the message must.
@@ -22,8 +23,6 @@ LOST = (
 
 # Facts that workers compare at once.
 MOST_FACTS = 128
-# Of TensorFlow's reason for a loss.
-REASON_CHARACTERS = 400
 
 
 class WorkerLost(Exception):
@@ -52,20 +51,20 @@ class Distribution:
         gpus: of this machine.
 
     Raises:
-        ValueError: TF_CONFIG is missing, is no JSON or names no workers.
+        ValueError: TF_CONFIG is missing or wrong; or it names several workers that `name` would leave out; or
+            this worker cannot listen on its port.
+        WorkerLost: another worker is gone.
     """
 
     def __init__(self, name="none"):
-        addresses, self.worker = _cluster() if name in ("auto", "multi_worker") else ([], 0)
+        addresses, self.worker = _workers(name)
         self.gpus = len(tf.config.list_physical_devices("GPU"))
         if name == "auto":
             name = "multi_worker" if len(addresses) > 1 else "mirrored" if self.gpus > 1 else "none"
         if name == "multi_worker" and not addresses:
             raise ValueError(
-                "--strategy=multi_worker: TF_CONFIG names no workers; expected such as "
-                '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": {"type": "worker", '
-                '"index": 0}}; '
-                "on one machine mmgl_tf.training.local_workers sets it, see deploy/cluster.md"
+                f"--strategy=multi_worker: TF_CONFIG names no workers; expected such as {EXAMPLE}; on one "
+                "machine mmgl_tf.training.local_workers sets it, see deploy/cluster.md"
             )
         self.name = name
         self.workers = len(addresses) if name == "multi_worker" else 1
@@ -81,7 +80,7 @@ class Distribution:
                 flush=True,
             )
             earlier = signal.getsignal(signal.SIGTERM)
-            with self.losses_told():
+            with self.losses_told(), _listening(addresses[self.worker]):
                 self.strategy = tf.distribute.MultiWorkerMirroredStrategy()
             # The number of steps is known and the same on all workers. Else each step would begin with a
             # message that asks whether everybody still has data.
@@ -173,36 +172,39 @@ class Distribution:
         except LOST as error:
             if self.workers == 1:
                 raise
-            text = " ".join(error.message.split())[:REASON_CHARACTERS] or "no message"
-            reason = f"{type(error).__name__}: {text}"
+            reason = f"{type(error).__name__}: {plain_reason(error.message)}"
             raise WorkerLost(
                 f"worker {self.worker} lost another one, or failed by itself ({reason})"
             ) from error
 
 
-def _cluster():
-    """(addresses of the workers, index of this one) of TF_CONFIG, or ([], 0)."""
-    text = os.environ.get("TF_CONFIG", "")
-    if not text:
-        return [], 0
+def _workers(name):
+    """(addresses, index) for a strategy; see `read_cluster`."""
+    if name in ("auto", "multi_worker"):
+        return read_cluster()
     try:
-        config = json.loads(text)
-        cluster = dict(config.get("cluster", {}))
-        addresses = list(cluster.pop("worker", []))
-        task = config.get("task", {})
-        kind, index = task.get("type", "worker"), int(task.get("index", 0))
-    except (json.JSONDecodeError, AttributeError, TypeError, ValueError) as error:
+        others = len(read_cluster()[0]) > 1
+    except ValueError:  # Nothing will read it.
+        others = False
+    if others:
+        # It would train beside the chief in the same directory, and the other workers would wait for ever.
         raise ValueError(
-            f"TF_CONFIG={text!r} cannot be read ({error}); expected JSON with cluster and task"
-        ) from None
-    if cluster:
-        raise ValueError(
-            f"TF_CONFIG has a cluster with {', '.join(sorted(cluster))}; expected all machines under "
-            "worker, of which the first is the chief"
+            f"--strategy={name}, but TF_CONFIG names several workers; expected --strategy=multi_worker (or "
+            "auto) to train with them, or no TF_CONFIG in the environment to train alone"
         )
-    if addresses and (kind != "worker" or not 0 <= index < len(addresses)):
+    return [], 0
+
+
+@contextlib.contextmanager
+def _listening(address):
+    """Says so where TensorFlow cannot listen on the address."""
+    try:
+        yield
+    except tf.errors.UnknownError as error:
+        if "Could not start gRPC server" not in error.message:
+            raise
         raise ValueError(
-            f"TF_CONFIG names task {kind} {index}; expected a worker from 0 to {len(addresses) - 1} "
-            "(worker 0 is the chief)"
-        )
-    return addresses, index
+            f"this worker cannot listen on the port of {address}, its address in TF_CONFIG: another program "
+            "(an earlier worker that hangs?) holds it; stop that one, or name another port in every "
+            "machine's TF_CONFIG"
+        ) from error

@@ -1,6 +1,10 @@
 """Which devices a run takes, and what a wrong TF_CONFIG is told."""
 
 import json
+import os
+import socket
+import subprocess
+import sys
 
 import pytest
 import tensorflow as tf
@@ -47,33 +51,45 @@ def test_mirrored_on_one_device_is_one_replica():
         assert tf.distribute.get_strategy() is mirrored.strategy
 
 
-@pytest.mark.parametrize(
-    ("config", "words"),
-    [
-        ("", "names no workers"),
-        ("{}", "names no workers"),
-        ("no JSON", "cannot be read"),
-        ('["a list"]', "cannot be read"),
-        ({"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 2}}, "from 0 to 1"),
-        ({"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "chief", "index": 0}}, "task chief 0"),
-        ({"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": "x"}}, "cannot be read"),
-        (
-            {"cluster": {"chief": ["a:1"], "worker": ["b:1"]}, "task": {"type": "worker"}},
-            "cluster with chief",
-        ),
-    ],
-)
-def test_a_wrong_tf_config_is_one_readable_error(monkeypatch, config, words):
+@pytest.mark.parametrize("config", ["", "{}", {"cluster": {}}, {"cluster": {"worker": []}}])
+def test_several_workers_need_a_tf_config(monkeypatch, config):
     configure(monkeypatch, config)
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises(ValueError, match="names no workers; expected such as"):
         Distribution("multi_worker")
 
 
-def test_a_chief_beside_the_workers_is_refused_by_auto_too(monkeypatch):
-    """Each would train alone, in one directory."""
+def test_a_wrong_tf_config_is_refused_by_auto_too(monkeypatch):
+    """A chief beside the workers: each would train alone, in one directory."""
     configure(monkeypatch, {"cluster": {"chief": ["a:1"], "worker": ["b:1"]}, "task": {"type": "worker"}})
-    with pytest.raises(ValueError, match="the first is the chief"):
-        Distribution("auto")
+    for name in ("auto", "multi_worker"):
+        with pytest.raises(ValueError, match="the first is the chief"):
+            Distribution(name)
+
+
+def test_a_worker_of_several_does_not_train_alone(monkeypatch):
+    configure(monkeypatch, {"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 1}})
+    for name in ("none", "mirrored"):
+        with pytest.raises(ValueError, match=f"--strategy={name}, but TF_CONFIG names several workers"):
+            Distribution(name)
+
+
+def test_a_port_that_another_program_holds_is_one_clear_error(tmp_path):
+    """In a process of its own: a strategy of several workers is made once, and first."""
+    with socket.socket() as holder:
+        holder.bind(("", 0))
+        holder.listen()
+        own = f"127.0.0.1:{holder.getsockname()[1]}"
+        config = {"cluster": {"worker": [own, "127.0.0.1:9"]}, "task": {"type": "worker", "index": 0}}
+        code = "from mmgl_tf.training.distribution import Distribution; Distribution('multi_worker')"
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "TF_CONFIG": json.dumps(config)},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+    assert done.returncode == 1
+    assert f"ValueError: this worker cannot listen on the port of {own}" in done.stderr
 
 
 def test_losses_are_told_only_where_there_are_other_workers():
@@ -85,6 +101,6 @@ def test_losses_are_told_only_where_there_are_other_workers():
     with pytest.raises(WorkerLost, match="UnavailableError: Socket closed"), alone.losses_told():
         raise error
     with pytest.raises(WorkerLost, match="InternalError: cuDNN launch failure"), alone.losses_told():
-        raise tf.errors.InternalError(None, None, "cuDNN launch\n failure" + 1000 * " :")
+        raise tf.errors.InternalError(None, None, "cuDNN launch failure\n\t [[node]]")
     with pytest.raises(tf.errors.InvalidArgumentError), alone.losses_told():
         raise tf.errors.InvalidArgumentError(None, None, "a mistake of ours")
