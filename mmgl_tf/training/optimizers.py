@@ -112,11 +112,12 @@ class TorchSGD(keras.optimizers.Optimizer):
             gradients: of the scaled loss, summed over replicas.
 
         Returns:
-            (float32 scalar, 1.0 or 0.0).
+            (scalar, 1 or 0), float32 where the gradients are.
         """
         if self.loss_scale:
             return self.loss_scale.norm(gradients)
-        return tf.linalg.global_norm(gradients), tf.constant(1.0)
+        norm = tf.linalg.global_norm(gradients)
+        return norm, tf.ones_like(norm)
 
     def apply(self, grads, trainable_variables=None):
         """One step; see `keras.optimizers.Optimizer.apply`."""

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from plain_yaml import documents
 
-from mmgl_tf.training.distribution import _cluster
+from mmgl_tf.training.cluster import read_cluster
 from modes.begin import AGAIN
 
 TEXT = (Path(__file__).resolve().parents[2] / "deploy" / "cluster.yaml").read_text()
@@ -50,7 +50,7 @@ def test_each_pod_finds_itself_in_tf_config_under_its_name(monkeypatch):
     assert WORKER["ports"] == [{"containerPort": port}]
     for index in range(JOB["spec"]["completions"]):
         monkeypatch.setenv("TF_CONFIG", config(index))
-        addresses, found = _cluster()  # the program's own reading
+        addresses, found = read_cluster()  # the program's own reading
         assert found == index
         assert addresses[index] == f"{job}-{index}.{service}:{port}"
 
