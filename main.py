@@ -12,8 +12,8 @@ try:
 except ModuleNotFoundError:
     sys.exit("error: the packages are not installed; run `make test` once, then use .venv/bin/python main.py")
 
-from flags.definitions import USAGE, define_flags, parse_command_line, read_configs
-from modes import MODES
+from mmgl_tf.flags.definitions import USAGE, define_flags, parse_command_line, read_configs
+from mmgl_tf.modes import MODES
 
 
 def main(_):

@@ -15,14 +15,14 @@ import tensorflow as tf
 
 from benchmarks.recipe import add_recipe_flags, recipe
 from benchmarks.train_step import drawn_batch, spread
-from modes.model import build_model, prepare
+from mmgl_tf.modes.model import build_model, prepare
 
 
 def step_of(config, batch, compiled):
     """A function that takes one training step and returns the loss as a float.
 
     Args:
-        config: `flags.config.Config`.
+        config: `mmgl_tf.flags.config.Config`.
         batch: as of `drawn_batch`.
         compiled: by XLA.
     """

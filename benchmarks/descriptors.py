@@ -12,11 +12,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from flags.config import Data, World
+from mmgl_tf.flags.config import Data, World
+from mmgl_tf.pipelines.synthetic import read_synthetic
 from mmgl_tf.retrieval.descriptors import DESCRIPTORS, centred, colour_histogram
 from mmgl_tf.retrieval.labelled import LabelledFeatures
 from mmgl_tf.retrieval.protocols import RANKS, evaluate
-from pipelines.synthetic import read_synthetic
 
 HEIGHT, WIDTH = 96, 48
 

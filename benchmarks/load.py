@@ -262,8 +262,8 @@ def _embedder(model, facts, run):
         from mmgl_tf.serving.predictor import Predictor
 
         return Predictor(model).embed
-    from flags.reading import configs_of
-    from modes.serve_check import reference_embedder
+    from mmgl_tf.flags.reading import configs_of
+    from mmgl_tf.modes.exchange.serve_check import reference_embedder
 
     (config,) = configs_of({"mode": "serve_check", "init": str(run)})
     return reference_embedder(config, facts).embed
@@ -281,7 +281,7 @@ def main(arguments=None):
     chosen = parser.parse_args(arguments)
     if chosen.requests < 4 or chosen.clients < 1 or not 0 <= chosen.bad <= 1:
         parser.error("--requests is at least 4, --clients at least 1, --bad from 0 to 1")
-    from modes.serve_check import newest_version
+    from mmgl_tf.modes.exchange.serve_check import newest_version
 
     version = newest_version(chosen.model)
     if version is None:

@@ -24,16 +24,16 @@ from benchmarks.graph_operations import operations
 from benchmarks.messages import Messages, ReplicaOfMany
 from benchmarks.recipe import add_recipe_flags, recipe
 from mmgl_tf.layers.batch_norm import synchronise
-from modes.model import build_model, prepare
-from pipelines.sampling import steps_in_epoch
-from pipelines.sysu import PUBLISHED
+from mmgl_tf.modes.model import build_model, prepare
+from mmgl_tf.pipelines.batches.sampling import steps_in_epoch
+from mmgl_tf.pipelines.readers.sysu import PUBLISHED
 
 
 def traced(config, images, number=1):
     """The training step of one of several replicas, traced.
 
     Args:
-        config: `flags.config.Config`.
+        config: `mmgl_tf.flags.config.Config`.
         images: per modality on the replica.
         number: replicas.
 
@@ -101,7 +101,7 @@ def predict(found, messages, number, peak, precision="bfloat16"):
         messages: its `Messages`.
         number: GPUs.
         peak: `Accelerator`.
-        precision: of the trunk; only with float32 may TF32 be used, see `modes.model.prepare`.
+        precision: of the trunk; only with float32 may TF32 be used, see `mmgl_tf.modes.model.prepare`.
 
     Returns:
         `Prediction`.

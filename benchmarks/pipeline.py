@@ -64,8 +64,8 @@ def draw_textures(directory: str, number: int, channels: int, seed: int) -> list
 
 
 def _stores(paths, grey, cached, directory, size=(HEIGHT, WIDTH)):
-    from pipelines.image_store import open_store
-    from pipelines.records import INFRARED, VISIBLE, Sample
+    from mmgl_tf.pipelines.images.image_store import open_store
+    from mmgl_tf.pipelines.records import INFRARED, VISIBLE, Sample
 
     return [
         open_store(tuple(Sample(path, None, None, modality) for path in part), *size, cached, directory)
@@ -75,8 +75,8 @@ def _stores(paths, grey, cached, directory, size=(HEIGHT, WIDTH)):
 
 def _ours(stores, number, warp="pil"):
     """A function that makes a number of training batches; each has 2 * BATCH images."""
-    from flags.config import Augmentation
-    from pipelines.build import training_dataset
+    from mmgl_tf.flags.config import Augmentation
+    from mmgl_tf.pipelines.batches.build import training_dataset
 
     settings = Augmentation(data_threads=1, warp=warp)
     # One data set for all rounds, as for all epochs of a run: its buffers are allocated once.

@@ -11,7 +11,7 @@ import random
 import numpy as np
 from PIL import Image, ImageOps
 
-from pipelines.decode import MEAN, STD
+from mmgl_tf.pipelines.decode import MEAN, STD
 
 _BILINEAR = Image.Resampling.BILINEAR
 _GENERATOR = np.random.default_rng()

@@ -1,8 +1,8 @@
 """Which training step a benchmark takes: that of a run with the same flags."""
 
-from flags.config import from_flat
-from flags.presets import PRESETS, preset
 from mmgl_tf.backbones import BACKBONES
+from mmgl_tf.flags.config import from_flat
+from mmgl_tf.flags.presets import PRESETS, preset
 
 
 def add_recipe_flags(parser, default_preset, precision="float32"):
@@ -22,7 +22,7 @@ def recipe(arguments, **settings):
         **settings: further settings by name.
 
     Returns:
-        `flags.config.Config`.
+        `mmgl_tf.flags.config.Config`.
     """
     chosen = {"batch_size": arguments.batch, "precision": arguments.precision}
     if arguments.backbone:

@@ -222,8 +222,8 @@ def main():
     parser.add_argument("--large", default="4000x100000", help="queries x gallery images; empty: leave out")
     arguments = parser.parse_args()
     _pin()
+    from mmgl_tf.pipelines.readers.sysu import PROTOCOL
     from mmgl_tf.retrieval.protocols import gallery_draws, settings_of
-    from pipelines.sysu import PROTOCOL
 
     query, gallery = sysu_like()
     draws = [

@@ -31,7 +31,7 @@ import tensorflow as tf
 from benchmarks.recipe import add_recipe_flags, recipe
 from benchmarks.scaling_case import ALONE, MARK, REPLICATED
 from benchmarks.train_step import spread
-from mmgl_tf.training.local_workers import free_ports
+from mmgl_tf.machines.local_workers import free_ports
 
 ROOT = Path(__file__).resolve().parents[1]
 PATIENCE_SECONDS = 900

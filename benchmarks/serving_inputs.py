@@ -9,7 +9,7 @@ from PIL import Image
 from mmgl_tf.backbones import Encoder
 from mmgl_tf.finetuning.embedder import Embedder
 from mmgl_tf.layers.batch_norm import FusedBatchNorm
-from pipelines.decode import normalise
+from mmgl_tf.pipelines.decode import normalise
 
 # Of what a block adds to its shortcut. With 1, a random network of 50 layers makes much of one level in a
 # pixel: embeddings of two decoders are then 0.9 apart, with 0.2 they are 0.09.

@@ -9,7 +9,7 @@ import io
 
 import numpy as np
 
-from pipelines.decode import MEAN, SCALE, SHIFT, STD
+from mmgl_tf.pipelines.decode import MEAN, SCALE, SHIFT, STD
 
 OPSET = 17
 

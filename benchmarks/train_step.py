@@ -17,10 +17,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from flags.config import Mmgl as MmglOptions
 from mmgl_tf.backbones import BACKBONES, Encoder
+from mmgl_tf.flags.config import Mmgl as MmglOptions
+from mmgl_tf.optimizers.torch_sgd import TorchSGD
 from mmgl_tf.pretraining.mmgl import Mmgl
-from mmgl_tf.training.optimizers import TorchSGD
 
 PAPER_BATCH = 48
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}

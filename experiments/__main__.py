@@ -16,7 +16,7 @@ from experiments.results import Selection
 from experiments.running import MAIN, Engine
 from experiments.settings import outdated, parse
 from experiments.tables import table
-from flags.presets import PRESETS
+from mmgl_tf.flags.presets import PRESETS
 
 
 def main(argv=None):

@@ -71,6 +71,6 @@ def training_images(config):
 
 
 def _pretraining_steps(config):
-    """Steps of one pass, as `pipelines.sampling.steps_in_epoch` counts them."""
+    """Steps of one pass, as `mmgl_tf.pipelines.batches.sampling.steps_in_epoch` counts them."""
     larger = max if config["epoch_by"] == "max" else min
     return max(1, larger(training_images(config)) // config["batch_size"])

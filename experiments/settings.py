@@ -5,10 +5,10 @@ import json
 import re
 import shlex
 
-from flags.config import decisive, differences, from_flat, settings, to_flat
-from flags.presets import preset as preset_overrides
-from flags.reading import stream_of
-from flags.validation import validate
+from mmgl_tf.flags.config import decisive, differences, from_flat, settings, to_flat
+from mmgl_tf.flags.presets import preset as preset_overrides
+from mmgl_tf.flags.reading import stream_of
+from mmgl_tf.flags.validation import validate
 
 KNOWN = {entry.name: entry for _, entry in settings()}
 SLUG_LENGTH = 48

@@ -14,7 +14,7 @@ log.txt         what main.py printed, all attempts one after the other
 import json
 import os
 
-from mmgl_tf.training.run_directory import atomic_file
+from mmgl_tf.run_directory import atomic_file
 
 try:
     import fcntl

@@ -7,11 +7,11 @@ default is the paper's value where the paper gives one, else the choice argued i
 import dataclasses
 from dataclasses import dataclass, field
 
-from flags.data_settings import Augmentation, Data, World
-from flags.method_settings import Finetuning, Mmgl, Network
-from flags.scale_settings import Scale
-from flags.service_settings import Export, Import, Lookup
-from flags.training_settings import Evaluation, Optimization, Run, Validation
+from mmgl_tf.flags.data_settings import Augmentation, Data, World
+from mmgl_tf.flags.method_settings import Finetuning, Mmgl, Network
+from mmgl_tf.flags.scale_settings import Scale
+from mmgl_tf.flags.service_settings import Export, Import, Lookup
+from mmgl_tf.flags.training_settings import Evaluation, Optimization, Run, Validation
 
 __all__ = [
     "GROUPS",
@@ -39,7 +39,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Config:
-    """All settings of one run, by group. Frozen; made by `flags.reading.configs_of`."""
+    """All settings of one run, by group. Frozen; made by `mmgl_tf.flags.reading.configs_of`."""
 
     run: Run = field(default_factory=Run)
     data: Data = field(default_factory=Data)

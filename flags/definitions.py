@@ -1,4 +1,4 @@
-"""One absl flag per setting of `flags.config`, the help page, and the parsing of a command line."""
+"""One absl flag per setting of `mmgl_tf.flags.config`, the help page, and the parsing of a command line."""
 
 import signal
 import sys
@@ -6,9 +6,9 @@ import textwrap
 
 from absl import flags
 
-from flags.config import GROUPS, settings
-from flags.presets import FINETUNE_PRESETS, PRESETS
-from flags.reading import configs_of
+from mmgl_tf.flags.config import GROUPS, settings
+from mmgl_tf.flags.presets import FINETUNE_PRESETS, PRESETS
+from mmgl_tf.flags.reading import configs_of
 
 FLAGS = flags.FLAGS
 

@@ -3,9 +3,9 @@
 import json
 from pathlib import Path
 
-from flags.config import from_flat, settings
-from flags.presets import preset
-from flags.validation import validate
+from mmgl_tf.flags.config import from_flat, settings
+from mmgl_tf.flags.presets import preset
+from mmgl_tf.flags.validation import validate
 
 # What is not taken over from the run they look at.
 _OWN = ("mode", "init", "workdir", "preset", "force", "strategy", "jit_compile")

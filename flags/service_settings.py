@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from flags.setting import setting
+from mmgl_tf.flags.setting import setting
 
 
 @dataclass(frozen=True)

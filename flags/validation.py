@@ -2,7 +2,7 @@
 
 import math
 
-from flags.config import settings, to_flat
+from mmgl_tf.flags.config import settings, to_flat
 
 
 def validate(config):

@@ -10,67 +10,67 @@ Modes import what they need when they run, so that checking data need not wait f
 
 
 def _pretrain(config):
-    from modes.pretrain import pretrain
+    from mmgl_tf.modes.training.pretrain import pretrain
 
     return pretrain(config)
 
 
 def _finetune(config):
-    from modes.finetune import finetune
+    from mmgl_tf.modes.training.finetune import finetune
 
     return finetune(config)
 
 
 def _evaluate(*configs):
-    from modes.evaluate import evaluate_runs
+    from mmgl_tf.modes.evaluation.evaluate import evaluate_runs
 
     return evaluate_runs(configs)
 
 
 def _visualize(*configs):
-    from modes.visualize import visualize
+    from mmgl_tf.modes.evaluation.visualize import visualize
 
     return visualize(configs)
 
 
 def _export(config):
-    from modes.export import export
+    from mmgl_tf.modes.exchange.export import export
 
     return export(config)
 
 
 def _serve_check(config):
-    from modes.serve_check import serve_check
+    from mmgl_tf.modes.exchange.serve_check import serve_check
 
     return serve_check(config)
 
 
 def _embed(config):
-    from modes.embed import embed
+    from mmgl_tf.modes.search.embed import embed
 
     return embed(config)
 
 
 def _search(config):
-    from modes.search import search
+    from mmgl_tf.modes.search.search import search
 
     return search(config)
 
 
 def _import(config):
-    from modes.import_checkpoint import import_checkpoint
+    from mmgl_tf.modes.exchange.import_checkpoint import import_checkpoint
 
     return import_checkpoint(config)
 
 
 def _synthesize(config):
-    from modes.synthesize import synthesize
+    from mmgl_tf.modes.synthesize import synthesize
 
     return synthesize(config)
 
 
 def _check_data(config):
-    from modes.check_data import check_data
+    from mmgl_tf.modes.check_data import check_data
 
     return check_data(config)
 

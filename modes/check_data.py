@@ -1,9 +1,9 @@
 """--mode=check_data: what is in a data set, and what is wrong with it."""
 
-from modes.console import ProgressLine
-from modes.reading import read_splits
-from pipelines.check_data import check_data as check
-from pipelines.check_data import format_report
+from mmgl_tf.modes.console import ProgressLine
+from mmgl_tf.modes.reading import read_splits
+from mmgl_tf.pipelines.readers.check_data import check_data as check
+from mmgl_tf.pipelines.readers.check_data import format_report
 
 
 def check_data(config):

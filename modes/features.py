@@ -5,10 +5,10 @@ import time
 import numpy as np
 import tensorflow as tf
 
+from mmgl_tf.pipelines.batches.build import image_dataset
+from mmgl_tf.pipelines.records import MODALITIES
 from mmgl_tf.retrieval.labelled import LabelledFeatures
 from mmgl_tf.training.guards import NonFiniteNetwork
-from pipelines.build import image_dataset
-from pipelines.records import MODALITIES
 
 
 class Extractor:
@@ -30,7 +30,7 @@ class Extractor:
         """Embeddings of one modality's usable images.
 
         Args:
-            store: `pipelines.image_store.ImageStore`.
+            store: `mmgl_tf.pipelines.images.image_store.ImageStore`.
             samples: the store's samples, in its order.
             modality: VISIBLE or INFRARED.
             progress: called as progress(done, total, seconds), or None.

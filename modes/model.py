@@ -6,10 +6,10 @@ import tensorflow as tf
 from mmgl_tf.backbones import Encoder
 from mmgl_tf.finetuning import FINETUNING
 from mmgl_tf.layers.batch_norm import synchronise
+from mmgl_tf.optimizers.schedules import make_schedule
+from mmgl_tf.optimizers.torch_sgd import TorchSGD
 from mmgl_tf.pretraining import PRETRAINING
-from mmgl_tf.training.optimizers import TorchSGD
 from mmgl_tf.training.replicas import num_replicas
-from mmgl_tf.training.schedules import make_schedule
 
 
 def prepare(config):
@@ -29,7 +29,7 @@ def build_model(config, length):
     """The compiled, built pre-training model of a configuration.
 
     Args:
-        config: `flags.config.Config`.
+        config: `mmgl_tf.flags.config.Config`.
         length: steps per epoch.
     """
     network = config.network
@@ -55,7 +55,7 @@ def build_finetuning(config, num_identities, length):
     """The compiled, built fine-tuning model of a configuration.
 
     Args:
-        config: `flags.config.Config`.
+        config: `mmgl_tf.flags.config.Config`.
         num_identities: classes.
         length: steps per epoch.
     """
@@ -106,7 +106,7 @@ def compiles(config, replicas):
     """Whether the step is compiled with XLA.
 
     Args:
-        config: `flags.config.Config`.
+        config: `mmgl_tf.flags.config.Config`.
         replicas: of the run.
 
     Raises:
@@ -136,7 +136,7 @@ def _period(config):
 
 
 def milestones(text):
-    """The epochs of --lr_milestones; `flags.validation` has checked the text."""
+    """The epochs of --lr_milestones; `mmgl_tf.flags.validation` has checked the text."""
     return tuple(int(word) for word in text.split(",") if word.strip())
 
 

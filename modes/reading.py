@@ -3,10 +3,10 @@
 import hashlib
 import os
 
-from modes.console import ProgressLine
-from pipelines import DATASETS
-from pipelines.image_store import open_store
-from pipelines.records import INFRARED, MODALITIES, VISIBLE
+from mmgl_tf.modes.console import ProgressLine
+from mmgl_tf.pipelines import DATASETS
+from mmgl_tf.pipelines.images.image_store import open_store
+from mmgl_tf.pipelines.records import INFRARED, MODALITIES, VISIBLE
 
 NAMED = 50  # unreadable files that an error message lists
 
@@ -18,13 +18,13 @@ def read_data(config):
 
 
 def read_splits(config):
-    """The data set of --dataset, as `pipelines.records.DatasetSplits`.
+    """The data set of --dataset, as `mmgl_tf.pipelines.records.DatasetSplits`.
 
     Args:
-        config: `flags.config.Config`.
+        config: `mmgl_tf.flags.config.Config`.
     """
     if config.data.dataset == "synthetic":
-        from pipelines.synthetic import ensure_world
+        from mmgl_tf.pipelines.synthetic import ensure_world
 
         with ProgressLine("people drawn", "images") as progress:
             ensure_world(config.world, config.data.cache_dir, progress)
@@ -37,7 +37,7 @@ def fingerprint(splits):
     Moving a data set elsewhere does not change it.
 
     Args:
-        splits: `pipelines.records.DatasetSplits`.
+        splits: `mmgl_tf.pipelines.records.DatasetSplits`.
     """
     digest = hashlib.sha256()
     for split in (splits.train, splits.validation):
@@ -51,8 +51,8 @@ def open_stores(data, splits, names=("train", "validation")):
     """The images of some splits, each modality apart.
 
     Args:
-        data: `flags.config.Data`.
-        splits: `pipelines.records.DatasetSplits`.
+        data: `mmgl_tf.flags.config.Data`.
+        splits: `mmgl_tf.pipelines.records.DatasetSplits`.
         names: which splits: "train", "validation", "query", "gallery".
 
     Returns:
@@ -105,7 +105,7 @@ def agree_on_images(distribution, stores):
     """Sees to it that all workers could read the same images, as the plan of an epoch follows from that.
 
     Args:
-        distribution: `mmgl_tf.training.distribution.Distribution`.
+        distribution: `mmgl_tf.machines.distribution.Distribution`.
         stores: as `open_stores` returns them.
 
     Raises:
@@ -145,7 +145,7 @@ def require_labels(splits):
     """Refuse test splits in which nobody can be looked for.
 
     Args:
-        splits: `pipelines.records.DatasetSplits`.
+        splits: `mmgl_tf.pipelines.records.DatasetSplits`.
     """
     for split in (splits.query, splits.gallery):
         if not len(split):

@@ -6,8 +6,8 @@ from pathlib import Path
 from mmgl_tf.backbones import Encoder
 from mmgl_tf.finetuning.embedder import Embedder
 from mmgl_tf.finetuning.transfer import transfer
-from mmgl_tf.training.run_directory import RunDirectory
-from modes.model import build_embedder
+from mmgl_tf.modes.model import build_embedder
+from mmgl_tf.run_directory import RunDirectory
 
 
 def run_settings(directory):
@@ -82,7 +82,7 @@ def start_encoder(encoder, config):
 
     Args:
         encoder: built `mmgl_tf.backbones.Encoder`.
-        config: `flags.config.Config`.
+        config: `mmgl_tf.flags.config.Config`.
 
     Returns:
         Sentences to print.
@@ -108,7 +108,7 @@ def _judge_people(start, config):
 
     Args:
         start: flat configuration of the start.
-        config: `flags.config.Config` of this run.
+        config: `mmgl_tf.flags.config.Config` of this run.
     """
     data, world = config.data, config.world
     regdb = data.dataset == "regdb" or (data.dataset == "synthetic" and world.world_layout == "regdb")
@@ -133,7 +133,7 @@ def load_embedder(config, which):
     A pre-training has no neck, nor has an imported encoder; its embedder is the pooled feature map.
 
     Args:
-        config: `flags.config.Config`, made from that run.
+        config: `mmgl_tf.flags.config.Config`, made from that run.
         which: "last" or "best".
 
     Returns:

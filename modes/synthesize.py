@@ -1,7 +1,7 @@
 """--mode=synthesize: write a drawn data set of any size."""
 
-from modes.console import ProgressLine
-from pipelines.synthetic import synthesize as draw_world
+from mmgl_tf.modes.console import ProgressLine
+from mmgl_tf.pipelines.synthetic import synthesize as draw_world
 
 
 def synthesize(config):

@@ -5,16 +5,16 @@
 
 from collections.abc import Callable
 
-from flags.config import Data, World
-from pipelines.folder import read_folder
-from pipelines.records import DatasetSplits
-from pipelines.regdb import read_regdb
-from pipelines.sysu import read_sysu
+from mmgl_tf.flags.config import Data, World
+from mmgl_tf.pipelines.readers.folder import read_folder
+from mmgl_tf.pipelines.readers.regdb import read_regdb
+from mmgl_tf.pipelines.readers.sysu import read_sysu
+from mmgl_tf.pipelines.records import DatasetSplits
 
 
 def _synthetic(data: Data, world: World) -> DatasetSplits:
     # Imported here because drawing needs OpenCV, which reading does not.
-    from pipelines.synthetic import read_synthetic
+    from mmgl_tf.pipelines.synthetic import read_synthetic
 
     return read_synthetic(data, world)
 

@@ -101,7 +101,7 @@ class DatasetSplits:
         licence: terms of use in a sentence.
         citation: whom to cite.
         published: what the data set's authors or users publish, label -> number of images; the labels
-            are those of `pipelines.check_data`. Empty where nothing is published.
+            are those of `mmgl_tf.pipelines.readers.check_data`. Empty where nothing is published.
         problems: what is wrong with the files or lists, one sentence each; empty when all is well.
         identity_names: identity number -> directory name, where the reader made up the numbers.
     """

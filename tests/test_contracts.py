@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from flags.config import Mmgl as Options
-from flags.config import settings
 from mmgl_tf.backbones import BACKBONES, Encoder
+from mmgl_tf.flags.config import Mmgl as Options
+from mmgl_tf.flags.config import settings
+from mmgl_tf.optimizers.torch_sgd import TorchSGD
 from mmgl_tf.pretraining import PRETRAINING
 from mmgl_tf.training.checkpoints import collect, restore
-from mmgl_tf.training.optimizers import TorchSGD
 
 HEIGHT, WIDTH, PAIRS = 96, 32, 3
 SMALL = Options(part_embedding_size=8, gumbel_samples=2, sinkhorn_iters=5)

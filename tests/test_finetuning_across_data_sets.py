@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from pipelines.sysu import read_sysu
+from mmgl_tf.pipelines.readers.sysu import read_sysu
 from tests.test_finetuning_end_to_end import EVAL, FINETUNE, PRETRAIN, cache, run
 
 __all__ = ["cache", "run"]  # fixtures

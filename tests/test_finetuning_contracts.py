@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from flags.config import Finetuning as Options
-from flags.config import settings
 from mmgl_tf.backbones import Encoder
 from mmgl_tf.finetuning import FINETUNING
+from mmgl_tf.flags.config import Finetuning as Options
+from mmgl_tf.flags.config import settings
+from mmgl_tf.optimizers.torch_sgd import TorchSGD
 from mmgl_tf.training.checkpoints import collect, restore
-from mmgl_tf.training.optimizers import TorchSGD
 
 HEIGHT, WIDTH, PEOPLE, EACH = 64, 32, 3, 2
 # AGW's non-local blocks end in norms with gamma = beta = 0, so that at first no gradient passes them.

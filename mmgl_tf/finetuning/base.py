@@ -20,7 +20,7 @@ class FinetuningModel(TrainingModel):
 
     Args:
         encoder: `mmgl_tf.backbones.Encoder` with `STREAM` streams.
-        options: `flags.config.Finetuning`.
+        options: `mmgl_tf.flags.config.Finetuning`.
         num_identities: classes.
         seed: seed of the initial weights of neck, classifier and whatever the method adds.
     """
@@ -54,7 +54,7 @@ class FinetuningModel(TrainingModel):
 
         Args:
             encoder: `Encoder`.
-            options: `flags.config.Finetuning`.
+            options: `mmgl_tf.flags.config.Finetuning`.
             seed: integer.
         """
         del options

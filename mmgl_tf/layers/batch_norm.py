@@ -8,8 +8,8 @@ one.
 import keras
 import tensorflow as tf
 
+from mmgl_tf.layers.frozen_statistics import statistics_are_still
 from mmgl_tf.layers.global_batch_norm import global_batch_norm
-from mmgl_tf.layers.still_statistics import statistics_are_still
 
 
 def synchronise(model):

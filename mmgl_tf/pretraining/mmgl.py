@@ -22,7 +22,7 @@ class Mmgl(PretrainingModel):
 
     Args:
         encoder: `mmgl_tf.backbones.Encoder`.
-        options: `flags.config.Mmgl`.
+        options: `mmgl_tf.flags.config.Mmgl`.
         seed: seed of the heads' initial weights and of the Gumbel noise.
         pcc_start_step: first step at which the cycle contrast counts.
     """

@@ -27,7 +27,7 @@ def settings_of(protocol) -> list[Setting]:
     """The cells that a protocol defines, as its tables have them.
 
     Args:
-        protocol: a `pipelines.records.Protocol`.
+        protocol: a `mmgl_tf.pipelines.records.Protocol`.
 
     Returns:
         SYSU-MM01: all and indoor search, each with 1 and 10 shots. RegDB: both directions. Else one cell.
@@ -68,13 +68,13 @@ def gallery_draws(
         identities: int [n] of the gallery split, in its order; images of one identity and camera are
             ordered by file name.
         cameras: int [n].
-        protocol: a `pipelines.records.Protocol`.
+        protocol: a `mmgl_tf.pipelines.records.Protocol`.
         search: key of `protocol.gallery_cameras`; None = the first.
         shots: images per identity and camera, from 1; None = the protocol's first.
         draw: "seeded" or "official".
         trials: number of draws; None = the protocol's.
         permutations: for "official", camera -> identity -> int [trials, frames], frames from 1, as
-            `pipelines.gallery_permutations.read_permutations` gives them.
+            `mmgl_tf.pipelines.readers.gallery_permutations.read_permutations` gives them.
 
     Returns:
         int64 index arrays, one per trial. A protocol without a draw has one, of everything (RegDB's trials
@@ -140,7 +140,7 @@ def _official(groups, shots, trial, permutations):
     if permutations is None:
         raise ValueError(
             "draw is 'official', but no permutations are given. Read exp/rand_perm_cam.mat of the data set "
-            "with pipelines.gallery_permutations.read_permutations, or use draw='seeded'."
+            "with mmgl_tf.pipelines.readers.gallery_permutations.read_permutations, or use draw='seeded'."
         )
     chosen = []
     for (identity, camera), positions in groups.items():

@@ -114,7 +114,7 @@ def evaluate(
     Args:
         query: embeddings of the query split, in its order.
         gallery: embeddings of the whole gallery split, in its order.
-        protocol: a `pipelines.records.Protocol`.
+        protocol: a `mmgl_tf.pipelines.records.Protocol`.
         search, shots, direction: the setting; None = the protocol's first.
         draw, trials, permutations: as `gallery_draws`.
         max_rank: length of the match curve.
@@ -156,7 +156,7 @@ def evaluate_settings(
     Args:
         query: embeddings of the query split, in its order.
         gallery: embeddings of the whole gallery split, in its order.
-        protocol: a `pipelines.records.Protocol`.
+        protocol: a `mmgl_tf.pipelines.records.Protocol`.
         settings: list of `Setting`; None = all of the protocol's. A direction that is not the protocol's
             first swaps query and gallery.
         draw, trials, permutations: as `gallery_draws`.

@@ -5,8 +5,8 @@ Only TensorFlow's core ops, so that every server knows them.
 
 import tensorflow as tf
 
-from pipelines.decode import decode_image, normalise
-from pipelines.records import INFRARED, VISIBLE
+from mmgl_tf.pipelines.decode import decode_image, normalise
+from mmgl_tf.pipelines.records import INFRARED, VISIBLE
 
 # Images that are decoded at the same time. More than a server has cores costs nothing.
 PARALLEL_DECODES = 32

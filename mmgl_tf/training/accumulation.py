@@ -12,7 +12,7 @@ statistics move once for each part, in the second pass.
 
 import tensorflow as tf
 
-from mmgl_tf.layers.still_statistics import still_statistics
+from mmgl_tf.layers.frozen_statistics import still_statistics
 
 
 def accumulated_gradients(model, batch, parts, weighted_losses):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mmgl_tf.training.run_directory import atomic_file
+from mmgl_tf.run_directory import atomic_file
 
 NOTE = "__note__"
 

@@ -17,11 +17,11 @@ class Training:
     Args:
         model: compiled and built `mmgl_tf.training.model.TrainingModel`.
         run: `RunDirectory`, claimed.
-        settings: `flags.config.Config`.
+        settings: `mmgl_tf.flags.config.Config`.
         steps_per_epoch: length of an epoch.
         images_per_step: images of both modalities.
         data: fingerprint of the images, any text.
-        distribution: `mmgl_tf.training.distribution.Distribution` in whose scope the model was made.
+        distribution: `mmgl_tf.machines.distribution.Distribution` in whose scope the model was made.
 
     Raises:
         ValueError: the run was begun on other images and --force is not given; or the workers are not about

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from mmgl_tf.training.run_directory import atomic_file
+from mmgl_tf.run_directory import atomic_file
 
 MAX_SPRITE = 8192  # pixels a side: TensorBoard refuses larger ones
 MAX_TILE = 64  # pixels a side of one thumbnail; larger than a point is ever drawn

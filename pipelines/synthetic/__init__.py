@@ -6,8 +6,8 @@ reads it too, and of nothing but a seed, so that nobody has to ask for data befo
 
 from pathlib import Path
 
-from pipelines.regdb import read_regdb
-from pipelines.sysu import read_sysu
+from mmgl_tf.pipelines.readers.regdb import read_regdb
+from mmgl_tf.pipelines.readers.sysu import read_sysu
 
 from .contact_sheet import write_contact_sheet
 from .draw import draw_image
@@ -31,7 +31,7 @@ def ensure_world(world, cache_dir, progress=None):
     """Finds the world of these settings in the cache, or draws it.
 
     Args:
-        world: a `flags.config.World`.
+        world: a `mmgl_tf.flags.config.World`.
         cache_dir: directory that drawn worlds are kept below.
         progress: as in `write_world`.
 
@@ -46,7 +46,7 @@ def synthesize(world, directory, progress=None):
     """Writes a world and its contact sheet: what `--mode=synthesize` does.
 
     Args:
-        world: a `flags.config.World`.
+        world: a `mmgl_tf.flags.config.World`.
         directory: where the world goes; the sheet is its contact_sheet.png.
         progress: as in `write_world`.
 
@@ -62,12 +62,12 @@ def read_synthetic(data, world, progress=None):
     """Reads the built-in world, and draws it first where the cache has none.
 
     Args:
-        data: a `flags.config.Data`; cache_dir, trial and train_ids are used.
-        world: a `flags.config.World`.
+        data: a `mmgl_tf.flags.config.Data`; cache_dir, trial and train_ids are used.
+        world: a `mmgl_tf.flags.config.World`.
         progress: as in `write_world`.
 
     Returns:
-        A `pipelines.records.DatasetSplits` as the reader of the world's layout makes it, named
+        A `mmgl_tf.pipelines.records.DatasetSplits` as the reader of the world's layout makes it, named
         "synthetic", without the published data set's counts and licence.
     """
     directory = ensure_world(world, data.cache_dir, progress)

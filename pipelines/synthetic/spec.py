@@ -69,7 +69,7 @@ class WorldSpec:
         """The spec of the `--world_*` flags.
 
         Args:
-            world: a `flags.config.World`.
+            world: a `mmgl_tf.flags.config.World`.
 
         Returns:
             A `WorldSpec`.

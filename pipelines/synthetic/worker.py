@@ -1,4 +1,4 @@
-"""A process that draws its share of a world's identities: python -m pipelines.synthetic.worker TASK.
+"""A process that draws its share of a world's identities: python -m mmgl_tf.pipelines.synthetic.worker TASK.
 
 TASK is a JSON object: spec (a `WorldSpec`'s fields), root, first and step (identities first,
 first + step, ...).

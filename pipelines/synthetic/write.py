@@ -11,7 +11,7 @@ from pathlib import Path
 
 import cv2
 
-from pipelines.cores import available_cores
+from mmgl_tf.pipelines.batches.cores import available_cores
 
 from .draw import draw_image
 from .layouts import all_images, write_lists
@@ -242,7 +242,7 @@ def _draw_in_processes(spec, root, processes, drawn):
         **os.environ,
         "PYTHONPATH": os.pathsep.join(filter(None, (str(_REPOSITORY), os.environ.get("PYTHONPATH")))),
     }
-    command = [sys.executable, "-m", "pipelines.synthetic.worker"]
+    command = [sys.executable, "-m", "mmgl_tf.pipelines.synthetic.worker"]
     errors = [open(Path(root) / f".worker-{i}.log", "w+") for i in range(processes)]  # noqa: SIM115
     workers = []
     try:

@@ -9,7 +9,7 @@ import tensorflow as tf
 from benchmarks.load import Tally, Traffic, main, plan, run_load, table
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "mmgl_tf" / "serving"))
-from tiny_saved_model import write_version
+from tests.mmgl_tf.serving.tiny_saved_model import write_version
 
 
 def test_the_plan_mixes_protocols_batches_and_every_mistake():

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from benchmarks import retrieval
+from mmgl_tf.pipelines.readers.sysu import PROTOCOL
 from mmgl_tf.retrieval.protocols import gallery_draws, settings_of
-from pipelines.sysu import PROTOCOL
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import pytest
 from benchmarks import compile_step, scaling
 from benchmarks.scaling_case import MARK, part_of
 from benchmarks.train_step import drawn_batch
-from pipelines.shards import Shards
+from mmgl_tf.pipelines.batches.shards import Shards
 
 CORES = [0, 1]
 

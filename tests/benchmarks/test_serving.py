@@ -3,8 +3,8 @@ import pytest
 
 from benchmarks import serving, serving_peer
 from benchmarks.serving_inputs import drawn_photographs, settled_embedder
+from mmgl_tf.pipelines.decode import normalise
 from mmgl_tf.serving.inference_network import InferenceNetwork
-from pipelines.decode import normalise
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,8 @@ import signal
 import subprocess
 
 import pytest
-from slurm_step import SCRIPT, Job
+
+from tests.deploy.slurm_step import SCRIPT, Job
 
 
 @pytest.fixture

@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
-from plain_yaml import documents
 
-from mmgl_tf.training.cluster import read_cluster
-from modes.begin import AGAIN
+from mmgl_tf.machines.cluster import read_cluster
+from mmgl_tf.modes.training.begin import AGAIN
+from tests.deploy.plain_yaml import documents
 
 TEXT = (Path(__file__).resolve().parents[2] / "deploy" / "cluster.yaml").read_text()
 SERVICE, JOB = documents(TEXT)

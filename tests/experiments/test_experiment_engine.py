@@ -22,7 +22,7 @@ ARMS = (Arm("random"), Arm("MMGL", {}), Arm("no PCC", {"pcc": False}))
 ENGINE = f"""
 import sys
 from experiments.running import Engine
-from test_experiment_engine import stages
+from tests.experiments.test_experiment_engine import stages
 sys.exit(Engine(stages(sys.argv[1]), main=[sys.executable, {str(STUB)!r}], poll_seconds=0.02).run())
 """
 

@@ -9,10 +9,10 @@ from experiments.catalogue import EXPERIMENTS
 from experiments.cell import Arm, Experiment, cells_of, stages_of
 from experiments.equal_compute import training_images, with_pretraining_time
 from experiments.settings import as_words, deciding, outdated, parse, resolved
-from pipelines.identity_sampling import steps_in_identity_epoch
-from pipelines.sampling import steps_in_epoch
-from pipelines.synthetic.layouts import images_of, split_identities
-from pipelines.synthetic.spec import WorldSpec
+from mmgl_tf.pipelines.batches.identity_sampling import steps_in_identity_epoch
+from mmgl_tf.pipelines.batches.sampling import steps_in_epoch
+from mmgl_tf.pipelines.synthetic.layouts import images_of, split_identities
+from mmgl_tf.pipelines.synthetic.spec import WorldSpec
 
 
 def directories(arm, seed=0, preset="demo", extra=(), root="R"):

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from flags.config import differences, from_flat, settings, to_flat
-from flags.presets import FINETUNE_PRESETS, PRESETS
-from flags.validation import validate
+from mmgl_tf.flags.config import differences, from_flat, settings, to_flat
+from mmgl_tf.flags.presets import FINETUNE_PRESETS, PRESETS
+from mmgl_tf.flags.validation import validate
 
 ROOT = Path(__file__).parents[2]
 
@@ -15,8 +15,8 @@ ROOT = Path(__file__).parents[2]
 def resolve(*words):
     """The configurations that a command line gives, through a fresh process, since absl flags are global."""
     program = (
-        "import sys, json; from flags.definitions import *; from flags.config import to_flat; "
-        "define_flags(); "
+        "import sys, json; from mmgl_tf.flags.definitions import *; "
+        "from mmgl_tf.flags.config import to_flat; define_flags(); "
         "parse_command_line(['main.py', *sys.argv[1:]]); "
         "print(json.dumps([to_flat(config) for config in read_configs()]))"
     )

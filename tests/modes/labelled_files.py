@@ -3,9 +3,9 @@
 import numpy as np
 from PIL import Image
 
-from pipelines.decode import decode_image
-from pipelines.records import INFRARED, VISIBLE, DatasetSplits, Sample, Split
-from pipelines.sysu import PROTOCOL as SYSU
+from mmgl_tf.pipelines.decode import decode_image
+from mmgl_tf.pipelines.readers.sysu import PROTOCOL as SYSU
+from mmgl_tf.pipelines.records import INFRARED, VISIBLE, DatasetSplits, Sample, Split
 
 PEOPLE = (3, 5, 8, 13)
 CAMERAS = {VISIBLE: (1, 2, 4, 5), INFRARED: (3, 6)}

@@ -3,11 +3,11 @@
 import numpy as np
 import tensorflow as tf
 
-from pipelines.decode import decode_image
+from mmgl_tf.pipelines.decode import decode_image
 
 
 class PlainSource:
-    """As `modes.embed_source.open_source` returns it; fails on undecodable images as TensorFlow does.
+    """As `embed_source.open_source` returns it; fails on undecodable images as TensorFlow does.
 
     Args:
         stop_after: images after which it is interrupted, as by Ctrl-C; None = never.

@@ -4,12 +4,12 @@ import dataclasses
 
 import numpy as np
 
-import modes.retrieval_pictures as drawn
-from modes.evaluation_rules import evaluation_rules
-from modes.looks import TestImages, look
-from modes.retrieval_pictures import RetrievalPictures
-from pipelines.records import MODALITIES
-from pipelines.sysu import PROTOCOL as SYSU
+import mmgl_tf.modes.evaluation.retrieval_pictures as drawn
+from mmgl_tf.modes.evaluation.evaluation_rules import evaluation_rules
+from mmgl_tf.modes.evaluation.looks import TestImages, look
+from mmgl_tf.modes.evaluation.retrieval_pictures import RetrievalPictures
+from mmgl_tf.pipelines.readers.sysu import PROTOCOL as SYSU
+from mmgl_tf.pipelines.records import MODALITIES
 from tests.modes.plain_embedder import PlainEmbedder
 from tests.modes.small_run import settings
 

@@ -5,9 +5,9 @@ import json
 
 import numpy as np
 
-from flags.config import World, from_flat, to_flat
 from mmgl_tf.backbones import Encoder
-from modes.model import build_embedder
+from mmgl_tf.flags.config import World, from_flat, to_flat
+from mmgl_tf.modes.model import build_embedder
 
 WORLD = World(
     world_train_identities=4,

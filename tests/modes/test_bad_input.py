@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from flags.config import World
-from modes.finetune import finetune
-from pipelines.folder import read_folder
-from pipelines.synthetic import synthesize
+from mmgl_tf.flags.config import World
+from mmgl_tf.modes.training.finetune import finetune
+from mmgl_tf.pipelines.readers.folder import read_folder
+from mmgl_tf.pipelines.synthetic import synthesize
 from tests.modes.small_run import settings, write_run
 
 ROOT = Path(__file__).parents[2]

@@ -1,6 +1,6 @@
 import io
 
-from modes.console import ProgressLine
+from mmgl_tf.modes.console import ProgressLine
 
 
 def test_progress_says_count_rate_and_remaining_time_and_ends_with_the_last_line():

@@ -4,10 +4,10 @@ import tensorflow as tf
 
 from mmgl_tf.backbones import Encoder
 from mmgl_tf.finetuning.embedder import Embedder
+from mmgl_tf.modes.features import Extractor
+from mmgl_tf.pipelines.decode import normalise
+from mmgl_tf.pipelines.records import INFRARED, VISIBLE, Sample
 from mmgl_tf.training.guards import Diverged
-from modes.features import Extractor
-from pipelines.decode import normalise
-from pipelines.records import INFRARED, VISIBLE, Sample
 from tests.pipelines.fake_store import FakeStore
 
 

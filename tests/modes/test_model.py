@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from flags.config import from_flat
-from flags.presets import FINETUNE_PRESETS, PRESETS
-from modes.model import (
+from mmgl_tf.flags.config import from_flat
+from mmgl_tf.flags.presets import FINETUNE_PRESETS, PRESETS
+from mmgl_tf.modes.model import (
     build_embedder,
     build_finetuning,
     build_model,

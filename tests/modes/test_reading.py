@@ -3,11 +3,11 @@ from pathlib import Path
 
 import pytest
 
-from flags.config import Data, World
-from modes.reading import fingerprint, open_stores
-from pipelines.records import INFRARED, VISIBLE, Split
-from pipelines.synthetic import synthesize
-from pipelines.sysu import read_sysu
+from mmgl_tf.flags.config import Data, World
+from mmgl_tf.modes.reading import fingerprint, open_stores
+from mmgl_tf.pipelines.readers.sysu import read_sysu
+from mmgl_tf.pipelines.records import INFRARED, VISIBLE, Split
+from mmgl_tf.pipelines.synthetic import synthesize
 
 WORLD = World(
     world_train_identities=4,

@@ -3,9 +3,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from flags.config import Finetuning
 from mmgl_tf.backbones import Encoder
-from modes.saved_run import load_embedder, run_settings, start_encoder, weights_file
+from mmgl_tf.flags.config import Finetuning
+from mmgl_tf.modes.saved_run import load_embedder, run_settings, start_encoder, weights_file
 from tests.modes.small_run import settings, write_run
 
 

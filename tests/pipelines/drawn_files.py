@@ -3,9 +3,9 @@
 import numpy as np
 from PIL import Image
 
-from pipelines.decode import decode_image
-from pipelines.image_store import open_store
-from pipelines.records import Sample
+from mmgl_tf.pipelines.decode import decode_image
+from mmgl_tf.pipelines.images.image_store import open_store
+from mmgl_tf.pipelines.records import Sample
 
 HEIGHT, WIDTH = 24, 12
 

@@ -1,6 +1,6 @@
 """A world small enough to be drawn again and again, in both layouts."""
 
-from pipelines.synthetic import WorldSpec
+from mmgl_tf.pipelines.synthetic import WorldSpec
 
 SPEC = WorldSpec(
     seed=1,

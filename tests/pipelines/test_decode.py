@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from pipelines.decode import (
+from mmgl_tf.pipelines.decode import (
     MEAN,
     SCALE,
     SHIFT,

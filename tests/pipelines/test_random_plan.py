@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipelines import random_plan
-from pipelines.random_plan import Stream, orders, philox, shuffles, uniforms
+from mmgl_tf.pipelines import random_plan
+from mmgl_tf.pipelines.random_plan import Stream, orders, philox, shuffles, uniforms
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
-from pipelines.held_out import held_out
-from pipelines.records import INFRARED, MODALITIES, VISIBLE, DatasetSplits, Sample, Split
+from mmgl_tf.pipelines.readers.held_out import held_out
+from mmgl_tf.pipelines.records import INFRARED, MODALITIES, VISIBLE, DatasetSplits, Sample, Split
 
 SAMPLES = (
     Sample("c", 7, 3, INFRARED),

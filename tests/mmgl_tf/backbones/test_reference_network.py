@@ -2,9 +2,9 @@ import zlib
 
 import numpy as np
 import pytest
-from golden_images import both, drawn_images
 
 from mmgl_tf.backbones import Encoder
+from tests.mmgl_tf.backbones.golden_images import both, drawn_images
 
 
 def reference_key(path):

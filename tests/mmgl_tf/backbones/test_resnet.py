@@ -3,9 +3,9 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from golden_images import both, drawn_images
 
 from mmgl_tf.backbones import BACKBONES, MODALITIES, Encoder
+from tests.mmgl_tf.backbones.golden_images import both, drawn_images
 
 
 @pytest.fixture(scope="module")

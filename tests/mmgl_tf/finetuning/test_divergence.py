@@ -93,11 +93,11 @@ def test_weights_that_are_not_numbers_at_the_end_of_an_epoch(tmp_path, value):
 
 def test_guards_come_before_anything_that_is_saved(tmp_path, monkeypatch):
     """Keras calls callbacks in order; a guard behind the saving one would let a bad epoch be the best."""
-    from flags.config import from_flat
+    from mmgl_tf.flags.config import from_flat
+    from mmgl_tf.machines.distribution import Distribution
+    from mmgl_tf.run_directory import RunDirectory
     from mmgl_tf.training import fit
-    from mmgl_tf.training.distribution import Distribution
     from mmgl_tf.training.recording import Recording
-    from mmgl_tf.training.run_directory import RunDirectory
     from mmgl_tf.training.saving import Saving
 
     seen = {}

@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from flags.config import Finetuning
 from mmgl_tf.backbones import Encoder
 from mmgl_tf.finetuning import FINETUNING
+from mmgl_tf.flags.config import Finetuning
 from mmgl_tf.losses.identity import identity_loss
-from mmgl_tf.training.optimizers import TorchSGD
+from mmgl_tf.optimizers.torch_sgd import TorchSGD
 from tests.mmgl_tf.backbones.golden_images import both, drawn_images
 from tests.mmgl_tf.reference_weights import assign_by_recipe, recipe
 

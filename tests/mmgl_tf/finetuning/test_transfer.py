@@ -4,10 +4,10 @@ import h5py
 import numpy as np
 import pytest
 
-from flags.config import Finetuning, Mmgl
 from mmgl_tf.backbones import BACKBONES, Encoder
 from mmgl_tf.finetuning import FINETUNING
 from mmgl_tf.finetuning.transfer import Transfer, tensor_names, transfer
+from mmgl_tf.flags.config import Finetuning, Mmgl
 from mmgl_tf.pretraining import PRETRAINING
 
 LARGE = ("resnet34", "resnet50")

@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 
 from mmgl_tf.layers.batch_norm import FusedBatchNorm
-from mmgl_tf.layers.still_statistics import still_statistics
+from mmgl_tf.layers.frozen_statistics import still_statistics
 
 SHAPES = [(6, 5), (3, 4, 2, 5)]
 

@@ -1,9 +1,15 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from golden_batches import TINY, drawn_batch, numeric_gradient, slow_distances, with_gradient
 
 from mmgl_tf.losses.weighted_triplet import FORMS, weighted_triplet
+from tests.mmgl_tf.losses.golden_batches import (
+    TINY,
+    drawn_batch,
+    numeric_gradient,
+    slow_distances,
+    with_gradient,
+)
 
 
 def slow_sides(features, identities, form):

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from flags.config import Mmgl as Options
 from mmgl_tf.backbones import Encoder
+from mmgl_tf.flags.config import Mmgl as Options
+from mmgl_tf.optimizers.torch_sgd import TorchSGD
 from mmgl_tf.pretraining.mmgl import Mmgl
-from mmgl_tf.training.optimizers import TorchSGD
 
 HEIGHT, WIDTH, PAIRS = 96, 32, 8
 OPTIONS = Options(part_embedding_size=32)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from flags.config import Mmgl as Options
 from mmgl_tf.backbones import Encoder
+from mmgl_tf.flags.config import Mmgl as Options
 from mmgl_tf.layers.gumbel_sinkhorn import sinkhorn
 from mmgl_tf.losses.cycle_contrast import cycle_contrast_loss
 from mmgl_tf.losses.part_classification import part_loss

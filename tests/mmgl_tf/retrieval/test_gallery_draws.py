@@ -3,10 +3,10 @@ import random
 import numpy as np
 import pytest
 
+from mmgl_tf.pipelines.readers.regdb import PROTOCOL as REGDB
+from mmgl_tf.pipelines.readers.sysu import PROTOCOL as SYSU
+from mmgl_tf.pipelines.records import Protocol
 from mmgl_tf.retrieval.gallery_draws import Setting, gallery_draws, settings_of
-from pipelines.records import Protocol
-from pipelines.regdb import PROTOCOL as REGDB
-from pipelines.sysu import PROTOCOL as SYSU
 
 # What Python's generator, seeded with the trial, chooses from folders of these sizes (any Python since 3.2).
 SIZES = (20, 20, 15, 18, 20, 9, 33)

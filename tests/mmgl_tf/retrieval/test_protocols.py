@@ -4,12 +4,12 @@ import json
 import numpy as np
 import pytest
 
+from mmgl_tf.pipelines.readers.regdb import PROTOCOL as REGDB
+from mmgl_tf.pipelines.readers.sysu import PROTOCOL as SYSU
+from mmgl_tf.pipelines.records import Protocol
 from mmgl_tf.retrieval.labelled import LabelledFeatures
 from mmgl_tf.retrieval.metrics import score
 from mmgl_tf.retrieval.protocols import Setting, evaluate, evaluate_settings, gallery_draws, settings_of
-from pipelines.records import Protocol
-from pipelines.regdb import PROTOCOL as REGDB
-from pipelines.sysu import PROTOCOL as SYSU
 from tests.mmgl_tf.retrieval.slow_scores import slow_scores
 
 

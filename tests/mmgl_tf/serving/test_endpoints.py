@@ -8,11 +8,11 @@ import tensorflow as tf
 from PIL import Image
 from tensorflow.core.protobuf import config_pb2
 
+from mmgl_tf.pipelines.decode import decode_image, normalise
 from mmgl_tf.serving.endpoints import Endpoints
 from mmgl_tf.serving.inference_network import InferenceNetwork
 from mmgl_tf.serving.saved_model import write_saved_model
 from mmgl_tf.serving.session_model import SessionModel
-from pipelines.decode import decode_image, normalise
 from tests.mmgl_tf.serving.trained_embedder import trained_embedder
 
 SIZE = (96, 48)

@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 
+from mmgl_tf.pipelines.decode import decode_image, normalise
 from mmgl_tf.serving.inference_network import InferenceNetwork
 from mmgl_tf.serving.predictor import Predictor
 from mmgl_tf.serving.saved_model import write_saved_model
-from pipelines.decode import decode_image, normalise
 from tests.mmgl_tf.serving.tiny_saved_model import some_images
 from tests.mmgl_tf.serving.trained_embedder import trained_embedder
 

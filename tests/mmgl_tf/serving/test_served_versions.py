@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
-from tiny_saved_model import image, some_images, write_version
 
 from mmgl_tf.serving.client import GrpcClient, RestClient, ServingError
 from mmgl_tf.serving.stand_in.gate import Gate
 from mmgl_tf.serving.stand_in.process import StandIn
 from mmgl_tf.serving.stand_in.refusal import Refusal
 from mmgl_tf.serving.stand_in.versions import Versions
+from tests.mmgl_tf.serving.tiny_saved_model import image, some_images, write_version
 
 IMAGES = some_images(3)
 

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import get_model_metadata_pb2, predict_pb2
-from tiny_saved_model import VALUES, image, some_images, write_version
 
 from mmgl_tf.serving.client import GrpcClient, RestClient, ServingError
 from mmgl_tf.serving.mistakes import mistakes
 from mmgl_tf.serving.stand_in.process import StandIn
+from tests.mmgl_tf.serving.tiny_saved_model import VALUES, image, some_images, write_version
 
 LIMIT = 1 << 20
 RUNNING, WAITING = 2, 64

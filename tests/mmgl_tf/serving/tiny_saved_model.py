@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from pipelines.decode import decode_image, normalise
+from mmgl_tf.pipelines.decode import decode_image, normalise
 
 HEIGHT, WIDTH, VALUES = 16, 8, 4
 

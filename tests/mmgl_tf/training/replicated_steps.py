@@ -15,18 +15,18 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks.messages import Messages
-from flags.config import Finetuning
-from flags.config import Mmgl as Options
 from mmgl_tf.backbones import Encoder
 from mmgl_tf.finetuning import FINETUNING
+from mmgl_tf.flags.config import Finetuning
+from mmgl_tf.flags.config import Mmgl as Options
 from mmgl_tf.layers.batch_norm import synchronise
+from mmgl_tf.machines.distribution import Distribution
+from mmgl_tf.optimizers.torch_sgd import TorchSGD
+from mmgl_tf.pipelines.batches.numbered_batches import sharded_batches
+from mmgl_tf.pipelines.batches.shards import Shards
 from mmgl_tf.pretraining import PRETRAINING
 from mmgl_tf.training.checkpoints import collect
-from mmgl_tf.training.distribution import Distribution
-from mmgl_tf.training.optimizers import TorchSGD
 from mmgl_tf.training.shared_statistics import SharedStatistics
-from pipelines.numbered_batches import sharded_batches
-from pipelines.shards import Shards
 
 IMAGES, PEOPLE, STRIPES = 8, 4, 6
 HEIGHT, WIDTH = 96, 32

@@ -6,9 +6,9 @@ import pytest
 import tensorflow as tf
 
 from mmgl_tf.layers.batch_norm import FusedBatchNorm
+from mmgl_tf.optimizers.torch_sgd import TorchSGD
 from mmgl_tf.training.accumulation import accumulated_gradients
 from mmgl_tf.training.model import TrainingModel
-from mmgl_tf.training.optimizers import TorchSGD
 
 IMAGES, SIZE = 4, 5
 

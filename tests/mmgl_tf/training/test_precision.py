@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mmgl_tf.training.optimizers import TorchSGD
+from mmgl_tf.optimizers.torch_sgd import TorchSGD
 from tests.mmgl_tf.training.replicated_steps import global_batch, make_model
 
 HALVES = ("bfloat16", "float16")

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mmgl_tf.training.loss_scale import LARGEST
+from mmgl_tf.optimizers.loss_scale import LARGEST
 
 ROOT = Path(__file__).parents[3]
 MODULE = "tests.mmgl_tf.training.replicated_steps"

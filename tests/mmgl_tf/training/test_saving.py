@@ -3,10 +3,10 @@ import types
 import numpy as np
 import pytest
 
-from flags.config import from_flat
+from mmgl_tf.flags.config import from_flat
+from mmgl_tf.run_directory import RunDirectory
 from mmgl_tf.training.checkpoints import Checkpoints
 from mmgl_tf.training.position import Position
-from mmgl_tf.training.run_directory import RunDirectory
 from mmgl_tf.training.saving import Saving
 
 

@@ -6,12 +6,12 @@ import sys
 
 import pytest
 
-from flags.config import from_flat
+from mmgl_tf.flags.config import from_flat
+from mmgl_tf.modes.model import build_model
+from mmgl_tf.modes.reading import open_stores, read_splits
+from mmgl_tf.pipelines.batches.build import evaluation_dataset
+from mmgl_tf.pipelines.records import INFRARED, VISIBLE
 from mmgl_tf.training.checkpoints import Checkpoints, restore
-from modes.model import build_model
-from modes.reading import open_stores, read_splits
-from pipelines.build import evaluation_dataset
-from pipelines.records import INFRARED, VISIBLE
 from tests.test_end_to_end import ROOT, TINY
 
 

@@ -1,0 +1,1 @@
+"""Devices, workers and machines: strategies, the launcher, what a lost worker means."""

@@ -1,0 +1,1 @@
+"""Update rules along PyTorch's trajectories, learning-rate schedules, loss scaling."""

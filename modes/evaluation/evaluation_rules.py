@@ -1,0 +1,62 @@
+"""By which rules people are searched: the data set's protocol, and what the flags change in it."""
+
+from dataclasses import replace
+
+from mmgl_tf.modes.evaluation.hand_made import HAND_MADE
+
+
+def evaluation_rules(config, splits):
+    """What tables and pictures of an evaluation have in common.
+
+    Args:
+        config: `mmgl_tf.flags.config.Config`.
+        splits: `mmgl_tf.pipelines.records.DatasetSplits`.
+
+    Returns:
+        (`Protocol`, keyword arguments of `mmgl_tf.retrieval.protocols.evaluate_settings`: draw, trials,
+        permutations and rerank).
+
+    Raises:
+        ValueError: published gallery permutations are asked for where there are none.
+    """
+    if config.finetuning.init in HAND_MADE and config.evaluation.flip:
+        raise ValueError(
+            f"--flip with --init={config.finetuning.init}: only a network's embeddings are averaged over "
+            "mirror images; leave it out"
+        )
+    rules = {
+        "draw": config.evaluation.gallery_draw,
+        "trials": config.evaluation.trials or None,
+        "permutations": _permutations(config, splits),
+        "rerank": _reranking(config),
+    }
+    return _protocol(config, splits), rules
+
+
+def _protocol(config, splits):
+    rule = config.evaluation.count_identities
+    if rule == "protocol":
+        return splits.query.protocol
+    return replace(splits.query.protocol, identity_once=rule == "always")
+
+
+def _permutations(config, splits):
+    """The published gallery permutations, where --gallery_draw asks for them."""
+    if config.evaluation.gallery_draw != "official":
+        return None
+    from mmgl_tf.pipelines.readers.gallery_permutations import read_permutations
+
+    if splits.query.protocol.gallery_draw == "all":
+        raise ValueError(
+            f"--gallery_draw=official is for SYSU-MM01's layout; {splits.name} searches its whole gallery. "
+            "Leave the flag out."
+        )
+    return read_permutations(splits.root)
+
+
+def _reranking(config):
+    if not config.evaluation.rerank:
+        return None
+    from mmgl_tf.retrieval.reranking import reranked_distances
+
+    return reranked_distances

@@ -1,0 +1,1 @@
+"""Models in and out: SavedModels, checkpoints of PyTorch's world."""

@@ -1,0 +1,94 @@
+"""What a model card tells of a run: what it saw, how it was found to be, whose images they were."""
+
+import json
+from pathlib import Path
+
+from mmgl_tf.modes.saved_run import run_settings, run_summary
+
+LONGEST_CHAIN = 5  # runs that started from one another
+
+
+def trained_on(config):
+    """Sentences on the run and on what it started from.
+
+    Args:
+        config: `mmgl_tf.flags.config.Config`, made from the run.
+    """
+    sentences, start = [], str(config.finetuning.init)
+    for _ in range(LONGEST_CHAIN):
+        try:
+            settings = run_settings(start)
+        except ValueError:  # a weights file, or a run that is gone
+            sentences.append(f"It started from {Path(start).name}, of which nothing more is known here.")
+            break
+        sentences.append(_sentence(start, settings))
+        start = settings.get("init", "random")
+        if settings["mode"] != "finetune":
+            break
+        if start == "random":
+            sentences.append("It started from random weights.")
+            break
+    return sentences
+
+
+def _sentence(run, settings):
+    """One run in words."""
+    name, mode = Path(run).name, settings["mode"]
+    size = f"{settings.get('image_height')}x{settings.get('image_width')} pixels"
+    if mode == "import":
+        data = settings.get("dataset")
+        return (
+            f"{name}: imported from {Path(settings.get('checkpoint', '')).name}, {size}; "
+            + (f"said to be trained on {data}" if data else "what it was trained on is not known")
+            + ". Its licence is its authors'."
+        )
+    data = settings.get("dataset")
+    if data == "synthetic":
+        data += f" (drawn people, layout {settings.get('world_layout')}, seed {settings.get('world_seed')})"
+    if data == "regdb":
+        data += f" (trial {settings.get('trial')})"
+    how = (
+        f"fine-tuned as {settings.get('method')}"
+        if mode == "finetune"
+        else "pre-trained as MMGL, no identities"
+    )
+    status = run_summary(run).get("status", "complete") if run_summary(run) else "not finished"
+    return (
+        f"{name}: {how}, on {data}, --train_ids={settings.get('train_ids')}, {size}, "
+        f"{settings.get('epochs')} epochs, seed {settings.get('seed')}; the run is {status}."
+    )
+
+
+def earlier_figures(config, which, feature):
+    """Cells that --mode=eval found for the same weights and feature.
+
+    Returns:
+        list of (name of the evaluation's directory, cell).
+    """
+    found = []
+    for path in sorted(Path(config.finetuning.init).glob("eval/*/results.json")):
+        try:
+            cells = json.loads(path.read_text())["cells"]
+            found += [
+                (path.parent.name, cell)
+                for cell in cells
+                if (cell["weights"], cell["feature"]) == (which, feature)
+            ]
+        except (OSError, json.JSONDecodeError, KeyError):  # half a file, or another program's
+            continue
+    return found
+
+
+def terms(config, splits):
+    """{"licence", "citation"} of the images that the run saw, as far as they can be told.
+
+    Args:
+        config: `mmgl_tf.flags.config.Config`, made from the run.
+        splits: its data set, or None.
+    """
+    data = run_settings(config.finetuning.init).get("dataset")
+    if data == "synthetic":
+        return {"licence": "The images are drawn by this program; nobody is shown in them.", "citation": ""}
+    if splits is None or splits.name != data:
+        return {"licence": "", "citation": ""}
+    return {"licence": splits.licence, "citation": splits.citation}

@@ -1,0 +1,44 @@
+"""--mode=export --safetensors=STEM: a run's encoder as a file for PyTorch."""
+
+from pathlib import Path
+
+from mmgl_tf.interchange.to_torchvision import write_torchvision
+from mmgl_tf.modes.model import prepare
+from mmgl_tf.modes.saved_run import load_embedder
+from mmgl_tf.pipelines.decode import MEAN, STD
+
+
+def export_safetensors(config):
+    """Write the encoder of --init as WORKDIR/encoder_STEM.safetensors.
+
+    Args:
+        config: `mmgl_tf.flags.config.Config`, made from that run.
+
+    Returns:
+        0, the exit status.
+    """
+    prepare(config)
+    which = config.export.export_weights
+    loaded = load_embedder(config, which)
+    if loaded is None:  # nothing was held out to choose by
+        which = "last"
+        loaded = load_embedder(config, which)
+    embedder, _, features = loaded
+    stem, encoder = config.importing.safetensors, embedder.encoder
+    whole = stem == "both" and "neck" in features
+    path = Path(config.run.workdir) / f"encoder_{stem if encoder.stream == 'two' else 'shared'}.safetensors"
+    about = {
+        "source": Path(config.finetuning.init).name,
+        "weights": which,
+        "image_size": f"{config.data.image_height}x{config.data.image_width}",
+        "mean": ",".join(map(str, MEAN)),
+        "std": ",".join(map(str, STD)),
+    }
+    count = write_torchvision(encoder, path, stem, embedder if whole else None, about)
+    print(f"encoder    {encoder.backbone}, {which} weights of {config.finetuning.init}")
+    print(f"written    {count} tensors to {path}")
+    if "neck" in features and not whole:
+        left = "non-local blocks, pooling and neck" if embedder.non_local else "neck"
+        print(f"note       the {left} of the fine-tuned network have no place there; --safetensors=both has")
+    print("note       in PyTorch, the last stage has stride 1: see the README on how to load it", flush=True)
+    return 0

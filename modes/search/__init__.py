@@ -1,0 +1,1 @@
+"""Embeddings of any images, and who looks like whom."""

@@ -1,0 +1,1 @@
+"""Pre-training and fine-tuning: from a configuration to a finished run."""

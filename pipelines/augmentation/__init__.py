@@ -1,0 +1,1 @@
+"""What happens to a training image on the fly: an operation a file."""

@@ -1,0 +1,1 @@
+"""Which images meet in a step, and how they reach the trainer."""

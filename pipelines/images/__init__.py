@@ -1,0 +1,1 @@
+"""Image files -> decoded, resized arrays: the cache, and what cannot be read."""

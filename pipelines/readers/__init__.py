@@ -1,0 +1,1 @@
+"""How data sets lie on disk: a reader each, files and lists -> `DatasetSplits`."""

@@ -1,0 +1,244 @@
+import hashlib
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from mmgl_tf.flags.config import Augmentation
+from mmgl_tf.pipelines.augmentation.stripes import unshuffle_stripes
+from mmgl_tf.pipelines.batches.build import evaluation_dataset, pretraining_batches, training_dataset
+from mmgl_tf.pipelines.batches.data_wait import DataWait
+from mmgl_tf.pipelines.batches.sampling import pretraining_plan
+from mmgl_tf.pipelines.decode import normalise
+from tests.pipelines.fake_store import BATCH, HEIGHT, STRIPES, WIDTH, FakeStore, assert_same, stores
+
+PLAIN = Augmentation(
+    pad_pixels=0, flip_probability=0.0, augmix_modalities="none", erase_modalities="none", data_threads=1
+)
+
+
+def batches(augmentation=None, seed=0, **arguments):
+    augmentation = augmentation or Augmentation(data_threads=1)
+    return pretraining_batches(*stores(), augmentation, STRIPES, BATCH, seed, **arguments)
+
+
+def elements(first, total, threads=1, **arguments):
+    dataset = training_dataset(
+        *stores(), Augmentation(data_threads=threads), STRIPES, BATCH, 0, first, total, **arguments
+    )
+    return [{key: value.numpy() for key, value in batch.items()} for batch in dataset]
+
+
+def test_shapes_types_and_length_are_static():
+    dataset = training_dataset(*stores(), Augmentation(), STRIPES, BATCH, 0, 3, 10)
+    spec = dataset.element_spec
+    assert spec["visible"].shape == spec["infrared"].shape == (BATCH, HEIGHT, WIDTH, 3)
+    assert spec["permutation"].shape == (2 * BATCH, STRIPES)
+    assert (spec["visible"].dtype.name, spec["permutation"].dtype.name) == ("float32", "int32")
+    assert dataset.cardinality() == 7
+
+
+@pytest.mark.parametrize("threads", [2, 4])
+def test_batches_do_not_depend_on_the_number_of_threads(threads):
+    assert_same(elements(0, 8), elements(0, 8, threads))
+
+
+def test_a_resumed_run_gets_the_same_batches_across_epochs():
+    whole = elements(0, 13)  # 5 steps per epoch
+    assert_same(elements(4, 13, threads=2), whole[4:])
+    assert_same(elements(11, 13), whole[11:])
+    assert elements(13, 13) == []
+
+
+def test_batches_do_not_depend_on_the_order_they_are_made_in():
+    forward, backward = batches(), batches()
+    ahead = [forward(step) for step in range(11)]
+    back = [backward(step) for step in reversed(range(11))][::-1]
+    for one, other in zip(ahead, back, strict=True):
+        for first, second in zip(one, other, strict=True):
+            np.testing.assert_array_equal(first, second)
+
+
+_FINGERPRINT = """
+import hashlib, sys
+sys.path.insert(0, "tests/pipelines")
+from tests.pipelines.batches.test_build import batches
+digest = hashlib.sha256()
+for step in (0, 7):
+    for part in batches()(step):
+        digest.update(part)
+print(digest.hexdigest())
+"""
+
+
+def test_batches_are_the_same_in_another_process():
+    run = subprocess.run([sys.executable, "-c", _FINGERPRINT], capture_output=True, text=True, check=True)
+    digest = hashlib.sha256()
+    for step in (0, 7):
+        for part in batches()(step):
+            digest.update(part)
+    assert run.stdout.split()[-1] == digest.hexdigest()
+
+
+def test_another_seed_or_epoch_gives_other_batches():
+    for changed in (batches(seed=1)(0), batches()(5)):
+        for one, other in zip(batches()(0), changed, strict=True):
+            assert not np.array_equal(one, other)
+
+
+def test_without_augmentation_images_are_normalised_and_shuffled_as_planned():
+    visible_store, infrared_store = stores()
+    made = pretraining_batches(visible_store, infrared_store, PLAIN, STRIPES, BATCH, seed=0)
+    for step in (0, 6):
+        visible, infrared, permutation = made(step)
+        plan = pretraining_plan(22, 9, BATCH, 0, step // 5)
+        for images, store, indices, order in (
+            (visible, visible_store, plan[0][step % 5], permutation[:BATCH]),
+            (infrared, infrared_store, plan[1][step % 5], permutation[BATCH:]),
+        ):
+            original = np.broadcast_to(store.images[indices], images.shape)
+            np.testing.assert_array_equal(unshuffle_stripes(images, order), normalise(original).numpy())
+
+
+def test_a_pair_shares_its_order_unless_told_not_to():
+    _, _, permutation = batches()(2)
+    np.testing.assert_array_equal(permutation[:BATCH], permutation[BATCH:])
+    _, _, apart = batches(Augmentation(share_permutation=False, data_threads=1))(2)
+    np.testing.assert_array_equal(apart[:BATCH], permutation[:BATCH])
+    assert not (apart[:BATCH] == apart[BATCH:]).all(axis=1).any()
+    assert (np.sort(apart, axis=1) == np.arange(STRIPES)).all()
+
+
+def test_crops_and_flips_differ_within_a_pair():
+    same = FakeStore(40, height=96), FakeStore(40, height=96)
+    settings = Augmentation(augmix_modalities="none", erase_modalities="none", data_threads=1)
+    made = pretraining_batches(*same, settings, STRIPES, 40, seed=0)
+    visible, infrared, permutation = made(0)
+    columns, flips = [], []
+    for images, order in ((visible, permutation[:40]), (infrared, permutation[40:])):
+        images = unshuffle_stripes(images, order)
+        black = (images == images.min(axis=(0, 1, 2))).all(axis=(1, 3))
+        columns.append(black.sum(axis=1))
+        flips.append(black[:, 0])
+    assert (columns[0] != columns[1]).mean() > 0.5
+    assert 0.2 < (flips[0] != flips[1]).mean() < 0.8
+
+
+def test_shuffling_comes_last():
+    """With equal draws otherwise, one order of stripes or another differ in their order only."""
+    one = pretraining_batches(*stores(), Augmentation(data_threads=1), STRIPES, BATCH, 0)(1)
+    two = pretraining_batches(*stores(), Augmentation(data_threads=1), 3, BATCH, 0)(1)
+    for modality, rows in ((0, slice(0, BATCH)), (1, slice(BATCH, None))):
+        np.testing.assert_array_equal(
+            unshuffle_stripes(one[modality], one[2][rows]), unshuffle_stripes(two[modality], two[2][rows])
+        )
+
+
+def test_erasing_fills_with_the_mean_and_each_modality_can_be_left_out():
+    for modality, name in enumerate(("visible", "infrared")):
+        settings = Augmentation(
+            erase_probability=1.0, erase_modalities=name, augmix_modalities="none", data_threads=1
+        )
+        parts = batches(settings)(0)
+        assert all((image == 0).all(axis=-1).mean() > 0.015 for image in parts[modality])
+        assert not (parts[1 - modality] == 0).all(axis=-1).any()
+
+
+def test_augmix_acts_on_the_modalities_named_and_moves_no_other_draw():
+    without = batches(Augmentation(augmix_modalities="none", data_threads=1))(0)
+    for modality, name in enumerate(("visible", "infrared")):
+        parts = batches(Augmentation(augmix_modalities=name, data_threads=1))(0)
+        assert not np.array_equal(parts[modality], without[modality])
+        np.testing.assert_array_equal(parts[1 - modality], without[1 - modality])
+        np.testing.assert_array_equal(parts[modality] == 0, without[modality] == 0)
+
+
+def test_images_that_occur_twice_are_augmented_apart():
+    same = FakeStore(BATCH)
+    same.images[:] = same.images[0]
+    made = pretraining_batches(same, same, Augmentation(data_threads=1), STRIPES, BATCH, 0, steps_per_epoch=2)
+    parts = [made(step) for step in (0, 1)]
+    assert not (parts[0][2] == parts[1][2]).all(axis=1).any()
+    images = [image for part in parts for image in unshuffle_stripes(np.concatenate(part[:2]), part[2])]
+    for place, one in enumerate(images):
+        assert all(abs(one - other).max() > 0.1 for other in images[:place])
+
+
+def test_grey_and_colour_copies_of_an_image_come_out_alike():
+    grey = FakeStore(8, channels=1)
+    colour = FakeStore(8)
+    colour.images = np.repeat(grey.images, 3, axis=3)
+    settings = Augmentation(data_threads=1)
+    one = pretraining_batches(grey, colour, settings, STRIPES, BATCH, 0)(0)
+    two = pretraining_batches(colour, grey, settings, STRIPES, BATCH, 0)(0)
+    np.testing.assert_array_equal(one[0], two[0])
+    np.testing.assert_array_equal(one[1], two[1])
+
+
+def test_unusable_images_are_never_read():
+    bad = FakeStore(22, usable=[index for index in range(22) if index not in (0, 7, 21)])
+    made = pretraining_batches(bad, FakeStore(9), PLAIN, STRIPES, BATCH, 0)
+    assert made.steps_per_epoch == 4
+    for step in range(8):
+        made(step)  # FakeStore refuses
+
+
+def test_a_failing_image_stops_the_dataset_with_its_message():
+    class Broken(FakeStore):
+        broken = False
+
+        def __getitem__(self, index):
+            if self.broken:
+                raise ValueError("cam1/0001/0001.jpg is truncated")
+            return super().__getitem__(index)
+
+    store = Broken(22)
+    dataset = training_dataset(store, FakeStore(9), Augmentation(data_threads=2), STRIPES, BATCH, 0, 0, 3)
+    store.broken = True
+    with pytest.raises(Exception, match=r"cam1/0001/0001.jpg is truncated"):
+        next(iter(dataset))
+
+
+def test_bad_settings_are_refused():
+    with pytest.raises(ValueError, match="5 stripes do not divide an image of 48 rows"):
+        pretraining_batches(*stores(), PLAIN, 5, BATCH, 0)
+    with pytest.raises(ValueError, match="10 infrared images, but there are only 9"):
+        pretraining_batches(*stores(), PLAIN, STRIPES, 10, 0)
+    with pytest.raises(ValueError, match=r"--erase_min_area=0\.5 is above"):
+        pretraining_batches(*stores(), Augmentation(erase_min_area=0.5), STRIPES, BATCH, 0)
+    with pytest.raises(ValueError, match=r"\(96, 24\), infrared ones \(48, 24\)"):
+        pretraining_batches(FakeStore(9, height=96), FakeStore(9), PLAIN, STRIPES, BATCH, 0)
+    with pytest.raises(ValueError, match="start at step 9 of 8"):
+        elements(9, 8)
+    with pytest.raises(ValueError, match="Neither modality"):
+        evaluation_dataset(FakeStore(0), FakeStore(0), STRIPES, BATCH, 1, 0)
+
+
+def test_by_the_smaller_modality_and_fixed_lengths():
+    assert batches().steps_per_epoch == 5
+    assert batches(epoch_by="min").steps_per_epoch == 2
+    assert batches(steps_per_epoch=7).steps_per_epoch == 7
+
+
+def test_waiting_is_measured_from_request_to_arrival():
+    class Slow(FakeStore):
+        def __getitem__(self, index):
+            time.sleep(0.01)
+            return super().__getitem__(index)
+
+    wait = DataWait()
+    dataset = training_dataset(Slow(22), FakeStore(9), PLAIN, STRIPES, BATCH, 0, 0, 8, wait=wait)
+    np.testing.assert_array_equal(next(iter(dataset))["permutation"], elements(0, 1)[0]["permutation"])
+    assert wait.batches == 0 and wait.seconds == 0.0  # nobody asked
+    iterator = iter(dataset)
+    wait.requested()
+    next(iterator)
+    assert wait.batches == 1 and wait.seconds > 0.04  # four sleeps at least
+    wait.requested()
+    before = wait.seconds
+    time.sleep(0.05)  # the batch is ready behind the stage by now, but has not arrived
+    assert wait.batches == 1
+    next(iterator)
+    assert wait.batches == 2 and wait.seconds - before > 0.05

@@ -1,0 +1,65 @@
+"""What a batch's draws depend on, apart from which images meet in it."""
+
+import numpy as np
+import pytest
+
+from mmgl_tf.flags.config import Augmentation
+from mmgl_tf.pipelines.augmentation.stripes import unshuffle_stripes
+from mmgl_tf.pipelines.batches.training_batches import TrainingBatches
+from tests.pipelines.fake_store import BATCH, STRIPES, FakeStore
+
+STEPS = 2
+SWITCHED_OFF = {
+    "augmix_modalities": "none",
+    "erase_modalities": "none",
+    "pad_pixels": 0,
+    "flip_probability": 0.0,
+}
+
+
+def batches(seed=0, **settings):
+    """Every step of every epoch shows the same images, so that only the draws can make a difference."""
+    same = np.tile(np.arange(BATCH), (STEPS, 1))
+    augmentation = Augmentation(**SWITCHED_OFF | settings, data_threads=1)
+    stores = FakeStore(BATCH), FakeStore(BATCH, seed=1)
+    return TrainingBatches(*stores, augmentation, STRIPES, BATCH, seed, STEPS, lambda epoch: (same, same))
+
+
+def whole(batch):
+    """Both modalities' images with their stripes put back."""
+    visible, infrared, order = batch
+    return np.concatenate(
+        [unshuffle_stripes(visible, order[:BATCH]), unshuffle_stripes(infrared, order[BATCH:])]
+    )
+
+
+OTHERS = {
+    "epoch": lambda **settings: batches(**settings)(STEPS),
+    "step": lambda **settings: batches(**settings)(1),
+    "seed": lambda **settings: batches(1, **settings)(0),
+}
+
+
+@pytest.mark.parametrize("other", OTHERS)
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"pad_pixels": 6},
+        {"flip_probability": 0.5},
+        {"augmix_modalities": "both"},
+        {"erase_modalities": "both", "erase_probability": 1.0},
+    ],
+    ids=lambda settings: next(iter(settings)),
+)
+def test_the_same_images_are_augmented_anew(other, settings):
+    first, second = whole(batches(**settings)(0)), whole(OTHERS[other](**settings))
+    changed = (first != second).any(axis=(1, 2, 3))
+    assert changed.any()
+    np.testing.assert_array_equal(first, whole(batches(**settings)(0)))
+
+
+@pytest.mark.parametrize("other", OTHERS)
+def test_the_same_images_are_shuffled_anew(other):
+    first, second = batches()(0), OTHERS[other]()
+    np.testing.assert_array_equal(whole(first), whole(second))
+    assert not np.array_equal(first[2], second[2])
