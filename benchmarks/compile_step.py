@@ -16,6 +16,7 @@ import tensorflow as tf
 from benchmarks.recipe import add_recipe_flags, recipe
 from benchmarks.train_step import drawn_batch, spread
 from mmgl_tf.modes.model import build_model, prepare
+from mmgl_tf.training.plan import TrainingPlan
 
 
 def step_of(config, batch, compiled):
@@ -26,7 +27,7 @@ def step_of(config, batch, compiled):
         batch: as of `drawn_batch`.
         compiled: by XLA.
     """
-    model = build_model(config, 100)
+    model = build_model(config, TrainingPlan(100))
     batch = {name: tf.constant(value) for name, value in batch.items()}
     # As Keras compiles: the step alone.
     step = tf.function(model.train_step, jit_compile=compiled)

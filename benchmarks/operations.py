@@ -27,6 +27,7 @@ from mmgl_tf.layers.batch_norm import synchronise
 from mmgl_tf.modes.model import build_model, prepare
 from mmgl_tf.pipelines.batches.sampling import steps_in_epoch
 from mmgl_tf.pipelines.readers.sysu import PUBLISHED
+from mmgl_tf.training.plan import TrainingPlan
 
 
 def traced(config, images, number=1):
@@ -40,7 +41,7 @@ def traced(config, images, number=1):
     Returns:
         (model, operations forward, operations of the step, `Messages`).
     """
-    model, messages = build_model(config, 100), Messages()
+    model, messages = build_model(config, TrainingPlan(100)), Messages()
     if number > 1 and config.scale.sync_batch_norm:
         synchronise(model)
     pixels = [images, config.data.image_height, config.data.image_width, 3]

@@ -21,6 +21,7 @@ from mmgl_tf.layers.batch_norm import FusedBatchNorm
 from mmgl_tf.machines.distribution import Distribution
 from mmgl_tf.modes.model import build_model, prepare
 from mmgl_tf.pipelines.batches.shards import Shards
+from mmgl_tf.training.plan import TrainingPlan
 
 MARK = "scaling case: "
 ALONE = ("alone",)
@@ -113,7 +114,7 @@ def main():
     config = recipe(arguments, learning_rate=0.0, jit_compile="off")
     prepare(config)
     with distribution.scope():
-        model = build_model(config, 100)
+        model = build_model(config, TrainingPlan(100))
     batch = drawn_batch(arguments.batch, config.data.image_height, config.data.image_width)
     steps, counts = make_steps(model, distribution, batch)
     # The replicas of a process are traced one after the other, each with the same messages.

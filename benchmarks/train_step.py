@@ -18,9 +18,10 @@ import numpy as np
 import tensorflow as tf
 
 from mmgl_tf.backbones import BACKBONES, Encoder
-from mmgl_tf.flags.config import Mmgl as MmglOptions
+from mmgl_tf.flags.config import options_type
 from mmgl_tf.optimizers.torch_sgd import TorchSGD
 from mmgl_tf.pretraining.mmgl import Mmgl
+from mmgl_tf.training.plan import TrainingPlan
 
 PAPER_BATCH = 48
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
@@ -60,14 +61,14 @@ def drawn_batch(batch, height, width, channels=3, seed=0):
         {"visible", "infrared": float32 [batch, height, width, channels], "permutation": int32 [2 batch, 6]}.
     """
     random = np.random.default_rng(seed)
-    order = np.argsort(random.random((batch, MmglOptions().num_stripes)), axis=1).astype("int32")
+    order = np.argsort(random.random((batch, options_type("mmgl")().num_stripes)), axis=1).astype("int32")
     images = random.standard_normal((2, batch, height, width, channels), dtype="float32")
     return {"visible": images[0], "infrared": images[1], "permutation": np.concatenate([order, order])}
 
 
 def build_model(backbone, height, width, precision):
     """Our model of the recipe, compiled and built."""
-    model = Mmgl(Encoder(backbone, dtype=POLICIES[precision]), MmglOptions(), seed=0)
+    model = Mmgl(Encoder(backbone, dtype=POLICIES[precision]), options_type("mmgl")(), 0, TrainingPlan())
     model.build_from(height, width)
     model.compile(optimizer=TorchSGD(0.01), jit_compile=False)
     model.optimizer.build(model.trainable_variables)
@@ -106,7 +107,7 @@ def trunk_step(encoder, batch):
 def heads_step(batch, precision):
     """A function that runs heads and losses alone, forward and backward to the feature map."""
     _, rows, columns, channels = batch["visible"].shape
-    model = Mmgl(GivenFeatures(channels), MmglOptions(), seed=0)
+    model = Mmgl(GivenFeatures(channels), options_type("mmgl")(), 0, TrainingPlan())
     model.build_from(rows, columns)
     dtype = keras.DTypePolicy(POLICIES[precision]).compute_dtype
     maps = {name: tf.cast(tf.constant(batch[name]), dtype) for name in ("visible", "infrared")}

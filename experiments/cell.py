@@ -5,7 +5,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from experiments.equal_compute import with_pretraining_time
-from experiments.settings import as_words, check, deciding, fingerprint, require_known, resolved, slug
+from experiments.settings import (
+    as_words,
+    check,
+    deciding,
+    fingerprint,
+    own_flags,
+    require_known,
+    resolved,
+    slug,
+)
 
 
 @dataclass(frozen=True)
@@ -139,16 +148,17 @@ def stages_of(arm, seed, preset, extra, root):
         return (_untrained(arm, preset, extra, root),)
     stages, start, origin = [], "random", "random"
     if arm.pretrain is not None:
-        flags = dict(extra) | dict(arm.pretrain)
+        flags = own_flags("pretrain", preset, extra, arm.pretrain)
         check("pretrain", preset, flags)
         chosen = deciding("pretrain", preset, flags)
         mark = fingerprint("pretrain", preset, chosen)
         stages.append(
             _run("pretrain", ["pretrain", preset, slug(chosen), mark], flags, preset, seed, root, None)
         )
-        start, origin = stages[-1].directory.as_posix(), f"mmgl_{mark}"
+        method = resolved("pretrain", preset, flags)["method"]
+        start, origin = stages[-1].directory.as_posix(), f"{method}_{mark}"
 
-    flags = dict(extra) | dict(arm.finetune)
+    flags = own_flags("finetune", preset, extra, arm.finetune)
     require_known(flags)
     if arm.spends is not None:
         flags |= with_pretraining_time(preset, dict(extra) | dict(arm.spends), flags)

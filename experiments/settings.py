@@ -5,9 +5,8 @@ import json
 import re
 import shlex
 
-from mmgl_tf.flags.config import decisive, differences, from_flat, settings, to_flat
-from mmgl_tf.flags.presets import preset as preset_overrides
-from mmgl_tf.flags.reading import stream_of
+from mmgl_tf.flags.config import decisive, differences, from_flat, settings, to_flat, unread
+from mmgl_tf.flags.resolution import resolve
 from mmgl_tf.flags.validation import validate
 
 KNOWN = {entry.name: entry for _, entry in settings()}
@@ -28,8 +27,24 @@ def resolved(mode, preset, flags):
     Raises:
         ValueError: a name is no setting.
     """
-    values = to_flat(from_flat(preset_overrides(preset, mode) | flags))
-    return values | ({"stream": stream_of(values["method"])} if mode == "finetune" else {})
+    return to_flat(from_flat(resolve(mode, dict(flags) | {"preset": preset})))
+
+
+def own_flags(mode, preset, extra, flags):
+    """The flags of a stage: those for every stage that it reads, and over them its own.
+
+    Args:
+        mode, preset: as in `resolved`.
+        extra: {setting: value} for every stage.
+        flags: {setting: value} of this one.
+
+    Returns:
+        {setting: value}; of `extra`, what only other methods read is left out.
+    """
+    named = {name: value for name, value in {**extra, **flags}.items() if name in ("method", "recipe")}
+    left_out = unread(mode, resolved(mode, preset, named)["method"])
+    foreign = {entry.name for group, entry in settings() if group in left_out}
+    return {name: value for name, value in extra.items() if name not in foreign} | dict(flags)
 
 
 def deciding(mode, preset, flags):
@@ -43,7 +58,9 @@ def deciding(mode, preset, flags):
     Returns:
         {setting: value}, sorted by name.
     """
-    plain, names = resolved(mode, preset, {}), decisive(mode)
+    method = resolved(mode, preset, flags)["method"]
+    plain, names = resolved(mode, preset, {"method": method}), decisive(mode, method)
+    plain["method"] = resolved(mode, preset, {})["method"]
     return {
         name: type(KNOWN[name].default)(value)  # 1 and 1.0 are one decision
         for name, value in sorted(flags.items())
@@ -82,7 +99,7 @@ def check(mode, preset, flags):
         ValueError: says what cannot work.
     """
     require_known(flags)
-    validate(from_flat(preset_overrides(preset, mode) | flags | {"mode": mode}))
+    validate(from_flat(resolve(mode, dict(flags) | {"preset": preset}) | {"mode": mode}))
 
 
 def require_known(flags):

@@ -5,59 +5,68 @@ default is the paper's value where the paper gives one, else the choice argued i
 """
 
 import dataclasses
-from dataclasses import dataclass, field
+import functools
+from dataclasses import field
 
 from mmgl_tf.flags.data_settings import Augmentation, Data, World
-from mmgl_tf.flags.method_settings import Finetuning, Mmgl, Network
+from mmgl_tf.flags.methods import DEFAULTS, METHODS, SHARED, groups_read, methods_of
+from mmgl_tf.flags.network_settings import Finetuning, Network
 from mmgl_tf.flags.scale_settings import Scale
 from mmgl_tf.flags.service_settings import Export, Import, Lookup
 from mmgl_tf.flags.training_settings import Evaluation, Optimization, Run, Validation
 
-__all__ = [
-    "GROUPS",
-    "Augmentation",
+# Every group of settings, in the order of the help page. Those of methods go by the methods' names.
+GROUPS = {
+    "run": Run,
+    "data": Data,
+    "world": World,
+    "augmentation": Augmentation,
+    "network": Network,
+    **SHARED,
+    **METHODS,
+    "finetuning": Finetuning,
+    "optimization": Optimization,
+    "scale": Scale,
+    "validation": Validation,
+    "evaluation": Evaluation,
+    "export": Export,
+    "lookup": Lookup,
+    "importing": Import,
+}
+OF_METHODS = (*SHARED, *METHODS)
+
+Config = dataclasses.make_dataclass(
     "Config",
-    "Data",
-    "Evaluation",
-    "Export",
-    "Finetuning",
-    "Import",
-    "Lookup",
-    "Mmgl",
-    "Network",
-    "Optimization",
-    "Run",
-    "Scale",
-    "Validation",
-    "World",
-    "differences",
-    "from_flat",
-    "settings",
-    "to_flat",
-]
+    [(name, kind, field(default_factory=kind)) for name, kind in GROUPS.items()],
+    frozen=True,
+    namespace={"__doc__": "All settings of one run, by group. Frozen; made by `reading.configs_of`."},
+)
 
 
-@dataclass(frozen=True)
-class Config:
-    """All settings of one run, by group. Frozen; made by `mmgl_tf.flags.reading.configs_of`."""
+@functools.cache
+def options_type(method):
+    """All that one method reads, as a frozen dataclass: its own settings and those it shares.
 
-    run: Run = field(default_factory=Run)
-    data: Data = field(default_factory=Data)
-    world: World = field(default_factory=World)
-    augmentation: Augmentation = field(default_factory=Augmentation)
-    network: Network = field(default_factory=Network)
-    mmgl: Mmgl = field(default_factory=Mmgl)
-    finetuning: Finetuning = field(default_factory=Finetuning)
-    optimization: Optimization = field(default_factory=Optimization)
-    scale: Scale = field(default_factory=Scale)
-    validation: Validation = field(default_factory=Validation)
-    evaluation: Evaluation = field(default_factory=Evaluation)
-    export: Export = field(default_factory=Export)
-    lookup: Lookup = field(default_factory=Lookup)
-    importing: Import = field(default_factory=Import)
+    Fine-tuning methods also read the group `finetuning`. `options_type("agw")(gem_power=2.0)` has every
+    other setting at its default.
+    """
+    groups = groups_read(method) + (("finetuning",) if method in methods_of("finetune") else ())
+    fields = [
+        (entry.name, entry.type, field(default=entry.default))
+        for group in groups
+        for entry in dataclasses.fields(GROUPS[group])
+    ]
+    return dataclasses.make_dataclass(f"Options_{method}", fields, frozen=True)
 
 
-GROUPS = {group.name: group.default_factory for group in dataclasses.fields(Config)}
+def options(config):
+    """The `options_type` of a configuration's method, filled from it.
+
+    Args:
+        config: `Config` whose `run.method` is set.
+    """
+    kind, flat = options_type(config.run.method), to_flat(config)
+    return kind(**{entry.name: flat[entry.name] for entry in dataclasses.fields(kind)})
 
 
 def settings():
@@ -67,6 +76,11 @@ def settings():
         list of (group name, dataclasses.Field).
     """
     return [(group, entry) for group, kind in GROUPS.items() for entry in dataclasses.fields(kind)]
+
+
+def defaults():
+    """{setting: its default}."""
+    return {entry.name: entry.default for _, entry in settings()}
 
 
 def from_flat(values):
@@ -91,19 +105,50 @@ def to_flat(config):
     return {entry.name: getattr(getattr(config, group), entry.name) for group, entry in settings()}
 
 
-# Groups that a mode never reads.
-UNREAD = {"pretrain": ("finetuning",), "finetune": ("mmgl",)}
-
-
-def decisive(mode):
-    """Names of the settings that decide where a run of a mode arrives.
+def unread(mode, method):
+    """Names of the groups that a run never reads: those of other methods, and of the other training.
 
     Args:
         mode: value of --mode.
+        method: value of --method; "" = of no method.
     """
-    unread = UNREAD.get(mode, ())
+    read = groups_read(method) if method in METHODS else ()
+    return {group for group in OF_METHODS if group not in read} | (
+        {"finetuning"} if mode == "pretrain" else set()
+    )
+
+
+def recorded(config):
+    """The settings that config.json keeps: {name: value} without the groups that the run never reads."""
+    left_out = unread(config.run.mode, config.run.method)
+    flat = to_flat(config)
+    return {entry.name: flat[entry.name] for group, entry in settings() if group not in left_out}
+
+
+def migrated(saved):
+    """A config.json as this version would have written it.
+
+    Earlier versions knew one pre-training method and noted a fine-tuning method beside it.
+
+    Args:
+        saved: {name: value} of a run on disk.
+    """
+    mode = saved.get("mode")
+    if mode in DEFAULTS and saved.get("method") not in methods_of(mode):
+        return saved | {"method": DEFAULTS[mode]}
+    return saved
+
+
+def decisive(mode, method):
+    """Names of the settings that decide where a run arrives.
+
+    Args:
+        mode: value of --mode.
+        method: value of --method.
+    """
+    left_out = unread(mode, method)
     return [
-        entry.name for group, entry in settings() if not entry.metadata["resumable"] and group not in unread
+        entry.name for group, entry in settings() if not entry.metadata["resumable"] and group not in left_out
     ]
 
 
@@ -112,12 +157,16 @@ def differences(old, new):
 
     Args:
         old: {name: value} of the run on disk; may come from an earlier version and lack names.
-        new: {name: value} of the run about to start.
+        new: {name: value} of the run about to start; has `mode` and `method`.
 
     Returns:
-        list of (name, old value, new value); resumable settings are left out, and those that the
-        mode never reads.
+        list of (name, old value, new value); resumable settings are left out, and those that neither
+        run's method reads.
     """
     # A setting that a run of an earlier version lacks has a default that means what that version did.
-    before = {entry.name: entry.default for _, entry in settings()} | old
-    return [(name, before[name], new[name]) for name in decisive(new["mode"]) if before[name] != new[name]]
+    before = defaults() | migrated(old)
+    return [
+        (name, before[name], new[name])
+        for name in decisive(new["mode"], new["method"])
+        if before[name] != new[name]
+    ]

@@ -6,7 +6,8 @@ import textwrap
 
 from absl import flags
 
-from mmgl_tf.flags.config import GROUPS, settings
+from mmgl_tf.flags.config import GROUPS, OF_METHODS, settings, unread
+from mmgl_tf.flags.methods import DEFAULTS, METHODS
 from mmgl_tf.flags.presets import FINETUNE_PRESETS, PRESETS
 from mmgl_tf.flags.reading import configs_of
 
@@ -61,7 +62,7 @@ def parse_command_line(argv):
     if any(word.lstrip("-") in ("help", "helpshort", "h", "helpfull") for word in argv[1:]):
         if hasattr(signal, "SIGPIPE"):  # `--helpshort | head` may close the pipe early.
             signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-        print(help_page())
+        print(help_page(_asked(argv, "method"), _asked(argv, "mode")))
         sys.exit(0)
     if len(argv) == 1:
         print(USAGE)
@@ -106,8 +107,22 @@ def describe(entry):
     return about["help"] + (f" [{'; '.join(parts)}]" if parts else "")
 
 
-def help_page():
-    """All flags, grouped, each with default, meaning, range, unit and the paper's value."""
+def _asked(argv, name):
+    """What a command line with --help says of a flag; "" where it does not."""
+    values = [word.partition("=")[2] for word in argv if word.lstrip("-").startswith(f"{name}=")]
+    return values[-1] if values else ""
+
+
+def help_page(method="", mode=""):
+    """All flags but those of other methods, grouped: default, meaning, range, unit and the paper's value.
+
+    Args:
+        method: whose flags are shown; "" or an unknown one = the methods that the modes default to.
+        mode: value of --mode; "" or another mode = both kinds of training.
+    """
+    shown = [method] if method in METHODS else [DEFAULTS[m] for m in DEFAULTS if mode in (m, "")]
+    shown = shown or list(DEFAULTS.values())
+    hidden = set(OF_METHODS).intersection(*(unread("", name) for name in shown))
     lines = [USAGE.rstrip(), "", "Presets (an explicit flag wins):"]
     for name, overrides in PRESETS.items():
         text = ", ".join(f"{key}={value}" for key, value in overrides.items()) or "the defaults below"
@@ -116,10 +131,15 @@ def help_page():
         text = "in finetune " + ", ".join(f"{key}={value}" for key, value in changes.items())
         lines.append(textwrap.fill(f"{'':9}{text}", 118, subsequent_indent=" " * 11))
     for group, kind in GROUPS.items():
+        if group in hidden or not any(name == group for name, _ in settings()):
+            continue
         lines += ["", kind.__doc__.splitlines()[0].rstrip(".")]
         for name, entry in settings():
             if name == group:
                 default = str(entry.default).lower() if isinstance(entry.default, bool) else entry.default
                 head = f"  --{entry.name}={default}"
                 lines.append(textwrap.fill(f"{head:34} {describe(entry)}", 118, subsequent_indent=" " * 35))
+    others = ", ".join(name for name in METHODS if name not in shown)
+    if others:
+        lines += ["", f"Other methods have flags of their own: --method=NAME --helpshort, of {others}"]
     return "\n".join(lines)

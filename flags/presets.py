@@ -11,7 +11,6 @@ DEMO = {
     "image_width": 48,
     "pad_pixels": 4,
     "backbone": "resnet10",
-    "part_embedding_size": 128,
     "epochs": 12,
     "warmup_epochs": 1.2,
     "lr_schedule": "offset",

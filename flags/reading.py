@@ -3,8 +3,9 @@
 import json
 from pathlib import Path
 
-from mmgl_tf.flags.config import from_flat, settings
-from mmgl_tf.flags.presets import preset
+from mmgl_tf.flags.config import defaults, from_flat, migrated, settings
+from mmgl_tf.flags.methods import METHODS
+from mmgl_tf.flags.resolution import resolve
 from mmgl_tf.flags.validation import validate
 
 # What is not taken over from the run they look at.
@@ -12,9 +13,10 @@ _OWN = ("mode", "init", "workdir", "preset", "force", "strategy", "jit_compile")
 # Values of --init that eval takes without a run.
 WITHOUT_RUN = ("chance", "hog", "colour", "pixels")
 # What is built into a run's weights.
-_FIXED = ("backbone", "stem_init", "method", "non_local_width", "gem_power")
-
-
+_FIXED = (
+    *("backbone", "stem_init", "method"),
+    *(name for kind in METHODS.values() for name in getattr(kind, "FIXED", ())),
+)
 # What --mode=import tells from the checkpoint.
 _TOLD = ("backbone", "method", "non_local_width")
 
@@ -37,15 +39,13 @@ def configs_of(typed):
     Raises:
         ValueError: a setting is out of range, or two do not fit together, or --init names no run.
     """
-    values = {entry.name: entry.default for _, entry in settings()} | typed
+    values = defaults() | typed
     if _looks(values):
         chosen = _looking(values, typed)
     else:
-        own = preset(values["preset"], values["mode"]) | typed | {"preset": values["preset"]}
-        if values["mode"] == "finetune":
-            own["stream"] = _stream((values | own)["method"], typed)
         if values["mode"] == "import":
             _refuse_told(typed)
+        own = resolve(values["mode"], typed) | {"preset": values["preset"]}
         if not own.get("workdir"):
             own["workdir"] = default_workdir(values | own)
         chosen = [own]
@@ -94,19 +94,6 @@ def _refuse_told(typed):
             raise ValueError(f"--{name} with --mode=import: the checkpoint tells it; leave it out")
 
 
-def stream_of(method):
-    """The stems that a fine-tuning method has: "one" or "two"."""
-    return "one" if method == "one_stream" else "two"
-
-
-def _stream(method, typed):
-    """The stems of a fine-tuning method, so that its config.json says what was built."""
-    stream = stream_of(method)
-    if typed.get("stream", stream) != stream:
-        raise ValueError(f"--stream={typed['stream']}: --method={method} has --stream={stream}; leave it out")
-    return stream
-
-
 def _runs(init):
     """The run directories that --init names."""
     runs = []
@@ -121,7 +108,7 @@ def _looking_at(run, typed):
     """The settings of a run, with what was typed over them."""
     path = Path(run) / "config.json"
     try:
-        saved = json.loads(path.read_text())
+        saved = migrated(json.loads(path.read_text()))
     except (OSError, json.JSONDecodeError) as error:
         there = isinstance(error, json.JSONDecodeError) or Path(run).is_dir()
         why = f"its config.json cannot be read ({error})" if path.exists() else "it holds no config.json"
@@ -151,7 +138,7 @@ def _looking_at(run, typed):
 
 def _below_run(values):
     """Where below the run the files of a mode go."""
-    values = {entry.name: entry.default for _, entry in settings()} | values
+    values = defaults() | values
     if values["mode"] in ("export", "serve_check"):
         return "export"
     if values["mode"] == "embed":
@@ -200,7 +187,27 @@ def default_workdir(values):
         return f"runs/{mode}-{_images(values)}"
     if mode == "import":
         return f"runs/import-{Path(values['checkpoint']).stem}"
-    if mode != "finetune":
-        return f"runs/{mode}-{data}-{values['preset']}"
-    start = "random" if values["init"] == "random" else "mmgl"
-    return f"runs/finetune-{data}-{values['method']}-{start}-{values['preset']}"
+    parts = [mode, data]
+    if mode == "finetune":
+        parts += [values["method"], start_name(values["init"])]
+    elif mode == "pretrain" and values["method"] != "mmgl":
+        parts.append(values["method"])
+    parts += [values["recipe"]] if values["recipe"] != "common" else []
+    return "runs/" + "-".join([*parts, values["preset"]])
+
+
+def start_name(init):
+    """What a fine-tuning starts from, in a word: "random", a method's name, "imported" or "weights".
+
+    Args:
+        init: value of --init; what it names need not be there.
+    """
+    if init == "random":
+        return init
+    try:
+        saved = migrated(json.loads((Path(init) / "config.json").read_text()))
+    except (OSError, ValueError):
+        return "weights"
+    if saved.get("mode") == "import":
+        return "imported"
+    return saved.get("method") or "weights"

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from mmgl_tf.flags.methods import FINETUNING, PRETRAINING
 from mmgl_tf.flags.setting import setting
 
 
@@ -25,6 +26,19 @@ class Run:
             "synthesize",
             "check_data",
         ),
+    )
+    method: str = setting(
+        "",
+        "what is trained; mmgl in pretrain and agw in finetune where neither flag nor preset says",
+        choices=(*PRETRAINING, *FINETUNING),
+        paper="MMGL; its Tables II to IV have the others",
+    )
+    recipe: str = setting(
+        "common",
+        "common = every method with MMGL's optimiser and schedule, which the preset has; native = with those "
+        "of the method's own authors, scaled to the batch",
+        choices=("common", "native"),
+        paper="silent",
     )
     preset: str = setting(
         "paper",
@@ -82,6 +96,9 @@ class Optimization:
         choices=("authors", "offset", "step"),
         paper="authors' log; fine-tuning step (baselines' code)",
     )
+    lr_final: float = setting(
+        0.0, "what the cosine of lr_schedule=offset ends at, as a share of the peak", low=0.0, high=1.0
+    )
     lr_milestones: str = setting(
         "20,50",
         "epochs at which lr_schedule=step divides by ten",
@@ -89,7 +106,22 @@ class Optimization:
         paper="20,50 (baselines' code); 30,50 with DDAG",
     )
     warmup_epochs: float = setting(10.0, "linear warm-up", unit="epochs", low=0.0, paper="10 (inferred)")
-    momentum: float = setting(0.9, "SGD momentum", low=0.0, high=0.999, paper="0.9")
+    warmup_start: float = setting(
+        0.0,
+        "what the warm-up of lr_schedule=offset or step begins at, as a share of the peak",
+        low=0.0,
+        high=1.0,
+    )
+    optimizer: str = setting(
+        "sgd",
+        "as PyTorch has them; lars scales each layer's step by the norm of its weights",
+        choices=("sgd", "lars", "adam"),
+        paper="sgd",
+    )
+    adam_beta_2: float = setting(0.999, "Adam's second moment", low=0.0, high=0.9999999)
+    momentum: float = setting(
+        0.9, "SGD's and LARS's momentum, Adam's first moment", low=0.0, high=0.999, paper="0.9"
+    )
     nesterov: bool = setting(False, "Nesterov momentum", paper="silent; fine-tuning true (baselines' code)")
     weight_decay: float = setting(5e-4, "coupled weight decay, as in PyTorch", low=0.0, paper="0.0005")
     wd_on_bn: bool = setting(True, "decay batch norm and biases too, as PyTorch does", paper="silent")
@@ -108,9 +140,6 @@ class Validation:
 
     validation_permutations: int = setting(4, "fixed stripe orders per held-out image", low=1)
     validation_images: int = setting(0, "held-out images per modality; 0 = all", unit="images", low=0)
-    select_metric: str = setting(
-        "whole", "accuracy that picks the best encoder", choices=("whole", "stripe"), paper="silent"
-    )
     probe_images: int = setting(
         80, "held-out images per modality for panels and embedding statistics", unit="images", low=2
     )

@@ -24,7 +24,7 @@ def _range_problems(name, value):
     entry = {entry.name: entry for _, entry in settings()}[name]
     allowed = entry.metadata
     if allowed["choices"] and value not in allowed["choices"]:
-        if name == "mode" and value == "":
+        if value == entry.default:  # "": not chosen
             return []
         return [f"--{name}={value}: expected one of {', '.join(allowed['choices'])}"]
     if isinstance(value, float) and not math.isfinite(value):
@@ -78,8 +78,8 @@ def _scale_problems(config, pretraining):
 
 def _combination_problems(config):
     problems = []
-    # The other modes neither cut stripes nor have these losses.
-    pretraining = config.run.mode in ("pretrain", "")
+    # The others neither cut stripes nor have these losses.
+    pretraining = config.run.mode in ("pretrain", "") and config.run.method in ("mmgl", "")
     stripes, height, width = config.mmgl.num_stripes, config.data.image_height, config.data.image_width
     if height % 16 or width % 16:
         problems.append(

@@ -12,7 +12,7 @@ try:
 except ImportError:  # Windows; two runs in one directory are then the user's to avoid.
     fcntl = None
 
-from mmgl_tf.flags.config import differences, to_flat
+from mmgl_tf.flags.config import differences, recorded
 
 
 @contextlib.contextmanager
@@ -135,7 +135,7 @@ class RunDirectory:
                 f"--workdir={self.root} cannot be made ({error.strerror}); choose a place you may write to"
             ) from error
         self._lock()
-        new = to_flat(config)
+        new = recorded(config)
         if self.config_path.exists():
             try:
                 old = json.loads(self.config_path.read_text())

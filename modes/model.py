@@ -1,15 +1,19 @@
-"""From a configuration to a compiled model, and to the score that picks its best weights."""
+"""From a configuration to a compiled model."""
 
 import keras
 import tensorflow as tf
 
 from mmgl_tf.backbones import Encoder
 from mmgl_tf.finetuning import FINETUNING
+from mmgl_tf.flags.config import options
+from mmgl_tf.flags.methods import stream
 from mmgl_tf.layers.batch_norm import synchronise
 from mmgl_tf.optimizers.schedules import make_schedule
 from mmgl_tf.optimizers.torch_sgd import TorchSGD
 from mmgl_tf.pretraining import PRETRAINING
 from mmgl_tf.training.replicas import num_replicas
+
+METHODS = PRETRAINING | FINETUNING
 
 
 def prepare(config):
@@ -25,49 +29,39 @@ def prepare(config):
     keras.mixed_precision.set_global_policy(precision if precision == "float32" else f"mixed_{precision}")
 
 
-def build_model(config, length):
-    """The compiled, built pre-training model of a configuration.
+def build_model(config, plan):
+    """The compiled, built model that a configuration trains.
 
     Args:
         config: `mmgl_tf.flags.config.Config`.
-        length: steps per epoch.
+        plan: `mmgl_tf.training.plan.TrainingPlan`.
+
+    Returns:
+        `mmgl_tf.training.model.TrainingModel`.
     """
-    network = config.network
-    encoder = Encoder(network.backbone, network.stream, network.stem_init, seed=config.run.seed)
-    model = PRETRAINING["mmgl"](
-        encoder, config.mmgl, config.run.seed, pcc_start_step=config.mmgl.pcc_start_epoch * length
-    )
+    network, seed = config.network, config.run.seed
+    encoder = Encoder(network.backbone, stems(config), network.stem_init, seed=seed)
+    model = METHODS[config.run.method](encoder, options(config), seed, plan)
     model.build_from(config.data.image_height, config.data.image_width)
-    _compile(model, config, length)
+    _compile(model, config, plan.steps_per_epoch)
     return model
+
+
+def stems(config):
+    """How many stems a run's network has, "one" or "two": fine-tuning methods decide it themselves."""
+    return stream(config.run.method) if config.run.method in FINETUNING else config.network.stream
 
 
 def build_embedder(config):
     """The built embedder of a fine-tuning, for images of the configuration's size; random weights."""
-    method, options = FINETUNING[config.finetuning.method], config.finetuning
-    encoder = Encoder(config.network.backbone, method.STREAM, config.network.stem_init, seed=config.run.seed)
-    embedder = method.make_embedder(encoder, options, config.run.seed)
+    method, network = FINETUNING[config.run.method], config.network
+    encoder = Encoder(network.backbone, stems(config), network.stem_init, seed=config.run.seed)
+    embedder = method.make_embedder(encoder, options(config), config.run.seed)
     embedder.build_from(config.data.image_height, config.data.image_width)
     return embedder
 
 
-def build_finetuning(config, num_identities, length):
-    """The compiled, built fine-tuning model of a configuration.
-
-    Args:
-        config: `mmgl_tf.flags.config.Config`.
-        num_identities: classes.
-        length: steps per epoch.
-    """
-    method = FINETUNING[config.finetuning.method]
-    encoder = Encoder(config.network.backbone, method.STREAM, config.network.stem_init, seed=config.run.seed)
-    model = method(encoder, config.finetuning, num_identities, config.run.seed)
-    model.build_from(config.data.image_height, config.data.image_width)
-    _compile(model, config, length, model.learning_rate_multipliers())
-    return model
-
-
-def _compile(model, config, length, multipliers=None):
+def _compile(model, config, length):
     optimization, scale = config.optimization, config.scale
     replicas = num_replicas()
     if replicas > 1 and scale.sync_batch_norm:
@@ -93,7 +87,7 @@ def _compile(model, config, length, multipliers=None):
             nesterov=optimization.nesterov,
             decay_norms_and_biases=optimization.wd_on_bn,
             global_clipnorm=optimization.clip_norm or None,
-            learning_rate_multipliers=multipliers,
+            learning_rate_multipliers=model.learning_rate_multipliers(),
             dynamic_loss_scale=optimization.precision == "float16",
         ),
         jit_compile=compiles(config, replicas),
@@ -121,7 +115,8 @@ def compiles(config, replicas):
     if asked != "auto":
         return asked == "on"
     one_gpu = replicas == 1 and len(tf.config.list_physical_devices("GPU")) > 0
-    small = config.run.mode == "finetune" or config.mmgl.num_stripes <= 6
+    # Beyond six stripes SciPy recovers the order, which XLA cannot compile.
+    small = config.run.method != "mmgl" or config.mmgl.num_stripes <= 6
     return one_gpu and small and config.scale.accumulate == 1 and not config.run.deterministic
 
 
@@ -138,20 +133,3 @@ def _period(config):
 def milestones(text):
     """The epochs of --lr_milestones; `mmgl_tf.flags.validation` has checked the text."""
     return tuple(int(word) for word in text.split(",") if word.strip())
-
-
-def selection(config):
-    """The score that picks the best encoder: mean over modalities of an accuracy on held-out images.
-
-    Without permutation recovery it is the part accuracy; without either there is no score.
-
-    Returns:
-        function: logs of an epoch -> float or None.
-    """
-    figure = f"permutation_{config.validation.select_metric}" if config.mmgl.permutation else "part"
-
-    def score(logs):
-        found = [float(value) for name, value in logs.items() if name.startswith(f"val_accuracy/{figure}_")]
-        return sum(found) / len(found) if found else None
-
-    return score

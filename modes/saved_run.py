@@ -4,10 +4,17 @@ import json
 from pathlib import Path
 
 from mmgl_tf.backbones import Encoder
+from mmgl_tf.figures import OF_EVERY_RUN, from_json
 from mmgl_tf.finetuning.embedder import Embedder
+from mmgl_tf.finetuning.figures import SEARCH
 from mmgl_tf.finetuning.transfer import transfer
-from mmgl_tf.modes.model import build_embedder
+from mmgl_tf.flags.config import defaults, from_flat, migrated, options
+from mmgl_tf.modes.model import METHODS, build_embedder
+from mmgl_tf.pretraining.probe import FIGURES as PROBED
 from mmgl_tf.run_directory import RunDirectory
+from mmgl_tf.training.plan import TrainingPlan
+
+FIGURES = "figures.json"  # beside metrics.jsonl: what its names mean
 
 
 def run_settings(directory):
@@ -18,7 +25,7 @@ def run_settings(directory):
     """
     path = Path(directory) / "config.json"
     try:
-        return json.loads(path.read_text())
+        return migrated(json.loads(path.read_text()))
     except (OSError, json.JSONDecodeError) as error:
         raise ValueError(
             f"--init={directory} holds no run: {path} is missing or unreadable ({error}). "
@@ -30,6 +37,21 @@ def run_summary(directory):
     """What a run wrote at its end; {} for one that has not ended."""
     path = Path(directory) / "summary.json"
     return json.loads(path.read_text()) if path.is_file() else {}
+
+
+def run_figures(directory):
+    """What the names in a run's metrics.jsonl mean, tuple of `mmgl_tf.figures.Figure`.
+
+    Runs of earlier versions did not write it down; theirs are told by their method.
+    """
+    path = Path(directory) / FIGURES
+    if path.is_file():
+        return from_json(path.read_text())
+    config = from_flat({name: value for name, value in run_settings(directory).items() if name in defaults()})
+    if config.run.method not in METHODS:
+        return OF_EVERY_RUN
+    own = METHODS[config.run.method].figures(options(config), TrainingPlan())
+    return (*OF_EVERY_RUN, *(PROBED if config.run.mode == "pretrain" else SEARCH), *own)
 
 
 def is_finetuned(directory):

@@ -150,12 +150,15 @@ def test_the_tree_keeps_the_rule(rule):
 
 def test_what_is_registered_is_what_the_flags_offer():
     from mmgl_tf.finetuning import FINETUNING
-    from mmgl_tf.flags.config import Data, Finetuning, Run
+    from mmgl_tf.flags import methods
+    from mmgl_tf.flags.config import Data, Run
     from mmgl_tf.modes import MODES
     from mmgl_tf.pipelines import DATASETS
+    from mmgl_tf.pretraining import PRETRAINING
 
-    offered = {kind: kind.__dataclass_fields__ for kind in (Data, Finetuning, Run)}
-    assert set(FINETUNING) == set(offered[Finetuning]["method"].metadata["choices"])
+    offered = {kind: kind.__dataclass_fields__ for kind in (Data, Run)}
+    assert set(FINETUNING) == set(methods.FINETUNING)
+    assert set(PRETRAINING) == set(methods.PRETRAINING)
     assert set(DATASETS) == set(offered[Data]["dataset"].metadata["choices"])
     assert set(MODES) == set(offered[Run]["mode"].metadata["choices"])
 

@@ -7,12 +7,13 @@ import pytest
 import tensorflow as tf
 
 from mmgl_tf.backbones import BACKBONES, Encoder
-from mmgl_tf.flags.config import Mmgl as Options
-from mmgl_tf.flags.config import settings
+from mmgl_tf.flags.config import options_type, settings
 from mmgl_tf.optimizers.torch_sgd import TorchSGD
 from mmgl_tf.pretraining import PRETRAINING
 from mmgl_tf.training.checkpoints import collect, restore
+from mmgl_tf.training.plan import TrainingPlan
 
+Options = options_type("mmgl")
 HEIGHT, WIDTH, PAIRS = 96, 32, 3
 SMALL = Options(part_embedding_size=8, gumbel_samples=2, sinkhorn_iters=5)
 # One variant for each alternative that a choice setting of the method offers, and each switch turned over.
@@ -28,7 +29,7 @@ ALTERNATIVES = [
 
 
 def build(method="mmgl", backbone="resnet10", stream="two", options=SMALL, jit_compile=False):
-    model = PRETRAINING[method](Encoder(backbone, stream=stream, seed=1), options, 2)
+    model = PRETRAINING[method](Encoder(backbone, stream=stream, seed=1), options, 2, TrainingPlan())
     model.build_from(HEIGHT, WIDTH)
     model.compile(optimizer=TorchSGD(0.01), jit_compile=jit_compile)
     model.optimizer.build(model.trainable_variables)
@@ -150,7 +151,7 @@ def test_other_numbers_of_stripes(stripes):
 
 def test_more_than_six_stripes_recover_their_order_on_the_host():
     options = dataclasses.replace(SMALL, num_stripes=9)
-    model = PRETRAINING["mmgl"](Encoder("resnet10", seed=1), options, 2)
+    model = PRETRAINING["mmgl"](Encoder("resnet10", seed=1), options, 2, TrainingPlan())
     model.build_from(144, 32)
     model.compile(optimizer=TorchSGD(0.01))
     dice = np.random.default_rng(0)

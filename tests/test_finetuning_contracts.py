@@ -8,10 +8,10 @@ import tensorflow as tf
 
 from mmgl_tf.backbones import Encoder
 from mmgl_tf.finetuning import FINETUNING
-from mmgl_tf.flags.config import Finetuning as Options
-from mmgl_tf.flags.config import settings
+from mmgl_tf.flags.config import options_type
 from mmgl_tf.optimizers.torch_sgd import TorchSGD
 from mmgl_tf.training.checkpoints import collect, restore
+from mmgl_tf.training.plan import TrainingPlan
 
 HEIGHT, WIDTH, PEOPLE, EACH = 64, 32, 3, 2
 # AGW's non-local blocks end in norms with gamma = beta = 0, so that at first no gradient passes them.
@@ -19,9 +19,11 @@ STEPS_UNTIL_ALL_MOVE = {"agw": 2}
 
 
 def build(method="two_stream", backbone="resnet10", options=None, seed=2, jit_compile=False, decay=5e-4):
-    options = options or Options()
+    options = options or options_type(method)()
     kind = FINETUNING[method]
-    model = kind(Encoder(backbone, kind.STREAM, seed=seed), options, PEOPLE, seed)
+    model = kind(
+        Encoder(backbone, kind.STREAM, seed=seed), options, seed, TrainingPlan(num_identities=PEOPLE)
+    )
     model.build_from(HEIGHT, WIDTH)
     multipliers = model.learning_rate_multipliers()
     optimizer = TorchSGD(0.01, weight_decay=decay, learning_rate_multipliers=multipliers)
@@ -152,7 +154,7 @@ def test_a_restored_model_goes_on_as_the_original_would(method):
 
 @pytest.mark.parametrize("method", FINETUNING)
 def test_every_weight_is_in_the_learning_rate_group_that_it_belongs_to(method):
-    model = build(method, options=Options(trunk_lr_multiplier=0.25))
+    model = build(method, options=options_type(method)(trunk_lr_multiplier=0.25))
     factors = dict(zip(values(model.trainable_variables), model.optimizer.factors, strict=True))
     expected = {
         path: 1.0
@@ -197,7 +199,6 @@ FIGURES = {
 }
 # setting: where it is tested instead.
 ELSEWHERE = {
-    "method": "every test of this file",
     "trunk_lr_multiplier": "test_the_trunk_learns_slower_by_its_factor",
     "init": "modes/test_saved_run.py",
     "init_weights": "modes/test_saved_run.py",
@@ -208,17 +209,15 @@ ELSEWHERE = {
 
 
 def test_every_setting_of_fine_tuning_is_tested():
-    names = {entry.name for group, entry in settings() if group == "finetuning"}
+    names = {entry.name for method in FINETUNING for entry in dataclasses.fields(options_type(method))}
     assert names == set(FIGURES) | set(ELSEWHERE)
-    choices = {entry.name: entry.metadata["choices"] for _, entry in settings()}
-    assert set(choices["method"]) == set(FINETUNING)
 
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_every_setting_of_the_method_does_what_it_is_for(name):
     method, value, figure = FIGURES[name]
     default = step(build(method))
-    changed = step(build(method, options=dataclasses.replace(Options(), **{name: value})))
+    changed = step(build(method, options=options_type(method)(**{name: value})))
     assert all(np.isfinite(value) for value in changed.values())
     assert changed[figure] != pytest.approx(default[figure], rel=1e-6)
     if name == "triplet_weight":
@@ -229,7 +228,7 @@ def test_every_setting_of_the_method_does_what_it_is_for(name):
 def test_the_trunk_learns_slower_by_its_factor():
     moved = {}
     for factor in (1.0, 0.1, 0.0):
-        model = build("agw", options=Options(trunk_lr_multiplier=factor))
+        model = build("agw", options=options_type("agw")(trunk_lr_multiplier=factor))
         before = values(model.trainable_variables)
         step(model)
         moved[factor] = {v.path: v.numpy() - before[v.path] for v in model.trainable_variables}

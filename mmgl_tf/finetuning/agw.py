@@ -10,8 +10,8 @@ class Agw(FinetuningModel):
 
     SLOW = ("encoder/", "non_local_")
 
-    def __init__(self, encoder, options, num_identities, seed, name="agw"):
-        super().__init__(encoder, options, num_identities, seed, name)
+    def __init__(self, encoder, options, seed, plan, name="agw"):
+        super().__init__(encoder, options, seed, plan, name)
 
     @classmethod
     def make_embedder(cls, encoder, options, seed):

@@ -3,7 +3,9 @@
 import keras
 import tensorflow as tf
 
+from mmgl_tf.figures import OF_EVERY_RUN
 from mmgl_tf.finetuning.embedder import Embedder
+from mmgl_tf.finetuning.figures import SEARCH, triplet_figures
 from mmgl_tf.losses.identity import identity_accuracy, identity_loss
 from mmgl_tf.training.model import TrainingModel
 
@@ -15,38 +17,50 @@ class FinetuningModel(TrainingModel):
     slow, what its embedder is (`make_embedder`) and what pulls embeddings of one person together
     (`metric_loss`).
 
+    What it reports is in `figures`.
+
     A batch is a dict: `visible`, `infrared` float32 [B, H, W, 3] (normalised) and `labels` int32 [2B],
     classes from 0, visible images first.
 
     Args:
         encoder: `mmgl_tf.backbones.Encoder` with `STREAM` streams.
-        options: `mmgl_tf.flags.config.Finetuning`.
-        num_identities: classes.
+        options: `mmgl_tf.flags.config.options_type` of the method.
         seed: seed of the initial weights of neck, classifier and whatever the method adds.
+        plan: `mmgl_tf.training.plan.TrainingPlan` with the number of classes.
+
+    Attributes:
+        shown: tuple of `Figure`, all that a run of this model reports.
     """
 
     STREAM = "two"
+    figures = staticmethod(triplet_figures)
     # Paths of variables that learn at `trunk_lr_multiplier` times the rate: all but neck and classifier.
     SLOW = ("encoder/",)
 
-    def __init__(self, encoder, options, num_identities, seed, name):
-        super().__init__(
-            encoder,
-            seed,
-            term_weights={"identity": 1.0, "triplet": options.triplet_weight},
-            measure_names=["accuracy/identity", "accuracy/triplet", "embedding/spread"],
-            name=name,
-        )
+    def __init__(self, encoder, options, seed, plan, name):
+        figures = self.figures(options, plan)
+        measured = [f.name for f in figures if f.source == "step" and not f.name.startswith("loss/")]
+        super().__init__(encoder, seed, self.terms(options), measured, name)
         self.options = options
-        self.num_identities = num_identities
+        self.plan = plan
+        self.shown = (*OF_EVERY_RUN, *SEARCH, *figures)
         self.embedder = self.make_embedder(encoder, options, seed)
         self.classifier = keras.layers.Dense(
-            num_identities,
+            plan.num_identities,
             use_bias=False,
             kernel_initializer=keras.initializers.RandomNormal(stddev=0.001, seed=3 * seed + 1),
             dtype="float32",
             name="classifier",
         )
+
+    @staticmethod
+    def terms(options):
+        """{term of the loss: its weight}."""
+        return {"identity": 1.0, "triplet": options.triplet_weight}
+
+    def describe(self):
+        """What distinguishes the network, for the announcement: "395 classes"."""
+        return f"{self.plan.num_identities} classes"
 
     @classmethod
     def make_embedder(cls, encoder, options, seed):
@@ -54,7 +68,7 @@ class FinetuningModel(TrainingModel):
 
         Args:
             encoder: `Encoder`.
-            options: `mmgl_tf.flags.config.Finetuning`.
+            options: as in the class.
             seed: integer.
         """
         del options

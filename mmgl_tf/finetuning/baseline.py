@@ -7,8 +7,8 @@ from mmgl_tf.losses.triplet import batch_hard_triplet
 class TwoStream(FinetuningModel):
     """A stem per modality, a shared trunk; the released "base" method."""
 
-    def __init__(self, encoder, options, num_identities, seed, name="two_stream"):
-        super().__init__(encoder, options, num_identities, seed, name)
+    def __init__(self, encoder, options, seed, plan, name="two_stream"):
+        super().__init__(encoder, options, seed, plan, name)
 
     def metric_loss(self, features, labels):
         """Batch-hard triplet loss; see `FinetuningModel.metric_loss`."""
@@ -23,5 +23,5 @@ class OneStream(TwoStream):
 
     STREAM = "one"
 
-    def __init__(self, encoder, options, num_identities, seed, name="one_stream"):
-        super().__init__(encoder, options, num_identities, seed, name)
+    def __init__(self, encoder, options, seed, plan, name="one_stream"):
+        super().__init__(encoder, options, seed, plan, name)

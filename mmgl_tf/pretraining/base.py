@@ -1,29 +1,67 @@
-"""What every pre-training method shares besides the training step: how it is validated without labels."""
+"""What every pre-training method shares besides the training step: figures, validation, a look at images."""
 
+from mmgl_tf.figures import OF_EVERY_RUN
+from mmgl_tf.pretraining.probe import FIGURES
 from mmgl_tf.training.model import TrainingModel
 from mmgl_tf.training.replicas import gather_rows
 from mmgl_tf.training.running_mean import RunningMean
 
 
 class PretrainingModel(TrainingModel):
-    """An encoder with the heads and losses of one self-supervised method.
+    """An encoder with the heads and losses of one method that trains it before identities do.
 
-    A batch is a dict: `visible`, `infrared` float32 [B, H, W, 3] (normalised, stripes shuffled) and
-    `permutation` int32 [2B, N] (visible images first).
+    A method subclasses this and says what it reports (`figures`), what it wants of a batch (`recipe`), what
+    its network puts out (`outputs`), what its losses make of that (`losses`), how it is judged on held-out
+    images (`validation_outputs`, `validation_figures`, `score`) and what there is to look at (`look`).
 
     Args:
         encoder: `mmgl_tf.backbones.Encoder`.
+        options: `mmgl_tf.flags.config.options_type` of the method.
         seed: as in `TrainingModel`.
+        plan: `mmgl_tf.training.plan.TrainingPlan`.
         term_weights: as in `TrainingModel`.
-        measure_names: as in `TrainingModel`.
-        validation_names: names of the figures that `validation_figures` returns.
+
+    Attributes:
+        shown: tuple of `Figure`, all that a run of this model reports.
     """
 
-    def __init__(self, encoder, seed, term_weights, measure_names, validation_names, name):
-        super().__init__(encoder, seed, term_weights, measure_names, name)
+    def __init__(self, encoder, options, seed, plan, term_weights, name):
+        figures = self.figures(options, plan)
+        measured = [f.name for f in figures if f.source == "step" and not f.name.startswith("loss/")]
+        super().__init__(encoder, seed, term_weights, measured, name)
+        self.options = options
+        self.plan = plan
+        self.shown = (*OF_EVERY_RUN, *FIGURES, *figures)
         self.validation_means = {
-            name: RunningMean("validation_" + name.replace("/", "_")) for name in validation_names
+            name: RunningMean("validation_" + name.replace("/", "_"))
+            for figure in figures
+            if figure.held_out
+            for name in (f"{figure.name}_visible", f"{figure.name}_infrared")
         }
+
+    @staticmethod
+    def figures(options, plan):
+        """The method's figures, each with title and chance.
+
+        Args:
+            options, plan: as in the class.
+
+        Returns:
+            tuple of `Figure`: a "loss/" one for each term, the measures of `losses`, those of `look_figures`.
+        """
+        raise NotImplementedError
+
+    def build_from(self, height, width):
+        """Makes every weight, for images of a size in pixels.
+
+        Raises:
+            ValueError: the network's stride does not divide the size.
+        """
+        raise NotImplementedError
+
+    def describe(self):
+        """What distinguishes the network, for the announcement: "6 stripes"."""
+        return ""
 
     def validation_outputs(self, batch):
         """What `validation_figures` reads: {name: [2b, ...]}, visible rows first, noise-free.
@@ -50,3 +88,63 @@ class PretrainingModel(TrainingModel):
         for name, (values, weights) in self.validation_figures(outputs).items():
             self.validation_means[name].update_state(values, weights)
         return {name: mean.result() for name, mean in self.validation_means.items()}
+
+    def score_name(self):
+        """The figure whose mean over modalities, on held-out images, picks the best encoder; "" = none."""
+        return ""
+
+    def score(self, logs):
+        """The score of an epoch, larger is better, or None where nothing was measured.
+
+        Args:
+            logs: of Keras, held-out figures as "val_...".
+        """
+        name = self.score_name()
+        found = [float(value) for key, value in logs.items() if name and key.startswith(f"val_{name}_")]
+        return sum(found) / len(found) if found else None
+
+    def look(self, batch):
+        """What there is to see of fixed images, batch norm in inference mode.
+
+        Args:
+            batch: as in validation, without `weight`.
+
+        Returns:
+            {name: tensor}; "features" float32 [n, C] is the pooled feature map, visible images first.
+        """
+        raise NotImplementedError
+
+    def look_figures(self, found, batch, identities):
+        """Figures of a look.
+
+        Args:
+            found: what `look` returned, as arrays.
+            batch: arrays.
+            identities: (int [n], int [m]), or (None, None).
+
+        Returns:
+            {name: float}.
+        """
+        del found, batch, identities
+        return {}
+
+    def look_pictures(self, found, batch, identities, source, scale):
+        """Pictures of a look, {name: uint8 [H, W, 3]}.
+
+        Args:
+            found, batch, identities: as in `look_figures`.
+            source: what the images are, for captions.
+            scale: (mean, standard deviation) of their normalisation.
+        """
+        del found, batch, identities, source, scale
+        return {}
+
+    def batch_pictures(self, batch, scale):
+        """Pictures of a training batch, {name: uint8 [H, W, 3]}.
+
+        Args:
+            batch: arrays, as `outputs` gets them.
+            scale: (mean, standard deviation) of their normalisation.
+        """
+        del batch, scale
+        return {}

@@ -11,7 +11,9 @@ from mmgl_tf.losses.cycle_contrast import cycle_contrast_loss, l2_normalise
 from mmgl_tf.losses.cycle_sets import by_body_part, without_slot_means
 from mmgl_tf.losses.part_classification import part_accuracy, part_loss
 from mmgl_tf.losses.permutation import permutation_loss
+from mmgl_tf.pretraining import mmgl_look
 from mmgl_tf.pretraining.base import PretrainingModel
+from mmgl_tf.pretraining.mmgl_figures import mmgl_figures
 from mmgl_tf.pretraining.permutation_recovery import permutation_accuracy
 
 MODALITIES = ("visible", "infrared")
@@ -22,33 +24,23 @@ class Mmgl(PretrainingModel):
 
     Args:
         encoder: `mmgl_tf.backbones.Encoder`.
-        options: `mmgl_tf.flags.config.Mmgl`.
+        options: settings of MMGL, see `mmgl_tf.flags.methods.mmgl`.
         seed: seed of the heads' initial weights and of the Gumbel noise.
-        pcc_start_step: first step at which the cycle contrast counts.
+        plan: `mmgl_tf.training.plan.TrainingPlan`.
     """
 
-    def __init__(self, encoder, options, seed, pcc_start_step=0):
+    figures = staticmethod(mmgl_figures)
+
+    def __init__(self, encoder, options, seed, plan, name="mmgl"):
         weights = {}
-        measures = []
         if options.permutation:
             weights["permutation"] = 1.0
-            measures += ["accuracy/permutation_whole", "accuracy/permutation_stripe", "sinkhorn/row_error"]
         if options.part:
             weights["part"] = options.part_weight
-            measures += ["accuracy/part"]
         if options.pcc:
             weights["cycle_contrast"] = options.pcc_weight
-        figures = [name for name in measures if name.startswith("accuracy/")]
-        super().__init__(
-            encoder,
-            seed,
-            term_weights=weights,
-            measure_names=measures,
-            validation_names=[f"{figure}_{modality}" for figure in figures for modality in MODALITIES],
-            name="mmgl",
-        )
-        self.options = options
-        self.pcc_start_step = pcc_start_step
+        super().__init__(encoder, options, seed, plan, weights, name)
+        self.pcc_start_step = options.pcc_start_epoch * plan.steps_per_epoch
         # A head whose term is off does not exist: it would get no gradient.
         self.stripe_pooling = StripePooling(options.num_stripes, name="stripe_pooling")
         if options.permutation:
@@ -161,7 +153,7 @@ class Mmgl(PretrainingModel):
             terms["cycle_contrast"] = cycle_contrast_loss(
                 *self._contrasted(outputs["stripes"], permutation),
                 temperature=options.nce_tau,
-                neighbour_temperature=options.snn_tau or options.nce_tau,
+                neighbour_temperature=self._soft_temperature,
                 renormalise=options.snn_renorm,
                 negatives=options.pcc_negatives,
                 backward=options.pcc_backward,
@@ -214,3 +206,33 @@ class Mmgl(PretrainingModel):
             for name, value in values.items()
             for modality, half in halves.items()
         }
+
+    def describe(self):
+        """See `PretrainingModel`."""
+        return f"{self.options.num_stripes} stripes"
+
+    def score_name(self):
+        """The accuracy of --select_metric; without permutation recovery that of the parts, if any."""
+        if self.options.permutation:
+            return f"accuracy/permutation_{self.options.select_metric}"
+        return "accuracy/part" if self.options.part else ""
+
+    def look(self, batch):
+        """All heads, noise-free, and the pooled features."""
+        return self({name: batch[name] for name in MODALITIES}, training=False)
+
+    def look_figures(self, found, batch, identities):
+        """Order recovered, and where soft neighbours lie."""
+        return mmgl_look.look_figures(found, batch, identities, self._soft_temperature)
+
+    def look_pictures(self, found, batch, identities, source, scale):
+        """Stripes put back, and the matching matrix."""
+        return mmgl_look.look_pictures(found, batch, identities, self._soft_temperature, source, scale)
+
+    @property
+    def _soft_temperature(self):
+        return self.options.snn_tau or self.options.nce_tau
+
+    def batch_pictures(self, batch, scale):
+        """The augmented, shuffled images."""
+        return mmgl_look.batch_pictures(batch, scale)

@@ -1,73 +1,73 @@
-"""A fixed look at images after each epoch: is the embedding alive, is the matching about body parts?
-
-A falling cycle-contrast loss proves nothing (docs/choices.md): it can be solved by the position of a stripe
-in the image. What tells is where the soft neighbours of a stripe are: on the same body part, the same slot,
-the same person.
-"""
+"""A fixed look at images after each epoch: is the embedding alive, and what does the method make of them?"""
 
 import numpy as np
 import tensorflow as tf
 
-from mmgl_tf.pretraining.diagnostics import effective_rank, embedding_std, matching, modality_gap
-from mmgl_tf.pretraining.permutation_recovery import kendall_tau, recover
+from mmgl_tf.figures import HAS_NONE, Figure
+from mmgl_tf.pretraining.diagnostics import effective_rank, embedding_std, modality_gap
+
+# What a probe measures of the pooled feature map, whatever the method.
+FIGURES = (
+    Figure("embedding/std", "embedding: standard deviation", HAS_NONE, source="probe"),
+    Figure("embedding/effective_rank", "embedding: effective rank", HAS_NONE, source="probe"),
+    Figure("embedding/modality_gap", "embedding: modality gap", HAS_NONE, source="probe"),
+)
 
 
 class Probe:
-    """Runs the heads on the same shuffled, unaugmented images each time, batch norm in inference mode.
+    """Shows a model the same unaugmented images each time, batch norm in inference mode.
 
     Args:
-        model: `Mmgl`.
-        batch: dict `visible` float32 [n, H, W, 3], `infrared` float32 [m, H, W, 3], `permutation`
-            int32 [n + m, N].
-        identities: (int [n], int [m]) identity numbers, only for the identity lift; or None.
-        temperature: of the soft neighbours, Eq. 5.
+        model: `mmgl_tf.pretraining.base.PretrainingModel`.
+        batch: dict of arrays with `visible` [n, ...] and `infrared` [m, ...], as the method's held-out
+            batches are.
+        identities: (int [n], int [m]) identity numbers, or None where nobody is labelled.
         source: what the images are, for captions, e.g. "held-out images".
+
+    Attributes:
+        found: what the last look saw, {name: array}; None before it.
     """
 
-    def __init__(self, model, batch, identities, temperature, source="held-out images"):
+    def __init__(self, model, batch, identities=None, source="held-out images"):
         self.model = model
         self.batch = {name: np.asarray(value) for name, value in batch.items()}
         self.identities = identities or (None, None)
-        self.temperature = temperature
         self.source = source
-        self.recovered = None
-        self.matching = None
-        self._heads = tf.function(lambda images: model(images, training=False))
+        self.found = None
+        self._look = tf.function(model.look)
 
     def __call__(self):
         """Look.
 
         Returns:
-            {slash-grouped name: figure}. `recovered` and `matching` are kept for the pictures.
+            {slash-grouped name: figure}.
         """
-        images = {name: tf.constant(self.batch[name]) for name in ("visible", "infrared")}
-        heads = {name: value.numpy() for name, value in self._heads(images).items()}
-        count = len(self.batch["visible"])
-        order = self.batch["permutation"]
-        features, parts = heads["features"], heads["parts"]
-        figures = {}
-        if "permutation_logits" in heads:
-            self.recovered = recover(tf.constant(heads["permutation_logits"])).numpy()
-            figures["probe/kendall_tau"] = np.mean(kendall_tau(self.recovered, order))
-        self.matching = matching(
-            parts[:count],
-            parts[count:],
-            order[:count],
-            order[count:],
-            *self.identities,
-            temperature=self.temperature,
-        )
+        tensors = {name: tf.constant(value) for name, value in self.batch.items()}
+        self.found = {name: value.numpy() for name, value in self._look(tensors).items()}
+        figures = self._alive()
+        figures |= self.model.look_figures(self.found, self.batch, self.identities)
+        return {name: float(value) for name, value in figures.items()}
+
+    def pictures(self, scale):
+        """Pictures of the last look, or of a new one where there was none.
+
+        Args:
+            scale: (mean, standard deviation) that the images were normalised with.
+
+        Returns:
+            {name: uint8 [H, W, 3]}.
+        """
+        if self.found is None:
+            self()
+        return self.model.look_pictures(self.found, self.batch, self.identities, self.source, scale)
+
+    def _alive(self):
+        features, count = self.found["features"], len(self.batch["visible"])
         unit = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
-        figures |= {
+        return {
             "embedding/std": embedding_std(features),
             "embedding/std_visible": embedding_std(features[:count]),
             "embedding/std_infrared": embedding_std(features[count:]),
             "embedding/effective_rank": effective_rank(features),
             "embedding/modality_gap": modality_gap(unit[:count], unit[count:]),
-            "matching/part_mass": self.matching.part_mass,
-            "matching/slot_mass": self.matching.slot_mass,
-            "matching/effective_neighbours": self.matching.effective_neighbours,
         }
-        if self.matching.identity_lift is not None:
-            figures["matching/identity_lift"] = self.matching.identity_lift
-        return {name: float(value) for name, value in figures.items()}

@@ -110,7 +110,8 @@ class Training:
                     position, stop, wait, select, flat_settings, probe, validation is not None
                 )
                 every = self.settings.validation.log_every_steps
-                callbacks += [recording, Progress(position, epochs, self.images_per_step, every), saving]
+                bar = Progress(position, epochs, self.images_per_step, every, self.model.shown)
+                callbacks += [recording, bar, saving]
                 if watch:
                     watch(recording)
             callbacks.append(Obedience(stop, position))

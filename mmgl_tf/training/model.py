@@ -160,6 +160,10 @@ class TrainingModel(keras.Model):
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
         """Nothing: everything is built before `fit`, and Keras's way reads a batch across workers."""
 
+    def learning_rate_multipliers(self):
+        """{prefix of a variable's path: factor on the learning rate}; none where all learn alike."""
+        return {}
+
     def saved_layers(self):
         """{name: layer} whose weights are saved by themselves at the end of each epoch."""
         return {"encoder": self.encoder}

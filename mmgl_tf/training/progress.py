@@ -5,17 +5,7 @@ import time
 
 import keras
 
-# What the bar has room for: scalar name -> short label.
-SHOWN = {
-    "loss/total": "loss",
-    "loss/permutation": "perm",
-    "loss/part": "part",
-    "loss/cycle_contrast": "pcc",
-    "accuracy/permutation_stripe": "stripe accuracy",
-    "loss/identity": "identity",
-    "loss/triplet": "triplet",
-    "accuracy/identity": "identity accuracy",
-}
+from mmgl_tf.figures import SUFFIXES
 
 
 def duration(seconds):
@@ -34,15 +24,18 @@ class Progress(keras.callbacks.Callback):
         epochs: length of the run.
         images_per_step: images of both modalities.
         every_steps: steps between lines where output is not a terminal.
+        figures: tuple of `mmgl_tf.figures.Figure`; those with a short label are shown.
         stream: where to write.
     """
 
-    def __init__(self, position, epochs, images_per_step, every_steps, stream=None):
+    def __init__(self, position, epochs, images_per_step, every_steps, figures, stream=None):
         super().__init__()
         self.position = position
         self.epochs = epochs
         self.images_per_step = images_per_step
         self.every_steps = every_steps
+        self.labels = {figure.name: figure.short for figure in figures if figure.short}
+        self.figures = figures
         self.stream = stream or sys.stdout
         self.terminal = self.stream.isatty()
         self.seconds = 0.0
@@ -67,7 +60,7 @@ class Progress(keras.callbacks.Callback):
         left = (self.position.total_steps - self.position.step) / rate
         filled = round(20 * within / self.position.steps_per_epoch)
         figures = "  ".join(
-            f"{label} {float(logs[name]):.3f}" for name, label in SHOWN.items() if name in logs
+            f"{label} {float(logs[name]):.3f}" for name, label in self.labels.items() if name in logs
         )
         width = len(str(self.position.steps_per_epoch))
         line = (
@@ -82,16 +75,18 @@ class Progress(keras.callbacks.Callback):
         self.stream.flush()
 
     def on_epoch_end(self, epoch, logs=None):
-        """One line with the accuracies on held-out images."""
+        """One line with the figures of held-out images; where modalities are apart, visible / infrared."""
         held_out = {
-            name.replace("val_", "validation/", 1).removeprefix("validation/"): float(value)
+            name.removeprefix("val_").removeprefix("validation/"): float(value)
             for name, value in logs.items()
             if name.startswith(("val_", "validation/"))
         }
-        if held_out:
-            figures = "  ".join(
-                f"{name.split('/')[-1].replace('permutation_', '')} {value:.1%}"
-                for name, value in held_out.items()
-            )
-            self.stream.write(f"  held out: {figures}\n")
+        texts = []
+        for figure in self.figures:
+            names = [n for n in (figure.name, *map(figure.name.__add__, SUFFIXES[1:])) if n in held_out]
+            if names:
+                values = " / ".join(figure.text(held_out[name], 0) for name in names)
+                texts.append(f"{figure.title} {values}")
+        if texts:
+            self.stream.write(f"  held out: {',  '.join(texts)}\n")
             self.stream.flush()

@@ -5,40 +5,9 @@ from collections.abc import Mapping
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure as Page
 from matplotlib.ticker import MaxNLocator
 
-# (title, how the y axis starts, keys). Every key also stands for its "validation/" and "_visible"/"_infrared"
-# relatives where the rows have them.
-PANELS = (
-    ("Total loss", "free", ("loss/total",)),
-    ("Identity loss", "zero", ("loss/identity",)),
-    ("Triplet loss", "zero", ("loss/triplet",)),
-    ("Permutation loss", "zero", ("loss/permutation",)),
-    ("Part cross-entropy", "zero", ("loss/part",)),
-    ("Cycle contrast", "zero", ("loss/cycle_contrast",)),
-    # Retrieval is measured on held-out people alone: only the "validation/" relative of these exists.
-    ("Rank-1, validation", "zero", ("rank1",)),
-    ("mAP, validation", "zero", ("mAP",)),
-    ("mINP, validation", "zero", ("mINP",)),
-    ("Identity named right", "share", ("accuracy/identity",)),
-    ("Triplets in the right order", "share", ("accuracy/triplet",)),
-    ("Whole permutation right", "share", ("accuracy/permutation_whole",)),
-    ("Stripe in its place", "share", ("accuracy/permutation_stripe",)),
-    ("Part named right", "share", ("accuracy/part",)),
-    ("Soft neighbours: same part, same slot", "share", ("matching/part_mass", "matching/slot_mass")),
-    ("Soft neighbours: identity lift", "free", ("matching/identity_lift",)),
-    ("Embedding: standard deviation", "zero", ("embedding/std",)),
-    ("Embedding: spread", "zero", ("embedding/spread",)),
-    ("Embedding: effective rank", "zero", ("embedding/effective_rank",)),
-    ("Embedding: modality gap", "zero", ("embedding/modality_gap",)),
-    ("Sinkhorn: worst row error", "zero", ("sinkhorn/row_error",)),
-    ("Gradient: norm", "zero", ("gradient/norm",)),
-    ("Learning rate", "zero", ("learning_rate",)),
-    ("Images per second", "zero", ("throughput/images_per_second",)),
-    ("Share of time waiting for data", "share", ("throughput/data_wait_share",)),
-)
-LABELS = {"matching/part_mass": "part", "matching/slot_mass": "slot"}
 # Colour-blind safe (Okabe and Ito), the light yellow left out.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 # What a key's relatives are called and drawn in; dashed is one modality alone.
@@ -89,44 +58,53 @@ def validation_series(rows, key):
     return np.array(epochs, float), np.array([(halves[0][e] + halves[1][e]) / 2 for e in epochs], float)
 
 
-def _one_run(rows, keys):
+def panels_of(figures):
+    """Which figures share a panel: {title: figures}, in order."""
+    panels = {}
+    for figure in figures:
+        panels.setdefault(figure.panel or figure.title, []).append(figure)
+    return panels
+
+
+def _one_run(rows, figures):
     """The lines of one panel for one run: (label, colour, linestyle, epochs, values) each."""
-    for position, key in enumerate(keys):
+    for position, figure in enumerate(figures):
+        key = figure.name
         for prefix, suffix, role, colour in VARIANTS:
             epochs, values = series(rows, prefix + key + suffix)
             if not prefix + suffix and not key.startswith(("loss/", "accuracy/")):
                 role = "both" if key.startswith("embedding/") else "measured"
-            if len(keys) > 1:
+            if len(figures) > 1:
                 colour = COLOURS[position]
-                role = LABELS[key] if not prefix + suffix else f"{LABELS[key]}, {role}"
+                role = figure.line if not prefix + suffix else f"{figure.line}, {role}"
             if len(epochs):
                 yield role, colour, "--" if suffix else "-", epochs, values
 
 
-def _several_runs(runs, keys):
+def _several_runs(runs, figures):
     """The same for runs side by side: colour is the run, dashed validation, dotted a second key."""
     for number, (name, rows) in enumerate(runs.items()):
-        for position, key in enumerate(keys):
+        for position, key in enumerate(figure.name for figure in figures):
             for style, (epochs, values) in (
-                (("-", ":")[position], series(rows, key)),
+                (("-", ":")[min(position, 1)], series(rows, key)),
                 ("--", validation_series(rows, key)),
             ):
                 if len(epochs):
                     yield name, COLOURS[number % len(COLOURS)], style, epochs, values
 
 
-def _lines(runs, keys):
-    return list(_one_run(*runs.values(), keys) if len(runs) == 1 else _several_runs(runs, keys))
+def _lines(runs, figures):
+    return list(_one_run(*runs.values(), figures) if len(runs) == 1 else _several_runs(runs, figures))
 
 
-def training_curves(runs, chance=None):
-    """Draw every metric that the rows hold, one panel each; panels without data are left out.
+def training_curves(runs, figures):
+    """Draw every figure that the rows hold, a panel each or several in one; panels without data are left out.
 
     Args:
         runs: rows of metrics.jsonl (a list of dicts, one per epoch, each with "epoch"), or a dict from the
             name of a run to its rows. One run shows both modalities; several the totals.
-        chance: dict from a metric's name (its training name, e.g. "loss/part") to the value that guessing
-            gives, drawn as a dotted line; "rank1" stands for "validation/rank1". None draws none.
+        figures: tuple of `mmgl_tf.figures.Figure`, in the order of the panels; a chance value is drawn as a
+            dotted line.
 
     Returns:
         uint8 [H', W', 3], at most 1600 pixels wide.
@@ -135,9 +113,8 @@ def training_curves(runs, chance=None):
         ValueError: no run, or no row holds any metric known here.
     """
     runs = dict(runs) if isinstance(runs, Mapping) else {"run": list(runs)}
-    chance = chance or {}
-    panels = [(title, start, keys, _lines(runs, keys)) for title, start, keys in PANELS]
-    panels = [panel for panel in panels if panel[3]]
+    panels = [(title, own, _lines(runs, own)) for title, own in panels_of(figures).items()]
+    panels = [panel for panel in panels if panel[2]]
     if not panels:
         rows = sum(len(rows) for rows in runs.values())
         raise ValueError(
@@ -146,17 +123,18 @@ def training_curves(runs, chance=None):
         )
     columns = min(4, len(panels))
     height = math.ceil(len(panels) / columns)
-    figure = Figure(
+    page = Page(
         figsize=(4 * columns, 3 * height + (0.4 if len(runs) > 1 else 0)), dpi=100, layout="constrained"
     )
-    canvas = FigureCanvasAgg(figure)
-    grid = figure.subplots(height, columns, squeeze=False).ravel()
-    for axes, (title, start, keys, lines) in zip(grid, panels, strict=False):
-        _draw(axes, title, start, lines, [chance[key] for key in keys if key in chance], len(runs) == 1)
+    canvas = FigureCanvasAgg(page)
+    grid = page.subplots(height, columns, squeeze=False).ravel()
+    for axes, (title, own, lines) in zip(grid, panels, strict=False):
+        chances = [figure.chance for figure in own if figure.chance is not None]
+        _draw(axes, title[0].upper() + title[1:], own[0].axis, lines, chances, len(runs) == 1)
     for axes in grid[len(panels) :]:
         axes.set_axis_off()
     if len(runs) > 1:
-        _name_runs(figure, runs, any(len(keys) > 1 for _, _, keys, _ in panels))
+        _name_runs(page, runs, [own for _, own, _ in panels if len(own) > 1])
     canvas.draw()
     return np.array(canvas.buffer_rgba())[..., :3].copy()
 
@@ -199,18 +177,19 @@ def _draw(axes, title, start, lines, chances, legend):
         axes.legend(handles, labels, fontsize=8.5, loc="best", framealpha=0.8)
 
 
-def _name_runs(figure, runs, two_keys):
+def _name_runs(page, runs, shared):
     """One legend for the whole figure when runs are compared: colour is the run, style is the split."""
-    used = {line.get_linestyle() for axes in figure.axes for line in axes.get_lines()}
+    used = {line.get_linestyle() for axes in page.axes for line in axes.get_lines()}
     names = {"-": "training", "--": "validation", ":": "chance"}
-    if two_keys:
-        names |= {"-": "training (or part)", ":": "slot, chance"}
+    if shared:  # the first figure of a panel is a full line, the second is dotted, as chance is
+        first, second = ("/".join(dict.fromkeys(own[k].line for own in shared)) for k in (0, 1))
+        names |= {"-": f"training (or {first})", ":": f"{second}, chance"}
     names = {style: name for style, name in names.items() if style in used}
     handles = [
-        figure.axes[0].plot([], [], color=COLOURS[i % len(COLOURS)], linewidth=2)[0] for i in range(len(runs))
+        page.axes[0].plot([], [], color=COLOURS[i % len(COLOURS)], linewidth=2)[0] for i in range(len(runs))
     ]
-    handles += [figure.axes[0].plot([], [], color="#555555", linestyle=style)[0] for style in names]
+    handles += [page.axes[0].plot([], [], color="#555555", linestyle=style)[0] for style in names]
     labels = [*runs, *names.values()]
-    figure.legend(
+    page.legend(
         handles, labels, loc="outside upper center", ncols=min(len(labels), 8), fontsize=10, frameon=False
     )

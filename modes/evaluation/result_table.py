@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 
+from mmgl_tf.flags.methods import title
 from mmgl_tf.run_directory import atomic_file
 
 METRICS = {"rank1": "Rank-1", "rank10": "Rank-10", "rank20": "Rank-20", "mAP": "mAP", "mINP": "mINP"}
@@ -16,7 +17,12 @@ def print_results(results, root):
         results: dict, as `mmgl_tf.modes.evaluation.evaluate.evaluate` makes it.
         root: directory of results.json.
     """
-    name = results["method"] or ("pooled features, not fine-tuned" if results["mode"] else "no learning")
+    name = "no learning"
+    if results["method"]:
+        name = title(results["method"])
+    elif results["mode"]:
+        made = f"pre-trained as {title(results['pretraining'])}" if results["pretraining"] else "imported"
+        name = f"pooled features, {made}, not fine-tuned"
     print(f"\n{results['checkpoint']}: {name}" + (f", from {results['init']}" if results["init"] else ""))
     if results["status"] != "complete":
         why = f": {results['reason']}" if results["reason"] else ""

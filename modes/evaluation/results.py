@@ -1,6 +1,7 @@
 """The content of results.json: what was evaluated, by which protocol, how good, and the paper's number."""
 
 from mmgl_tf.modes.evaluation.hand_made import HAND_MADE
+from mmgl_tf.modes.identity import departures
 from mmgl_tf.modes.saved_run import is_finetuned, run_settings, run_summary
 from mmgl_tf.retrieval.published import published
 
@@ -27,6 +28,8 @@ def about(config, splits, protocol):
         "mode": settings.get("mode"),
         "backbone": settings.get("backbone"),
         "method": settings["method"] if not made and is_finetuned(start) else None,
+        "pretraining": settings.get("method") if settings.get("mode") == "pretrain" else None,
+        "departures": departures(settings),
         "init": settings["init"] if finetuned else None,
         "seed": settings.get("seed"),
         "trial": config.data.trial if splits.name == "regdb" else None,
@@ -65,6 +68,7 @@ def _paper(found, results):
         or found["draw"] == "official"
         or results["backbone"] != "resnet50"
         or results["trained_on"] != results["dataset"]
+        or results["departures"]
     ):
         return None
     return published(
@@ -73,11 +77,12 @@ def _paper(found, results):
 
 
 def _start(results):
-    """ "random", "mmgl" (a pre-training on SYSU-MM01, as in the paper's tables), or None for another."""
+    """ "random", the method of a pre-training like the paper's (on SYSU-MM01, as published), or None."""
     if results["init"] in (None, "random"):
         return results["init"]
     try:
         settings = run_settings(results["init"])
     except ValueError:  # a weights file, or a run that is gone
         return None
-    return "mmgl" if (settings.get("mode"), settings.get("dataset")) == ("pretrain", "sysu") else None
+    like_the_papers = (settings.get("mode"), settings.get("dataset")) == ("pretrain", "sysu")
+    return settings["method"] if like_the_papers and not departures(settings) else None

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from mmgl_tf.modes.saved_run import run_settings
+from mmgl_tf.modes.saved_run import run_figures, run_settings
 from mmgl_tf.pipelines.records import INFRARED, MODALITIES, VISIBLE
 from mmgl_tf.retrieval.protocols import evaluate, gallery_draws, settings_of
 from mmgl_tf.run_directory import RunDirectory
@@ -179,7 +179,8 @@ class RetrievalPictures:
         rows = {name: found for name, found in rows.items() if found}
         pictures = {}
         if rows:
-            pictures["training_curves"] = training_curves(rows)
+            known = dict.fromkeys(figure for name in rows for figure in run_figures(runs[name]))
+            pictures["training_curves"] = training_curves(rows, tuple(known))
         searched = {
             name: found for name, found in rows.items() if any("validation/rank1" in row for row in found)
         }

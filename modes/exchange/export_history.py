@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from mmgl_tf.modes.identity import described
 from mmgl_tf.modes.saved_run import run_settings, run_summary
 
 LONGEST_CHAIN = 5  # runs that started from one another
@@ -47,11 +48,7 @@ def _sentence(run, settings):
         data += f" (drawn people, layout {settings.get('world_layout')}, seed {settings.get('world_seed')})"
     if data == "regdb":
         data += f" (trial {settings.get('trial')})"
-    how = (
-        f"fine-tuned as {settings.get('method')}"
-        if mode == "finetune"
-        else "pre-trained as MMGL, no identities"
-    )
+    how = f"{'fine-tuned' if mode == 'finetune' else 'pre-trained'} as {described(settings)}"
     status = run_summary(run).get("status", "complete") if run_summary(run) else "not finished"
     return (
         f"{name}: {how}, on {data}, --train_ids={settings.get('train_ids')}, {size}, "

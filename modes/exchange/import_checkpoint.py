@@ -2,11 +2,10 @@
 
 import hashlib
 import json
-from dataclasses import replace
 from pathlib import Path
 
 from mmgl_tf.backbones import Encoder
-from mmgl_tf.flags.config import to_flat
+from mmgl_tf.flags.config import from_flat, recorded, to_flat
 from mmgl_tf.interchange.checkpoint import open_checkpoint
 from mmgl_tf.interchange.fill import fill
 from mmgl_tf.interchange.plain_text import plain
@@ -80,13 +79,10 @@ def _told(config, found):
             "has a stem for each modality, so --stream=one does not fit; leave it out (a one-stream "
             "fine-tuning chooses a stem with --stem_from)"
         )
-    finetuning = replace(config.finetuning, init=str(config.importing.checkpoint))
-    if found.method:
-        finetuning = replace(finetuning, method=found.method)
+    known = {"init": str(config.importing.checkpoint), "method": found.method, "backbone": found.backbone}
     if found.non_local_width:
-        finetuning = replace(finetuning, non_local_width=found.non_local_width)
-    network = replace(config.network, backbone=found.backbone)
-    return replace(config, network=network, finetuning=finetuning)
+        known["non_local_width"] = found.non_local_width
+    return from_flat(to_flat(config) | known)
 
 
 def _networks(config, found):
@@ -109,7 +105,7 @@ def _write(config, found, encoder, embedder, about):
     if embedder is not None:
         save_weights(embedder, root / "embedder_last.weights.h5")
     _write_json(root / "summary.json", {"status": "complete"})
-    flat = to_flat(config)
+    flat = recorded(config)
     if found.stems == 1 or flat["dataset"] == "synthetic":
         # Unknown, or ImageNet: a data set that stands here counts as trained on.
         del flat["dataset"]

@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from mmgl_tf.flags.reading import is_saved_model
+from mmgl_tf.modes.identity import built_in
 from mmgl_tf.modes.model import prepare
 from mmgl_tf.modes.saved_run import is_finetuned, load_embedder, weights_file
 from mmgl_tf.pipelines.decode import decode_image, normalise
@@ -97,8 +98,7 @@ class RunSource:
         }
         decisive = {name: value for name, value in self.facts.items() if name not in ("path", "weights")}
         if "neck" in features:  # else these settings mean nothing
-            options = config.finetuning
-            decisive["blocks"] = [options.method, options.non_local_width, options.gem_power]
+            decisive["blocks"] = [config.run.method, *built_in(config)]
         self.facts["fingerprint"] = _fingerprint([weights], decisive)
 
     def embed(self, encoded, modality):

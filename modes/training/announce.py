@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from mmgl_tf.flags.methods import title
 from mmgl_tf.modes.model import compiles
 from mmgl_tf.pipelines.records import INFRARED, MODALITIES, VISIBLE
 
@@ -19,9 +20,9 @@ def announce(config, splits, stores, model, training, distribution, notes=()):
         notes: further (name, text) lines.
     """
     optimization, data = config.optimization, config.data
-    finetuning = config.run.mode == "finetune"
-    method = config.finetuning.method if finetuning else "MMGL"
-    lines = [("run", f"{config.run.mode} {method}, seed {config.run.seed}, preset {config.run.preset}")]
+    finetuning, run = config.run.mode == "finetune", config.run
+    recipe = f", recipe {run.recipe}" if run.recipe != "common" else ""
+    lines = [("run", f"{run.mode} {title(run.method)}, seed {run.seed}, preset {run.preset}{recipe}")]
     lines.append(("data", f"{splits.name} in {splits.root}, --train_ids={data.train_ids}"))
     for split in splits.splits():
         if len(split):
@@ -53,7 +54,7 @@ def announce(config, splits, stores, model, training, distribution, notes=()):
             "network",
             f"{model.encoder.backbone}, {model.encoder.stream}-stream, {parameters:,} encoder parameters, "
             f"{data.image_height}x{data.image_width} pixels"
-            + (f", {model.num_identities} classes" if finetuning else f", {config.mmgl.num_stripes} stripes"),
+            + (f", {model.describe()}" if model.describe() else ""),
         )
     )
     lines += notes

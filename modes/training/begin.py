@@ -83,7 +83,7 @@ def _claimed(config, distribution):
         run = RunDirectory(config.run.workdir)
         run.claim(config)
     settings = to_flat(config)
-    distribution.agree(**{name: settings[name] for name in decisive(config.run.mode)})
+    distribution.agree(**{name: settings[name] for name in decisive(config.run.mode, config.run.method)})
     if not distribution.chief:
         run = RunDirectory(config.run.workdir)
         if not run.config_path.is_file():

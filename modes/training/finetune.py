@@ -2,120 +2,121 @@
 
 import numpy as np
 
-from mmgl_tf.flags.config import to_flat
-from mmgl_tf.modes.model import build_finetuning
-from mmgl_tf.modes.reading import agree_on_images, fingerprint, open_stores, read_splits
+from mmgl_tf.modes.reading import agree_on_images, open_stores, read_splits
 from mmgl_tf.modes.saved_run import require_start, start_encoder
-from mmgl_tf.modes.training.announce import announce
-from mmgl_tf.modes.training.attempt import attempt
-from mmgl_tf.modes.training.begin import begin, shards_of
-from mmgl_tf.modes.training.finetuning_summary import summarise
 from mmgl_tf.modes.training.identity_search import IdentitySearch
+from mmgl_tf.modes.training.pictures import NoPictures
+from mmgl_tf.modes.training.trainer import Material, train
 from mmgl_tf.pipelines.batches.build import finetuning_dataset
-from mmgl_tf.pipelines.batches.data_wait import DataWait
 from mmgl_tf.pipelines.batches.identity_sampling import (
     class_labels,
     missing_modality,
     steps_in_identity_epoch,
 )
 from mmgl_tf.pipelines.records import INFRARED, VISIBLE
-from mmgl_tf.training.fit import Training
+from mmgl_tf.training.plan import TrainingPlan
 
 
 def finetune(config):
-    """Run, or go on with, the fine-tuning of --workdir.
-
-    Returns:
-        Exit status: 0 when the run is complete, 128 + signal where it was asked to stop, 3 where it diverged.
-    """
+    """Run, or go on with, the fine-tuning of --workdir; see `trainer.train`."""
     require_start(config.finetuning.init)
-    return begin(config, _finetune)
+    return train(config, LabelledImages)
 
 
-def _finetune(config, run, distribution):
-    splits = distribution.chief_first(lambda: read_splits(config))
-    options, optimization = config.finetuning, config.optimization
-    unlabelled = sum(sample.identity is None for sample in splits.train.samples)
-    if unlabelled:
-        raise ValueError(
-            f"{unlabelled} of {len(splits.train)} training images have no identity; fine-tuning needs them. "
-            "In a folder data set each person has a directory of their own below visible/ and infrared/."
-        )
-    stores = distribution.chief_first(lambda: open_stores(config.data, splits))
-    agree_on_images(distribution, stores)
-    classes = class_labels(sample.identity for sample in splits.train.samples)
-    images = {modality: stores["train", modality] for modality in (VISIBLE, INFRARED)}
-    labels = {
-        modality: np.array([classes[sample.identity] for sample in splits.train.of_modality(modality)])
-        for modality in images
-    }
-    length = optimization.steps_per_epoch or steps_in_identity_epoch(
-        len(images[VISIBLE].usable),
-        len(images[INFRARED].usable),
-        options.identities_per_batch,
-        options.images_per_identity,
-    )
-    batch = options.identities_per_batch * options.images_per_identity
-    with distribution.scope():
-        model = build_finetuning(config, len(classes), length)
-    training = Training(model, run, config, length, 2 * batch, fingerprint(splits), distribution)
-    # A resumed run has its weights from its checkpoint.
-    start = start_encoder(model.encoder, config) if not training.first_step else ["see the checkpoint"]
-    lonely = [
-        f"{len(found)} identities have no {modality} training image and are left out"
-        for modality, found in zip(
-            ("visible", "infrared"), missing_modality(labels[VISIBLE], labels[INFRARED]), strict=True
-        )
-        if len(found)
-    ]
-    if distribution.chief:
-        notes = [("start", line) for line in start + lonely]
-        announce(config, splits, stores, model, training, distribution, notes)
+class LabelledImages(Material):
+    """Images of both modalities and who is on them."""
 
-    wait = DataWait()
+    def __init__(self, config, distribution):
+        self.config = config
+        self.splits = distribution.chief_first(lambda: read_splits(config))
+        train = self.splits.train
+        unlabelled = sum(sample.identity is None for sample in train.samples)
+        if unlabelled:
+            raise ValueError(
+                f"{unlabelled} of {len(train)} training images have no identity; fine-tuning needs them. "
+                "In a folder data set each person has a directory of their own below visible/ and infrared/."
+            )
+        self.stores = distribution.chief_first(lambda: open_stores(config.data, self.splits))
+        agree_on_images(distribution, self.stores)
+        classes = class_labels(sample.identity for sample in train.samples)
+        self.labels = {
+            modality: np.array([classes[sample.identity] for sample in train.of_modality(modality)])
+            for modality in (VISIBLE, INFRARED)
+        }
+        sizes = (config.finetuning.identities_per_batch, config.finetuning.images_per_identity)
+        numbers = [len(self.stores["train", modality].usable) for modality in (VISIBLE, INFRARED)]
+        length = config.optimization.steps_per_epoch or steps_in_identity_epoch(*numbers, *sizes)
+        self.plan = TrainingPlan(length, config.optimization.epochs, sizes[0] * sizes[1], len(classes))
 
-    def batches(first_step, steps):
+    def start(self, model, first_step):
+        """The weights that --init names."""
+        # A resumed run has its weights from its checkpoint.
+        start = ["see the checkpoint"] if first_step else start_encoder(model.encoder, self.config)
+        lonely = [
+            f"{len(found)} identities have no {modality} training image and are left out"
+            for modality, found in zip(
+                ("visible", "infrared"),
+                missing_modality(self.labels[VISIBLE], self.labels[INFRARED]),
+                strict=True,
+            )
+            if len(found)
+        ]
+        return [("start", line) for line in start + lonely]
+
+    def batches(self, first_step, steps, wait, shards):
+        """See `Material`."""
+        options = self.config.finetuning
         return finetuning_dataset(
-            images[VISIBLE],
-            images[INFRARED],
-            labels[VISIBLE],
-            labels[INFRARED],
-            config.augmentation,
+            self.stores["train", VISIBLE],
+            self.stores["train", INFRARED],
+            self.labels[VISIBLE],
+            self.labels[INFRARED],
+            self.config.augmentation,
             identities_per_batch=options.identities_per_batch,
             images_per_identity=options.images_per_identity,
-            seed=config.run.seed,
+            seed=self.config.run.seed,
             first_step=first_step,
             total_steps=first_step + steps,
-            steps_per_epoch=length,
+            steps_per_epoch=self.plan.steps_per_epoch,
             wait=wait,
-            shards=shards_of(distribution),
+            shards=shards,
         )
 
-    probe = None
-    if len(splits.validation) and all(sample.identity is not None for sample in splits.validation.samples):
-        probe = IdentitySearch(
+    def probe(self, model, first_step):
+        """A search of the validation identities, where there are any."""
+        validation = self.splits.validation
+        if not len(validation) or any(sample.identity is None for sample in validation.samples):
+            return None
+        return IdentitySearch(
             model.embedder,
-            splits,
-            stores,
-            optimization.batch_size,
-            config.validation.retrieval_every_epochs,
-            optimization.epochs,
-            training.first_step // length if training.first_step else -1,
+            self.splits,
+            self.stores,
+            self.config.optimization.batch_size,
+            self.config.validation.retrieval_every_epochs,
+            self.config.optimization.epochs,
+            first_step // self.plan.steps_per_epoch if first_step else -1,
         )
-    metric = f"validation/{config.validation.retrieval_metric}"
-    status, result = attempt(
-        lambda: training.fit(
-            batches, None, wait, lambda logs: logs.get(metric), to_flat(config), probe=probe
-        ),
-        run,
-        distribution,
-    )
-    if status or not distribution.chief:
-        return status
-    rows, saving = result
-    if not rows:
-        raise ValueError(
-            f"the run is complete, but {run.metrics_path} is missing, so there is nothing to show"
-        )
-    summarise(config, run, rows, saving, model)
-    return 0
+
+    def score(self, model):
+        """The figure of --retrieval_metric on validation identities."""
+        metric = f"validation/{self.config.validation.retrieval_metric}"
+        return lambda logs: logs.get(metric)
+
+    def held_out(self):
+        """See `Material`."""
+        return "validation identities"
+
+    def pictures(self, model, probe, first_batch):
+        """None here: --mode=eval and visualize draw them."""
+        return NoPictures()
+
+    def places(self, run, saving):
+        """See `Material`."""
+        best = "; no best, as nobody was held out"
+        if saving.best_epoch:
+            metric = self.config.validation.retrieval_metric
+            best = f" and embedder_best (epoch {saving.best_epoch}, by validation {metric})"
+        return [
+            ("weights", f"{run.weights('embedder', 'last')}{best}"),
+            ("evaluate", f"python main.py --mode=eval --init={run.root}"),
+        ]

@@ -1,145 +1,124 @@
-"""--mode=pretrain: self-supervised pre-training from image files to an encoder."""
+"""--mode=pretrain: from image files to an encoder, before anybody is told apart."""
 
 import functools
 
 import numpy as np
 
-from mmgl_tf.flags.config import to_flat
-from mmgl_tf.modes.model import build_model, selection
-from mmgl_tf.modes.reading import agree_on_images, fingerprint, read_data
-from mmgl_tf.modes.training.announce import announce
-from mmgl_tf.modes.training.attempt import attempt
-from mmgl_tf.modes.training.begin import begin, shards_of
-from mmgl_tf.modes.training.panels import Panels
-from mmgl_tf.modes.training.summary import summarise
+from mmgl_tf.modes.reading import agree_on_images, read_data
+from mmgl_tf.modes.training.pictures import PretrainingPictures
+from mmgl_tf.modes.training.trainer import Material, train
 from mmgl_tf.pipelines.batches.build import evaluation_dataset, training_dataset
-from mmgl_tf.pipelines.batches.data_wait import DataWait
 from mmgl_tf.pipelines.batches.sampling import steps_in_epoch
-from mmgl_tf.pipelines.batches.shards import WHOLE
 from mmgl_tf.pipelines.records import INFRARED, VISIBLE
 from mmgl_tf.pretraining.probe import Probe
-from mmgl_tf.training.fit import Training
+from mmgl_tf.training.plan import TrainingPlan
 
 
 def pretrain(config):
-    """Run, or go on with, the pre-training of --workdir.
-
-    Returns:
-        Exit status: 0 when the run is complete, 128 + signal where it was asked to stop, 3 where it diverged.
-    """
-    return begin(config, _pretrain)
+    """Run, or go on with, the pre-training of --workdir; see `trainer.train`."""
+    return train(config, Images)
 
 
-def _pretrain(config, run, distribution):
-    splits, stores = distribution.chief_first(lambda: read_data(config))
-    agree_on_images(distribution, stores)
-    visible, infrared = stores["train", VISIBLE], stores["train", INFRARED]
-    optimization = config.optimization
-    length = optimization.steps_per_epoch or steps_in_epoch(
-        len(visible.usable), len(infrared.usable), optimization.batch_size, optimization.epoch_by
-    )
-    with distribution.scope():
-        model = build_model(config, length)
-    training = Training(
-        model, run, config, length, 2 * optimization.batch_size, fingerprint(splits), distribution
-    )
-    if distribution.chief:
-        announce(config, splits, stores, model, training, distribution)
+class Images(Material):
+    """Images of both modalities, without labels; the method's recipe says what becomes of them."""
 
-    wait = DataWait()
+    def __init__(self, config, distribution):
+        self.config = config
+        self.splits, self.stores = distribution.chief_first(lambda: read_data(config))
+        agree_on_images(distribution, self.stores)
+        optimization = config.optimization
+        numbers = [len(self.stores["train", modality].usable) for modality in (VISIBLE, INFRARED)]
+        length = optimization.steps_per_epoch or steps_in_epoch(
+            *numbers, optimization.batch_size, optimization.epoch_by
+        )
+        self.plan = TrainingPlan(length, optimization.epochs, optimization.batch_size)
 
-    def batches(first_step, steps, shards=None):
+    def batches(self, first_step, steps, wait, shards):
+        """See `Material`."""
+        config, plan = self.config, self.plan
         return training_dataset(
-            visible,
-            infrared,
+            self.stores["train", VISIBLE],
+            self.stores["train", INFRARED],
             config.augmentation,
             num_stripes=config.mmgl.num_stripes,
-            batch_size=optimization.batch_size,
+            batch_size=plan.batch_size,
             seed=config.run.seed,
             first_step=first_step,
             total_steps=first_step + steps,
-            steps_per_epoch=length,
-            epoch_by=optimization.epoch_by,
+            steps_per_epoch=plan.steps_per_epoch,
+            epoch_by=config.optimization.epoch_by,
             wait=wait,
-            shards=shards or shards_of(distribution),
+            shards=shards,
         )
 
-    validation, probe = _held_out(config, splits, stores, model, shards_of(distribution))
-    panels = Panels(config, probe, first_batch=lambda: next(iter(batches(0, 1, WHOLE))))
-
-    status, result = attempt(
-        lambda: training.fit(
-            batches,
-            validation,
-            wait,
-            selection(config) if validation is not None else None,
-            to_flat(config),
-            probe=probe,
-            watch=panels.attach,
-        ),
-        run,
-        distribution,
-    )
-    if status or not distribution.chief:
-        return status
-    rows, saving = result
-    if not rows:
-        raise ValueError(
-            f"the run is complete, but {run.metrics_path} is missing, so there is nothing to show"
+    def validation(self, shards):
+        """Held-out images, or None."""
+        if not len(self.splits.validation):
+            return None
+        validation = self.config.validation
+        return functools.partial(
+            self._held_out,
+            "validation",
+            self.plan.batch_size,
+            validation.validation_permutations,
+            validation.validation_images,
+            shards=shards,
         )
-    panels.write(rows, run.pictures)
-    summarise(config, run, rows, saving, len(splits.validation.identities()) > 0)
-    return 0
 
+    def probe(self, model, first_step):
+        """On unaugmented images spread evenly over the held-out ones, else over those of training."""
+        name = "validation" if len(self.splits.validation) else "train"
+        split = self.splits.validation if name == "validation" else self.splits.train
+        images = self.config.validation.probe_images
+        (batch,) = self._held_out(name, images, 1, images)
+        batch = {name: value.numpy() for name, value in batch.items()}
+        real = batch["weight"] > 0
+        halves = {VISIBLE: slice(None, images), INFRARED: slice(images, None)}
+        identities = []
+        for modality, half in halves.items():
+            samples = split.of_modality(modality)
+            identities.append([samples[index].identity for index in batch["index"][half][real[half]]])
+        known = all(identity is not None for half in identities for identity in half)
+        return Probe(
+            model,
+            {
+                "visible": batch["visible"][real[halves[VISIBLE]]],
+                "infrared": batch["infrared"][real[halves[INFRARED]]],
+                "permutation": batch["permutation"][real],
+            },
+            tuple(np.array(half, np.int64) for half in identities) if known else None,
+            f"{'held-out' if name == 'validation' else 'training'} images",
+        )
 
-def _held_out(config, splits, stores, model, shards):
-    """What makes validation data, or None; and a probe: on held-out images, else on training images."""
-    if not len(splits.validation):
-        visible, infrared = stores["train", VISIBLE], stores["train", INFRARED]
-        return None, _probe(config, splits.train, visible, infrared, model)
-    visible, infrared = stores["validation", VISIBLE], stores["validation", INFRARED]
-    validation = functools.partial(
-        evaluation_dataset,
-        visible,
-        infrared,
-        num_stripes=config.mmgl.num_stripes,
-        seed=config.run.seed,
-        batch_size=config.optimization.batch_size,
-        permutations_per_image=config.validation.validation_permutations,
-        max_images=config.validation.validation_images,
-        shards=shards,
-    )
-    return validation, _probe(config, splits.validation, visible, infrared, model)
+    def _held_out(self, name, batch_size, permutations, max_images, **more):
+        return evaluation_dataset(
+            self.stores[name, VISIBLE],
+            self.stores[name, INFRARED],
+            num_stripes=self.config.mmgl.num_stripes,
+            seed=self.config.run.seed,
+            batch_size=batch_size,
+            permutations_per_image=permutations,
+            max_images=max_images,
+            **more,
+        )
 
+    def score(self, model):
+        """The method's own, on held-out images."""
+        return model.score if len(self.splits.validation) else None
 
-def _probe(config, split, visible, infrared, model):
-    """A probe on unaugmented images spread evenly over a split, each under one fixed stripe order."""
-    images = config.validation.probe_images
-    (batch,) = evaluation_dataset(
-        visible,
-        infrared,
-        num_stripes=config.mmgl.num_stripes,
-        seed=config.run.seed,
-        batch_size=images,
-        permutations_per_image=1,
-        max_images=images,
-    )
-    batch = {name: value.numpy() for name, value in batch.items()}
-    real = batch["weight"] > 0
-    halves = {VISIBLE: slice(None, images), INFRARED: slice(images, None)}
-    identities = []
-    for modality, half in halves.items():
-        samples = split.of_modality(modality)
-        identities.append([samples[index].identity for index in batch["index"][half][real[half]]])
-    known = all(identity is not None for half in identities for identity in half)
-    return Probe(
-        model,
-        {
-            "visible": batch["visible"][real[halves[VISIBLE]]],
-            "infrared": batch["infrared"][real[halves[INFRARED]]],
-            "permutation": batch["permutation"][real],
-        },
-        tuple(np.array(half, np.int64) for half in identities) if known else None,
-        config.mmgl.snn_tau or config.mmgl.nce_tau,
-        f"{'held-out' if split.name == 'validation' else 'training'} images",
-    )
+    def held_out(self):
+        """See `Material`."""
+        if self.config.data.train_ids != "train" or not len(self.splits.validation):
+            return ""
+        return "identities never seen" if self.splits.validation.identities() else "held-out images"
+
+    def pictures(self, model, probe, first_batch):
+        """See `Material`."""
+        return PretrainingPictures(model, probe, first_batch)
+
+    def places(self, run, saving):
+        """See `Material`."""
+        why = "there is no accuracy to choose by" if self.held_out() else "nothing is held out"
+        best = f"epoch {saving.best_epoch}" if saving.best_epoch else f"not chosen, {why}"
+        encoder = run.weights("encoder", "best" if saving.best_epoch else "last")
+        return [("encoder", f"{encoder} (best: {best})"), ("pictures", run.pictures)]

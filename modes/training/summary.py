@@ -1,22 +1,14 @@
-"""What a finished pre-training run prints: did it learn, how fast, and where everything is."""
+"""What a finished training prints: did it learn, how fast, and where everything is."""
 
 import json
 import sys
 
-from mmgl_tf.modes.training.chance import chance_values
+from mmgl_tf.figures import as_json, chance_values
+from mmgl_tf.modes.saved_run import FIGURES
 from mmgl_tf.run_directory import atomic_file
 from mmgl_tf.training.progress import duration
 
-TITLES = {
-    "permutation_whole": "whole permutation right",
-    "permutation_stripe": "stripes put right",
-    "part": "stripes classified right",
-}
-TERMS = {
-    "permutation": "permutation recovery",
-    "part": "part cross-entropy",
-    "cycle_contrast": "cycle contrast",
-}
+MODALITIES = ("visible", "infrared")
 
 
 def peak_memory_gigabytes():
@@ -29,48 +21,36 @@ def peak_memory_gigabytes():
     return peak * (1 if sys.platform == "darwin" else 1024) / 1e9
 
 
-def summarise(config, run, rows, saving, identities_known):
+def write_figures(run, figures):
+    """Keep what the names in metrics.jsonl mean, for whoever reads them without the method's code."""
+    with atomic_file(run.root / FIGURES, "w") as file:
+        file.write(as_json(figures) + "\n")
+
+
+def summarise(config, plan, run, rows, saving, figures, held_out, places):
     """Print the tables, and write them to summary.txt and their figures to summary.json.
 
     Args:
         config: `mmgl_tf.flags.config.Config`.
+        plan: `mmgl_tf.training.plan.TrainingPlan`.
         run: `RunDirectory`.
         rows: rows of metrics.jsonl; row 0 is the first step.
         saving: `mmgl_tf.training.saving.Saving`, for the best epoch.
-        identities_known: whether held-out images are of other people than training images for sure.
+        figures: tuple of `mmgl_tf.figures.Figure`, what the method reports.
+        held_out: who the held-out images show, e.g. "identities never seen"; "" where there are none.
+        places: (name, text) lines on where weights and pictures are.
     """
-    chance, first, last = chance_values(config), rows[0], rows[-1]
-    lines = [""]
-    held_out_images = config.data.train_ids == "train"
-    held_out = [name for name in TITLES if f"validation/accuracy/{name}_visible" in last]
-    if held_out:
-        who = "identities never seen" if identities_known else "held-out images"
-        lines.append(f"{who + ', last epoch':34}{'visible':>10}{'infrared':>10}{'chance':>10}")
-        for name in held_out:
-            values = [last[f"validation/accuracy/{name}_{modality}"] for modality in ("visible", "infrared")]
-            cells = "".join(f"{value:>10.1%}" for value in values)
-            lines.append(f"{TITLES[name]:34}{cells}{chance[f'accuracy/{name}']:>10.2%}")
-    elif not held_out_images:
-        lines.append(
-            "no identities were held out (--train_ids=train does), so there is no accuracy on unseen ones"
-        )
-    lines += ["", f"{'loss':34}{'first step':>10}{'last epoch':>12}{'chance':>10}"]
-    for name in (name for name in TERMS if f"loss/{name}" in last):
-        key = f"loss/{name}"
-        lines.append(f"{TERMS[name]:34}{first[key]:>10.3f}{last[key]:>12.3f}{chance[key]:>10.3f}")
-    seconds = last["time/seconds"]
-    rate = last["throughput/images_per_second"]
-    why = "there is no accuracy to choose by" if held_out_images else "nothing is held out"
-    best = f"epoch {saving.best_epoch}" if saving.best_epoch else f"not chosen, {why}"
+    first, last = rows[0], rows[-1]
+    lines = ["", *_held_out_table(figures, last, held_out), *_training_table(figures, first, last)]
+    rate, images = last["throughput/images_per_second"], 2 * plan.batch_size
     lines += [
         "",
-        f"time       {duration(seconds)} for {last['step']} steps; last epoch {rate:.3g} images/s, "
-        f"{2 * config.optimization.batch_size / rate:.3g} s a step, "
+        f"time       {duration(last['time/seconds'])} for {last['step']} steps; last epoch "
+        f"{rate:.3g} images/s, {images / rate:.3g} s a step, "
         f"{last['throughput/data_wait_share']:.0%} of it waiting for data",
         f"memory     {peak_memory_gigabytes():.1f} GB at most in this process",
-        f"encoder    {run.weights('encoder', 'best' if saving.best_epoch else 'last')} (best: {best})",
-        f"pictures   {run.pictures}",
-        f"curves     tensorboard --logdir {run.root}",
+        *(f"{name:11}{text}" for name, text in places),
+        f"curves     {run.pictures / 'curves.png'}; tensorboard --logdir {run.root}",
     ]
     if config.run.preset == "smoke":
         lines.append("(a smoke run is too short to learn: figures near chance are as they should be)")
@@ -79,6 +59,46 @@ def summarise(config, run, rows, saving, identities_known):
     with atomic_file(run.root / "summary.txt", "w") as file:
         file.write(text + "\n")
     with atomic_file(run.root / "summary.json", "w") as file:
-        json.dump(
-            {"first": first, "last": last, "chance": chance, "best_epoch": saving.best_epoch}, file, indent=2
-        )
+        content = {
+            "status": "complete",
+            "first": first,
+            "last": last,
+            "chance": chance_values(figures),
+            "best_epoch": saving.best_epoch,
+        }
+        json.dump(content, file, indent=2)
+
+
+def _held_out_table(figures, last, who):
+    """Figures of held-out images, each modality apart."""
+    shown = [f for f in figures if f.held_out and f"validation/{f.name}_visible" in last]
+    if not who:
+        return [
+            "no identities were held out (--train_ids=train does), so there is no accuracy on unseen ones",
+            "",
+        ]
+    if not shown:
+        return []
+    lines = [f"{who + ', last epoch':38}{'visible':>10}{'infrared':>10}{'chance':>10}"]
+    for figure in shown:
+        values = [last.get(f"validation/{figure.name}_{modality}") for modality in MODALITIES]
+        lines.append(f"{figure.title:38}{''.join(map(figure.text, values))}{_chance(figure)}")
+    return [*lines, ""]
+
+
+def _training_table(figures, first, last):
+    """Losses and accuracies of training, and what the search of validation identities found."""
+    lines = [f"{'':38}{'first step':>12}{'last epoch':>12}{'chance':>10}"]
+    for figure in figures:
+        name = f"validation/{figure.name}" if figure.source == "search" else figure.name
+        told = figure.name.startswith(("loss/", "accuracy/", "rank1", "mAP")) and not figure.held_out
+        if told and name in last:
+            values = figure.text(first.get(name), 12) + figure.text(last[name], 12)
+            lines.append(f"{figure.title:38}{values}{_chance(figure)}")
+    return lines
+
+
+def _chance(figure, width=10):
+    if figure.axis == "share" and figure.chance is not None:
+        return f"{figure.chance:>{width}.2%}"
+    return figure.text(figure.chance, width)

@@ -27,7 +27,7 @@ def settings(mode="finetune", **changes):
         "image_height": 96,
         "image_width": 48,
         "batch_size": 16,
-        "method": "two_stream",
+        "method": "mmgl" if mode == "pretrain" else "two_stream",
         "init": "random",
         "deterministic": False,
         "pictures": False,

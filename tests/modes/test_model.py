@@ -9,19 +9,19 @@ from mmgl_tf.flags.config import from_flat
 from mmgl_tf.flags.presets import FINETUNE_PRESETS, PRESETS
 from mmgl_tf.modes.model import (
     build_embedder,
-    build_finetuning,
     build_model,
     compiles,
     milestones,
     prepare,
-    selection,
 )
+from mmgl_tf.training.plan import TrainingPlan
 
-SMALL = PRESETS["demo"] | {"image_width": 32, "part_embedding_size": 8}
+SMALL = PRESETS["demo"] | {"method": "mmgl", "image_width": 32, "part_embedding_size": 8}
+PLAN = TrainingPlan(steps_per_epoch=10, num_identities=5)
 
 
 def model_of(**changes):
-    return build_model(from_flat(SMALL | changes), length=10)
+    return build_model(from_flat(SMALL | changes), PLAN)
 
 
 def test_optimiser_and_network_are_the_configurations():
@@ -85,22 +85,22 @@ def test_selection_takes_the_mean_over_modalities_of_the_chosen_accuracy():
         "val_accuracy/part_visible": 0.5,
         "val_accuracy/part_infrared": 0.1,
     }
-    assert selection(from_flat({}))(logs) == pytest.approx(0.3)
-    assert selection(from_flat({"select_metric": "stripe"}))(logs) == pytest.approx(0.7)
-    assert selection(from_flat({"permutation": False}))(logs) == pytest.approx(0.3)
-    assert selection(from_flat({"permutation": False}))({"loss/total": 1.0}) is None
+    assert model_of().score(logs) == pytest.approx(0.3)
+    assert model_of(select_metric="stripe").score(logs) == pytest.approx(0.7)
+    assert model_of(permutation=False).score(logs) == pytest.approx(0.3)
+    assert model_of(permutation=False).score({"loss/total": 1.0}) is None
 
 
 def finetuning_of(**changes):
     flat = FINETUNE_PRESETS["demo"] | {"image_width": 32} | changes
-    return build_finetuning(from_flat(flat), num_identities=5, length=10)
+    return build_model(from_flat(flat), PLAN)
 
 
 def test_fine_tunings_network_and_optimiser_are_the_configurations():
     model = finetuning_of(
         method="agw", non_local_width=2, gem_power=2.0, trunk_lr_multiplier=0.25, learning_rate=0.03, seed=4
     )
-    assert (model.name, model.encoder.stream, model.num_identities, model.seed) == ("agw", "two", 5, 4)
+    assert (model.name, model.encoder.stream, model.plan.num_identities, model.seed) == ("agw", "two", 5, 4)
     assert model.classifier.kernel.shape == (256, 5)
     assert model.embedder.pooling.p == 2.0
     assert {block.inner_channels for block in model.embedder.non_local.values()} == {2}
@@ -174,7 +174,7 @@ def test_fine_tuning_steps_down_at_its_milestones():
 )
 def test_xla_compiles_on_one_gpu_unless_it_is_told_otherwise(monkeypatch, gpus, replicas, changes, expected):
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind=None: ["a GPU"] * gpus)
-    assert compiles(from_flat({"mode": "pretrain"} | changes), replicas) is expected
+    assert compiles(from_flat({"mode": "pretrain", "method": "mmgl"} | changes), replicas) is expected
 
 
 def test_xla_on_replicas_is_refused():

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from mmgl_tf.backbones import Encoder
-from mmgl_tf.flags.config import Finetuning
 from mmgl_tf.modes.saved_run import load_embedder, run_settings, start_encoder, weights_file
 from tests.modes.small_run import settings, write_run
 
@@ -131,7 +130,9 @@ def test_a_pre_training_is_seen_through_its_pooled_feature_map(pretrained, which
 def test_a_run_without_best_weights_has_none_and_without_any_is_refused(tmp_path):
     config = settings()
     write_run(tmp_path, config)
-    looking = dataclasses.replace(config, finetuning=Finetuning(method="two_stream", init=str(tmp_path)))
+    looking = dataclasses.replace(
+        config, finetuning=dataclasses.replace(config.finetuning, init=str(tmp_path))
+    )
     assert load_embedder(looking, "best") is None
     with pytest.raises(ValueError, match=r"has no embedder_last\.weights\.h5"):
         load_embedder(looking, "last")

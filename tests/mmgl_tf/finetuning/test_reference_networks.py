@@ -4,9 +4,10 @@ import tensorflow as tf
 
 from mmgl_tf.backbones import Encoder
 from mmgl_tf.finetuning import FINETUNING
-from mmgl_tf.flags.config import Finetuning
+from mmgl_tf.flags.config import options_type
 from mmgl_tf.losses.identity import identity_loss
 from mmgl_tf.optimizers.torch_sgd import TorchSGD
+from mmgl_tf.training.plan import TrainingPlan
 from tests.mmgl_tf.backbones.golden_images import both, drawn_images
 from tests.mmgl_tf.reference_weights import assign_by_recipe, recipe
 
@@ -23,7 +24,9 @@ SEEDS = {"visible": 11, "infrared": 12}
 
 @pytest.fixture(scope="module", params=["two_stream", "agw"])
 def network(request):
-    model = FINETUNING[request.param](Encoder("resnet50", "two"), Finetuning(), num_identities=395, seed=0)
+    model = FINETUNING[request.param](
+        Encoder("resnet50", "two"), options_type(request.param)(), 0, TrainingPlan(num_identities=395)
+    )
     model.build_from(96, 48)
     return request.param, model
 

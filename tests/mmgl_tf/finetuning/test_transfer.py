@@ -7,8 +7,9 @@ import pytest
 from mmgl_tf.backbones import BACKBONES, Encoder
 from mmgl_tf.finetuning import FINETUNING
 from mmgl_tf.finetuning.transfer import Transfer, tensor_names, transfer
-from mmgl_tf.flags.config import Finetuning, Mmgl
+from mmgl_tf.flags.config import options_type
 from mmgl_tf.pretraining import PRETRAINING
+from mmgl_tf.training.plan import TrainingPlan
 
 LARGE = ("resnet34", "resnet50")
 
@@ -117,7 +118,7 @@ def test_the_choice_of_a_stem_is_ignored_where_there_is_nothing_to_choose(two_st
 @pytest.mark.parametrize("method", FINETUNING)
 def test_an_embedders_neck_and_blocks_are_dropped_and_named(tmp_path, method):
     kind = FINETUNING[method]
-    embedder = kind.make_embedder(Encoder("resnet10", kind.STREAM, seed=1), Finetuning(), 1)
+    embedder = kind.make_embedder(Encoder("resnet10", kind.STREAM, seed=1), options_type(method)(), 1)
     embedder.build_from(64, 32)
     path = saved(strange(embedder), tmp_path / "embedder.weights.h5")
     target = encoder_of(stream=kind.STREAM)
@@ -137,11 +138,13 @@ def test_an_embedders_neck_and_blocks_are_dropped_and_named(tmp_path, method):
 def test_a_whole_models_heads_are_dropped_and_named(tmp_path, kind):
     encoder = Encoder("resnet10", "two", seed=1)
     if kind == "pretraining":
-        model = PRETRAINING["mmgl"](encoder, Mmgl(part_embedding_size=8), 1)
+        model = PRETRAINING["mmgl"](encoder, options_type("mmgl")(part_embedding_size=8), 1, TrainingPlan())
         model.build_from(96, 32)
         heads = ("permutation_head", "stripe_head")
     else:
-        model = FINETUNING["two_stream"](encoder, Finetuning(), 3, 1)
+        model = FINETUNING["two_stream"](
+            encoder, options_type("two_stream")(), 1, TrainingPlan(num_identities=3)
+        )
         model.build_from(96, 32)
         heads = ("classifier",)
     model.save_weights(tmp_path / "model.weights.h5")

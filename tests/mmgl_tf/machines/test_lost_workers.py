@@ -109,13 +109,13 @@ def test_a_signal_to_one_worker_stops_all_after_the_same_step_and_they_go_on(tmp
 OTHER_SETTINGS = "sys.argv += [f'--seed={index}']"
 # As from a file of the same name and other contents.
 OTHER_WEIGHTS = """
-from mmgl_tf.modes.training import pretrain
-build = pretrain.build_model
+from mmgl_tf.modes.training import trainer
+build = trainer.build_model
 def build_other(*arguments):
     model = build(*arguments)
     model.encoder.weights[0].assign(model.encoder.weights[0] + index)
     return model
-pretrain.build_model = build_other
+trainer.build_model = build_other
 """
 
 

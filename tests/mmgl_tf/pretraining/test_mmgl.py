@@ -8,16 +8,18 @@ import pytest
 import tensorflow as tf
 
 from mmgl_tf.backbones import Encoder
-from mmgl_tf.flags.config import Mmgl as Options
+from mmgl_tf.flags.config import options_type
 from mmgl_tf.optimizers.torch_sgd import TorchSGD
 from mmgl_tf.pretraining.mmgl import Mmgl
+from mmgl_tf.training.plan import TrainingPlan
 
+Options = options_type("mmgl")
 HEIGHT, WIDTH, PAIRS = 96, 32, 8
 OPTIONS = Options(part_embedding_size=32)
 
 
-def make_model(options=OPTIONS, stream="two", **kwargs):
-    model = Mmgl(Encoder("resnet10", stream=stream, seed=1), options, seed=3, **kwargs)
+def make_model(options=OPTIONS, stream="two", plan=TrainingPlan()):  # noqa: B008
+    model = Mmgl(Encoder("resnet10", stream=stream, seed=1), options, seed=3, plan=plan)
     model.build_from(HEIGHT, WIDTH)
     model.compile(optimizer=TorchSGD(0.05, momentum=0.9, weight_decay=5e-4))
     model.optimizer.build(model.trainable_variables)
@@ -135,7 +137,7 @@ def test_the_total_is_the_weighted_sum_of_equation_7():
 
 
 def test_the_cycle_contrast_may_start_later():
-    model = make_model(pcc_start_step=2)
+    model = make_model(dataclasses.replace(OPTIONS, pcc_start_epoch=1), plan=TrainingPlan(steps_per_epoch=2))
     weights = [float(model.term_weight("cycle_contrast", tf.constant(step))) for step in (0, 1, 2, 3)]
     assert weights == pytest.approx([0.0, 0.0, 0.2, 0.2])
     assert model.term_weight("part", tf.constant(0)) == 1.0

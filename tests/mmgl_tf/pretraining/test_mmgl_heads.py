@@ -7,20 +7,24 @@ import pytest
 import tensorflow as tf
 
 from mmgl_tf.backbones import Encoder
-from mmgl_tf.flags.config import Mmgl as Options
+from mmgl_tf.flags.config import options_type
 from mmgl_tf.layers.gumbel_sinkhorn import sinkhorn
 from mmgl_tf.losses.cycle_contrast import cycle_contrast_loss
 from mmgl_tf.losses.part_classification import part_loss
 from mmgl_tf.losses.permutation import permutation_loss
 from mmgl_tf.pretraining.mmgl import Mmgl
+from mmgl_tf.training.plan import TrainingPlan
 
+Options = options_type("mmgl")
 HEIGHT, WIDTH, PAIRS = 96, 32, 3
 # Without noise, and with scores that are not all nearly 0.
 QUIET = Options(part_embedding_size=8, gumbel_scale=0.0, perm_init_stddev=0.5, sinkhorn_iters=3)
 
 
 def model_and_batch(**changes):
-    model = Mmgl(Encoder("resnet10", seed=1), dataclasses.replace(QUIET, **changes), seed=3)
+    model = Mmgl(
+        Encoder("resnet10", seed=1), dataclasses.replace(QUIET, **changes), seed=3, plan=TrainingPlan()
+    )
     model.build_from(HEIGHT, WIDTH)
     dice = np.random.default_rng(0)
     model.part_classifier.kernel.assign(dice.standard_normal(model.part_classifier.kernel.shape))

@@ -17,8 +17,7 @@ import tensorflow as tf
 from benchmarks.messages import Messages
 from mmgl_tf.backbones import Encoder
 from mmgl_tf.finetuning import FINETUNING
-from mmgl_tf.flags.config import Finetuning
-from mmgl_tf.flags.config import Mmgl as Options
+from mmgl_tf.flags.config import options_type
 from mmgl_tf.layers.batch_norm import synchronise
 from mmgl_tf.machines.distribution import Distribution
 from mmgl_tf.optimizers.torch_sgd import TorchSGD
@@ -26,6 +25,7 @@ from mmgl_tf.pipelines.batches.numbered_batches import sharded_batches
 from mmgl_tf.pipelines.batches.shards import Shards
 from mmgl_tf.pretraining import PRETRAINING
 from mmgl_tf.training.checkpoints import collect
+from mmgl_tf.training.plan import TrainingPlan
 from mmgl_tf.training.shared_statistics import SharedStatistics
 
 IMAGES, PEOPLE, STRIPES = 8, 4, 6
@@ -47,11 +47,16 @@ def global_batch(step, method):
 def make_model(method, options):
     """Compiled and built, in the scope of its strategy."""
     if method == "mmgl":
-        small = Options(part_embedding_size=8, gumbel_samples=2, sinkhorn_iters=5)
-        model = PRETRAINING["mmgl"](Encoder("resnet10", stream="two", seed=1), small, 2)
+        small = options_type("mmgl")(part_embedding_size=8, gumbel_samples=2, sinkhorn_iters=5)
+        model = PRETRAINING["mmgl"](Encoder("resnet10", stream="two", seed=1), small, 2, TrainingPlan())
     else:
         kind = FINETUNING[method]
-        model = kind(Encoder("resnet10", kind.STREAM, seed=1), Finetuning(), PEOPLE, 2)
+        model = kind(
+            Encoder("resnet10", kind.STREAM, seed=1),
+            options_type(method)(),
+            2,
+            TrainingPlan(num_identities=PEOPLE),
+        )
     model.build_from(HEIGHT, WIDTH)
     optimizer = TorchSGD(
         0.01,

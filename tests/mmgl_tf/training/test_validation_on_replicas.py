@@ -12,6 +12,7 @@ from mmgl_tf.modes.reading import open_stores, read_splits
 from mmgl_tf.pipelines.batches.build import evaluation_dataset
 from mmgl_tf.pipelines.records import INFRARED, VISIBLE
 from mmgl_tf.training.checkpoints import Checkpoints, restore
+from mmgl_tf.training.plan import TrainingPlan
 from tests.test_end_to_end import ROOT, TINY
 
 
@@ -44,7 +45,7 @@ def test_replicas_that_normalise_apart_are_validated_as_the_saved_network_is_on_
         max_images=config.validation.validation_images,
     )
     assert any((batch["weight"] == 0).numpy().any() for batch in images), "padding is tested too"
-    model = build_model(config, config.optimization.steps_per_epoch)
+    model = build_model(config, TrainingPlan(config.optimization.steps_per_epoch))
     arrays, _ = Checkpoints(tmp_path / "run" / "checkpoints").latest()
     restore(model, arrays)
     found = model.evaluate(images, return_dict=True, verbose=0)

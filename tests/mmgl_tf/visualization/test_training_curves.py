@@ -3,27 +3,51 @@ import warnings
 import numpy as np
 import pytest
 
+from mmgl_tf.figures import OF_EVERY_RUN, Figure
+from mmgl_tf.finetuning.figures import SEARCH, triplet_figures
+from mmgl_tf.flags.config import options_type
+from mmgl_tf.pretraining.mmgl_figures import mmgl_figures
+from mmgl_tf.pretraining.probe import FIGURES as PROBED
+from mmgl_tf.training.plan import TrainingPlan
 from mmgl_tf.visualization import curves
 
+PLAN = TrainingPlan(num_identities=10)
+FIGURES = tuple(
+    {
+        figure.name: figure
+        for figure in (
+            *OF_EVERY_RUN,
+            *triplet_figures(options_type("agw")(), PLAN),
+            *SEARCH,
+            *PROBED,
+            *mmgl_figures(options_type("mmgl")(), PLAN),
+        )
+    }.values()
+)
 
-def draw(runs, chance=None):
+
+def draw(runs, figures=FIGURES):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        return curves.training_curves(runs, chance)
+        return curves.training_curves(runs, figures)
+
+
+def lines(runs, *names):
+    return curves._lines(runs, [next(figure for figure in FIGURES if figure.name == name) for name in names])
 
 
 def rows(epochs, keys=("loss/total", "loss/part", "accuracy/part")):
     return [{"epoch": e, "step": 10 * e} | dict.fromkeys(keys, 1.0 / (e + 1)) for e in range(epochs)]
 
 
-ALL = [key for _, _, keys in curves.PANELS for key in keys]
+ALL = [figure.name for figure in FIGURES]
 
 
 def test_every_metric_has_a_panel_and_the_page_is_no_wider_than_1600():
     picture = draw(rows(3, ALL))
     assert picture.dtype == np.uint8
     assert picture.shape[1:] == (1600, 3)
-    assert picture.shape[0] == 300 * -(-len(curves.PANELS) // 4)
+    assert picture.shape[0] == 300 * -(-len(curves.panels_of(FIGURES)) // 4)
 
 
 def test_panels_without_data_are_left_out():
@@ -58,8 +82,14 @@ def test_chance_is_drawn_only_where_it_belongs(monkeypatch):
         seen[title] = [line.get_ydata()[0] for line in axes.get_lines() if line.get_linestyle() == ":"]
 
     monkeypatch.setattr(curves, "_draw", spy)
-    draw(rows(4), {"loss/part": 1.79, "loss/permutation": 5.0})
-    assert seen == {"Total loss": [], "Part cross-entropy": [1.79], "Part named right": []}
+    known = (
+        Figure("loss/total", "total loss", None),
+        Figure("loss/part", "part loss", 1.79),
+        Figure("loss/permutation", "order loss", 5.0),
+        Figure("accuracy/part", "part right", None),
+    )
+    draw(rows(4), known)
+    assert seen == {"Total loss": [], "Part loss": [1.79], "Part right": []}
 
 
 def test_modalities_and_validation_join_their_panel():
@@ -73,16 +103,16 @@ def test_modalities_and_validation_join_their_panel():
         for row in one
     ]
     assert draw(more).shape == draw(one).shape
-    names = [line[0] for line in curves._lines({"run": more}, ("accuracy/part",))]
+    names = [line[0] for line in lines({"run": more}, "accuracy/part")]
     assert names == ["training", "validation", "validation, visible", "validation, infrared"]
 
 
 def test_several_runs_share_the_panels_and_are_told_apart():
-    picture = draw({"a": rows(4), "b": rows(2, ["loss/total"])}, {"loss/part": 1.79})
+    picture = draw({"a": rows(4), "b": rows(2, ["loss/total"])})
     assert picture.shape == (340, 1200, 3)
-    lines = curves._lines({"a": rows(4), "b": rows(2)}, ("loss/total",))
-    assert [line[0] for line in lines] == ["a", "b"]
-    assert lines[0][1] != lines[1][1]
+    drawn = lines({"a": rows(4), "b": rows(2)}, "loss/total")
+    assert [line[0] for line in drawn] == ["a", "b"]
+    assert drawn[0][1] != drawn[1][1]
 
 
 def test_several_runs_show_validation_even_where_only_the_modalities_are_logged():
@@ -95,14 +125,14 @@ def test_several_runs_show_validation_even_where_only_the_modalities_are_logged(
     assert values.tolist() == pytest.approx([0.4])
     both = [row | {"validation/accuracy/part": 0.9} for row in one]
     assert curves.validation_series(both, "accuracy/part")[1].tolist() == [0.9, 0.9]
-    lines = curves._lines({"a": one, "b": one}, ("accuracy/part",))
-    assert [(line[0], line[2]) for line in lines] == [("a", "--"), ("b", "--")]
+    drawn = lines({"a": one, "b": one}, "accuracy/part")
+    assert [(line[0], line[2]) for line in drawn] == [("a", "--"), ("b", "--")]
 
 
 def test_embedding_figures_of_each_modality_join_their_panel():
     one = rows(3, ["embedding/std", "embedding/std_visible", "embedding/std_infrared"])
     assert draw(one).shape == (300, 400, 3)
-    assert [line[0] for line in curves._lines({"run": one}, ("embedding/std",))] == [
+    assert [line[0] for line in lines({"run": one}, "embedding/std")] == [
         "both",
         "visible",
         "infrared",
@@ -139,21 +169,21 @@ def test_a_fine_tuning_run_shows_all_it_logs():
     for key in keys:
         assert draw(rows(3, [key])).shape == (300, 400, 3), key
     assert draw(rows(3, keys)).shape == (900, 1600, 3)
-    assert [line[0] for line in curves._lines({"run": rows(3, keys)}, ("rank1",))] == ["validation"]
+    assert [line[0] for line in lines({"run": rows(3, keys)}, "rank1")] == ["validation"]
 
 
 def test_the_legend_of_several_runs_names_only_what_is_drawn(monkeypatch):
     seen = []
-    real = curves.Figure.legend
+    real = curves.Page.legend
     monkeypatch.setattr(
-        curves.Figure, "legend", lambda self, *a, **k: (seen.append(list(a[1])), real(self, *a, **k))[1]
+        curves.Page, "legend", lambda self, *a, **k: (seen.append(list(a[1])), real(self, *a, **k))[1]
     )
     fine = rows(3, ["loss/identity"])
     draw({"a": fine, "b": fine})
-    draw({"a": rows(3, ["loss/identity", "validation/rank1"]), "b": fine}, {"loss/identity": 5.0})
+    draw({"a": rows(3, ["loss/identity", "validation/rank1"]), "b": fine})
     draw({"a": rows(3, ["matching/part_mass", "matching/slot_mass"]), "b": fine})
     assert seen == [
-        ["a", "b", "training"],
+        ["a", "b", "training", "chance"],
         ["a", "b", "training", "validation", "chance"],
         ["a", "b", "training (or part)", "slot, chance"],
     ]

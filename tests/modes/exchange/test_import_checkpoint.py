@@ -70,7 +70,7 @@ def test_an_imported_network_is_a_run_like_any_other(small):
     assert is_finetuned(small) and run_summary(small) == {"status": "complete"}
     assert load_embedder(looking_at(small), "best") is None
     config = looking_at(small)
-    assert (config.data.image_height, config.finetuning.method) == (96, "agw")
+    assert (config.data.image_height, config.run.method) == (96, "agw")
     report = json.loads((small / "import.json").read_text())
     assert report["facts"] == {"epoch": 30, "mAP": 0.4} and report["wrapper"] == "net"
     assert report["missing"] == [] and len(report["sha256"]) == 64

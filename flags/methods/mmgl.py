@@ -1,34 +1,20 @@
-"""Settings of the network and of the method."""
+"""Settings of MMGL."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from mmgl_tf.flags.setting import setting
 
 
 @dataclass(frozen=True)
-class Network:
-    """Network: the encoder."""
-
-    backbone: str = setting(
-        "resnet50", "trunk", choices=("resnet10", "resnet18", "resnet34", "resnet50"), paper="resnet50"
-    )
-    stream: str = setting(
-        "two",
-        "stems: two = one per modality, one = shared; in fine-tuning the method decides",
-        choices=("one", "two"),
-        paper="both",
-    )
-    stem_init: str = setting(
-        "shared",
-        "both stems start from the same values, or each from its own",
-        choices=("shared", "independent"),
-        paper="silent",
-    )
-
-
-@dataclass(frozen=True)
 class Mmgl:
     """MMGL: the pre-training losses (paper Eqs. 2 to 7)."""
+
+    TITLE: ClassVar = "MMGL"
+    PRESETS: ClassVar = {
+        "demo": {"part_embedding_size": 128, "validation_permutations": 2},
+        "smoke": {"part_embedding_size": 128, "validation_permutations": 1},
+    }
 
     num_stripes: int = setting(6, "horizontal stripes", low=2, paper="6")
     permutation: bool = setting(True, "permutation recovery, Eq. 4", paper="true")
@@ -116,51 +102,6 @@ class Mmgl:
     pcc_start_epoch: int = setting(0, "epoch that switches the contrast on", unit="epochs", low=0, paper="0")
     pcc_weight: float = setting(0.2, "lambda of Eq. 7, on the contrast", low=0.0, paper="0.2")
     part_weight: float = setting(1.0, "weight of the part cross-entropy", low=0.0, paper="1 (inferred)")
-
-
-@dataclass(frozen=True)
-class Finetuning:
-    """Fine-tuning: with identities, from some start (paper: as the baselines' code has it)."""
-
-    method: str = setting(
-        "agw", "downstream method", choices=("one_stream", "two_stream", "agw"), paper="all three"
-    )
-    init: str = setting(
-        "random",
-        "where fine-tuning starts: random, a run directory or an encoder's .weights.h5; for eval and "
-        "visualize what to look at: a run directory, several with commas between, {trial} meaning 1 to 10; "
-        "eval also takes chance, hog, colour and pixels, which need no training",
-        paper="an MMGL run",
-    )
-    init_weights: str = setting(
-        "best",
-        "which encoder of the run to start from; last where there is no best",
-        choices=("best", "last"),
-    )
-    stem_from: str = setting(
-        "",
-        "the stem that a two-stream encoder gives to a one-stream method; must be chosen",
-        choices=("", "visible", "infrared", "mean"),
-    )
-    identities_per_batch: int = setting(8, "identities in a batch", low=2, paper="8")
-    images_per_identity: int = setting(
-        4, "images of an identity and modality in a batch", unit="images", low=1, paper="4"
-    )
-    trunk_lr_multiplier: float = setting(
-        0.1, "learning rate of trunk and stems over that of the heads", low=0.0, paper="0.1 (baselines' code)"
-    )
-    triplet_margin: float = setting(0.3, "margin of the batch-hard triplet loss", low=0.0, paper="0.3")
-    triplet_weight: float = setting(1.0, "weight of the triplet loss", low=0.0, paper="1")
-    triplet_form: str = setting(
-        "reference",
-        "AGW's weighted triplet: as released (its weights vanish at large distances), or a true softmax",
-        choices=("reference", "stable"),
-        paper="reference",
-    )
-    gem_power: float = setting(3.0, "AGW's generalised-mean pooling", low=1.0, paper="3")
-    non_local_width: int = setting(
-        1,
-        "inner channels of AGW's non-local blocks",
-        low=1,
-        paper="1 (as released; half the channels described)",
+    select_metric: str = setting(
+        "whole", "accuracy that picks the best encoder", choices=("whole", "stripe"), paper="silent"
     )

@@ -1,0 +1,57 @@
+"""The settings of each method, by its name: one file and one line here.
+
+A method's settings are a frozen dataclass. Beside its fields, each of which is a flag, it may say:
+
+- `TITLE`: what the method is called in tables and sentences;
+- `READS`: names of groups in `SHARED` that it reads as well;
+- `STREAM`: "one" where a fine-tuning method has one stem, else it has two;
+- `PRESETS`: {preset: {setting: value}}, of any group, over the preset's own;
+- `RECIPES`: {recipe: {setting: value}}, over those, see `mmgl_tf.flags.resolution`;
+- `FIXED`: names of its fields that are built into the weights, and cannot be changed afterwards.
+"""
+
+from mmgl_tf.flags.methods.agw import Agw
+from mmgl_tf.flags.methods.baseline import OneStream, TwoStream
+from mmgl_tf.flags.methods.mmgl import Mmgl
+from mmgl_tf.flags.methods.triplet import BatchHard, Triplet
+
+PRETRAINING = {
+    "mmgl": Mmgl,
+}
+FINETUNING = {
+    "one_stream": OneStream,
+    "two_stream": TwoStream,
+    "agw": Agw,
+}
+# Settings that several methods read.
+SHARED = {
+    "triplet": Triplet,
+    "batch_hard": BatchHard,
+}
+METHODS = PRETRAINING | FINETUNING
+# The method of a mode where neither the command line nor the preset names one.
+DEFAULTS = {"pretrain": "mmgl", "finetune": "agw"}
+
+
+def methods_of(mode):
+    """The methods that a mode can train, by name; all of them for a mode that trains none."""
+    return {"pretrain": PRETRAINING, "finetune": FINETUNING}.get(mode, METHODS)
+
+
+def title(method):
+    """What a method is called, e.g. "MMGL".
+
+    Args:
+        method: its name, or "" or None for no method.
+    """
+    return METHODS[method].TITLE if method in METHODS else (method or "no method")
+
+
+def groups_read(method):
+    """Names of the groups of settings that a method reads; its own is the last."""
+    return (*getattr(METHODS[method], "READS", ()), method)
+
+
+def stream(method):
+    """The stems that a fine-tuning method has: "one" or "two"."""
+    return getattr(METHODS[method], "STREAM", "two")

@@ -1,0 +1,50 @@
+"""What fine-tuning reports: identities named, triplets in order, validation identities found."""
+
+import math
+
+from mmgl_tf.figures import HAS_NONE, Figure
+
+# Of embeddings of validation identities, see `mmgl_tf.retrieval.geometry`.
+SEARCH = (
+    Figure("rank1", "Rank-1 on validation identities", HAS_NONE, "share", source="search"),
+    Figure("mAP", "mAP on validation identities", HAS_NONE, "share", source="search"),
+    Figure("mINP", "mINP on validation identities", HAS_NONE, "share", source="search"),
+    Figure("embedding/modality_gap", "embedding: modality gap", HAS_NONE, source="search"),
+    Figure("embedding/compactness", "embedding: compactness", HAS_NONE, source="search"),
+    Figure("embedding/positive_similarity", "cosine of the same person", HAS_NONE, "free", source="search"),
+    Figure("embedding/negative_similarity", "cosine of different people", HAS_NONE, "free", source="search"),
+    Figure("embedding/d_prime", "same and different people apart, d prime", 0.0, source="search"),
+)
+
+
+def triplet_figures(options, plan):
+    """The figures of cross-entropy beside a triplet loss.
+
+    Args:
+        options: settings of the method.
+        plan: `mmgl_tf.training.plan.TrainingPlan`.
+
+    Returns:
+        tuple of `Figure`.
+    """
+    del options
+    classes = plan.num_identities
+    return (
+        Figure(
+            "loss/identity",
+            "identity cross-entropy",
+            math.log(classes) if classes else HAS_NONE,
+            short="identity",
+        ),
+        Figure("loss/triplet", "triplet loss", HAS_NONE, short="triplet"),
+        Figure(
+            "accuracy/identity",
+            "identity named right",
+            1 / classes if classes else HAS_NONE,
+            "share",
+            short="identity accuracy",
+        ),
+        # Whether a random positive is nearer than a random negative hangs on how the loss chooses them.
+        Figure("accuracy/triplet", "positive nearer than negative", HAS_NONE, "share"),
+        Figure("embedding/spread", "embedding: spread", HAS_NONE),
+    )
