@@ -164,7 +164,7 @@ def differences(old, new):
         run's method reads.
     """
     # A setting that a run of an earlier version lacks has a default that means what that version did.
-    before = defaults() | migrated(old)
+    before, new = defaults() | migrated(old), migrated(new)
     return [
         (name, before[name], new[name])
         for name in decisive(new["mode"], new["method"])

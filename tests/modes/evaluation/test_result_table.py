@@ -76,7 +76,7 @@ def test_the_table_has_a_line_a_cell_with_mean_and_deviation(capsys):
 
 def test_where_it_was_trained_and_from_what_is_said(capsys):
     text = printed(capsys, results())
-    assert "runs/a: agw, from runs/pre" in text
+    assert "runs/a: AGW, from runs/pre" in text
     assert "evaluated on synthetic in worlds/one\n" in text
     text = printed(capsys, results(trained_on="sysu"))
     assert "evaluated on synthetic in worlds/one; trained on sysu\n" in text
