@@ -12,7 +12,7 @@ class FinetuningModel(TrainingModel):
     """An embedder that learns to tell identities apart (spec 4.0).
 
     A method subclasses this, says how many stems it has (`STREAM`), which of its learning-rate groups are
-    slow, what its embedder is (`make_embedder`) and what pulls embeddings of one person together
+    slow, what its embedder is (`EMBEDDER`, `make_embedder`) and what pulls embeddings of one person together
     (`metric_loss`).
 
     A batch is a dict: `visible`, `infrared` float32 [B, H, W, 3] (normalised) and `labels` int32 [2B],
@@ -26,6 +26,8 @@ class FinetuningModel(TrainingModel):
     """
 
     STREAM = "two"
+    # Its class says which features there are, without building any.
+    EMBEDDER = Embedder
     # Paths of variables that learn at `trunk_lr_multiplier` times the rate: all but neck and classifier.
     SLOW = ("encoder/",)
 
@@ -50,7 +52,7 @@ class FinetuningModel(TrainingModel):
 
     @classmethod
     def make_embedder(cls, encoder, options, seed):
-        """The method's `Embedder`; evaluation and export need no more of the method than this.
+        """The method's `EMBEDDER`; evaluation and export need no more of the method than this.
 
         Args:
             encoder: `Encoder`.
@@ -58,7 +60,7 @@ class FinetuningModel(TrainingModel):
             seed: integer.
         """
         del options
-        return Embedder(encoder, seed=3 * seed)
+        return cls.EMBEDDER(encoder, seed=3 * seed)
 
     def metric_loss(self, features, labels):
         """The loss on un-normalised pooled features.
@@ -75,7 +77,7 @@ class FinetuningModel(TrainingModel):
     def build_from(self, height, width):
         """Makes every weight, for images of a size in pixels."""
         self.embedder.build_from(height, width)
-        self.classifier.build((None, self.embedder.num_features))
+        self.classifier.build((None, self.embedder.feature_sizes["neck"]))
         self.built = True
 
     def learning_rate_multipliers(self):

@@ -114,14 +114,14 @@ def _seen(config, splits, stores):
         loaded = load_embedder(config, which)
         if loaded is None:
             continue
-        embedder, place, features = loaded
+        embedder, place = loaded
         extract = Extractor(embedder, config.optimization.batch_size, config.evaluation.flip)
         found = {}
         for split in tests:
             with ProgressLine(f"{split.name} embedded, {which} weights", "images") as progress:
                 store = stores[split.name, modality[split.name]]
                 every = extract(store, split.samples, modality[split.name], progress)
-            found[split.name] = {feature: every[feature] for feature in features}
+            found[split.name] = {feature: every[feature] for feature in embedder.FEATURES}
         yield which, place, embedder, found
 
 

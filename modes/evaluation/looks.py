@@ -61,8 +61,8 @@ class Look:
 
     Attributes:
         name: of the run, for legends.
-        embedder: `Embedder`.
-        feature: "neck" or "pool".
+        embedder: `PooledEncoder`, e.g. a fine-tuning's `Embedder`.
+        feature: one of the embedder's `FEATURES`.
         weights: "best", "last" or "first".
         found: {modality: LabelledFeatures}.
     """
@@ -107,12 +107,12 @@ def look_of_run(config, name, images):
     if loaded is None:
         which = "last"
         loaded = load_embedder(config, which)
-    embedder, _, features = loaded
-    return look(name, embedder, features[0], which, images, config)
+    embedder, _ = loaded
+    return look(name, embedder, embedder.FEATURES[0], which, images, config)
 
 
 def look_before(config, images):
-    """The network that a fine-tuning started from, without a neck of its own yet; None for a pre-training."""
+    """The network that a fine-tuning started from, before any layer of the method was trained; else None."""
     settings = run_settings(config.finetuning.init)
     if settings.get("mode") != "finetune":
         return None
@@ -129,4 +129,4 @@ def look_before(config, images):
         print(f"the start of {config.finetuning.init} is not there any more, so it is not shown ({error})")
         return None
     title = "random initialisation" if settings["init"] == "random" else "pre-trained, before fine-tuning"
-    return look(title, embedder, "pool", "first", images, config)
+    return look(title, embedder, embedder.START_FEATURE, "first", images, config)

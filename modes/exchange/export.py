@@ -19,7 +19,7 @@ from mmgl_tf.modes.exchange.export_safetensors import export_safetensors
 from mmgl_tf.modes.exchange.export_weights import FINGERPRINT, PLACES, run_name, weights_fingerprint
 from mmgl_tf.modes.model import prepare
 from mmgl_tf.modes.reading import read_splits
-from mmgl_tf.modes.saved_run import load_embedder, run_settings
+from mmgl_tf.modes.saved_run import load_embedder, run_settings, served_feature
 from mmgl_tf.run_directory import claim_directory
 from mmgl_tf.serving.inference_network import InferenceNetwork
 from mmgl_tf.serving.model_card import model_card
@@ -136,14 +136,8 @@ def _trained(config):
     if loaded is None:  # nobody was held out to choose by
         which = "last"
         loaded = load_embedder(config, which)
-    embedder, _, features = loaded
-    feature = config.export.export_feature
-    feature = features[0] if feature == "auto" else feature
-    if feature not in features:
-        raise ValueError(
-            f"--export_feature={feature}: {config.finetuning.init} was not fine-tuned and has no neck; "
-            "leave it out or give pool"
-        )
+    embedder, _ = loaded
+    feature = served_feature(config, embedder)
     print(f"exporting  {feature} feature, {which} weights of {config.finetuning.init}", flush=True)
     return embedder, which, feature
 
@@ -184,7 +178,7 @@ def _facts(config, embedder, feature, which, sizes, number):
         "height": config.data.image_height,
         "width": config.data.image_width,
         "streams": embedder.encoder.stream,
-        "num_features": embedder.num_features,
+        "num_features": embedder.feature_sizes[feature],
         "feature": feature,
         "precision": config.export.export_precision,
         "weights": which,

@@ -23,8 +23,8 @@ def agreement(directory, embedder, feature, examples, size, precision, batch_siz
 
     Args:
         directory: of the version.
-        embedder: `Embedder`, float32.
-        feature: "neck" or "pool".
+        embedder: `PooledEncoder`, e.g. a fine-tuning's `Embedder`, float32.
+        feature: one of the embedder's `FEATURES`.
         examples: `mmgl_tf.modes.exchange.export_examples.Examples`.
         size: (height, width) of the network's images, pixels.
         precision: "float32" or "bfloat16", of the model.
@@ -100,7 +100,7 @@ def expected_embeddings(embedder, feature, examples, size):
     """
     pixels = np.stack([decode_image(encoded, *size).numpy() for encoded in examples.encoded])
     modality = np.array(examples.modality)
-    expected = np.zeros((len(pixels), embedder.num_features), np.float32)
+    expected = np.zeros((len(pixels), embedder.feature_sizes[feature]), np.float32)
     for code in np.unique(modality):
         rows = np.flatnonzero(modality == code)
         images = normalise(tf.constant(pixels[rows]))

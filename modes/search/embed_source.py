@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from mmgl_tf.flags.reading import is_saved_model
 from mmgl_tf.modes.model import prepare
-from mmgl_tf.modes.saved_run import is_finetuned, load_embedder, weights_file
+from mmgl_tf.modes.saved_run import is_finetuned, load_embedder, served_feature, weights_file
 from mmgl_tf.pipelines.decode import decode_image, normalise
 from mmgl_tf.pipelines.records import MODALITIES
 from mmgl_tf.serving.predictor import Predictor
@@ -71,17 +71,11 @@ class RunSource:
         init = config.finetuning.init
         name = "embedder" if is_finetuned(init) else "encoder"
         weights, which = weights_file(init, name, export.export_weights)
-        self._embedder, _, features = load_embedder(config, which)
-        feature = features[0] if export.export_feature == "auto" else export.export_feature
-        if feature not in features:
-            raise ValueError(
-                f"--export_feature={feature}, but {config.finetuning.init} has {' and '.join(features)}; "
-                "a pre-training has no neck"
-            )
-        self._feature = feature
+        self._embedder, _ = load_embedder(config, which)
+        self._feature = feature = served_feature(config, self._embedder)
         self._graphs = {}
         self.image_size = (data.image_height, data.image_width)
-        self.num_features = self._embedder.num_features
+        self.num_features = self._embedder.feature_sizes[feature]
         self.two_streams = self._embedder.encoder.stream == "two"
         self.facts = {
             "kind": "run",
@@ -96,7 +90,7 @@ class RunSource:
             "width": data.image_width,
         }
         decisive = {name: value for name, value in self.facts.items() if name not in ("path", "weights")}
-        if "neck" in features:  # else these settings mean nothing
+        if is_finetuned(init):  # else these settings mean nothing
             options = config.finetuning
             decisive["blocks"] = [options.method, options.non_local_width, options.gem_power]
         self.facts["fingerprint"] = _fingerprint([weights], decisive)

@@ -129,7 +129,7 @@ def test_the_figures_of_both_precisions_are_printed_and_on_the_card(exported):
 def test_the_model_says_what_the_best_weights_say(exported, run):
     root, _ = exported
     config = exporting(run, root)
-    embedder, _, _ = load_embedder(
+    embedder, _ = load_embedder(
         dataclasses.replace(config, finetuning=dataclasses.replace(config.finetuning, init=str(run))), "best"
     )
     examples = drawn_examples()
@@ -226,7 +226,7 @@ def test_a_pre_training_is_exported_without_a_neck(tmp_path, cache, in_process, 
     write_run(
         tmp_path / "run", settings("pretrain", dataset="synthetic", cache_dir=str(cache)), encoders=("last",)
     )
-    with pytest.raises(ValueError, match=r"--export_feature=neck: .* has no neck"):
+    with pytest.raises(ValueError, match=r"--export_feature=neck, but .*run has pool \(256 values\); give"):
         export(exporting(tmp_path / "run", tmp_path / "export", export_feature="neck"))
     assert not (tmp_path / "export").exists()
     export(exporting(tmp_path / "run", tmp_path / "export", skip_metrics=True))
