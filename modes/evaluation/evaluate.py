@@ -8,11 +8,11 @@ import tensorflow as tf
 
 from mmgl_tf.modes.console import ProgressLine
 from mmgl_tf.modes.evaluation.evaluation_rules import evaluation_rules
-from mmgl_tf.modes.evaluation.hand_made import HAND_MADE, describe
 from mmgl_tf.modes.evaluation.looks import Look, TestImages, look_before
 from mmgl_tf.modes.evaluation.result_table import mean_over_runs, print_results
 from mmgl_tf.modes.evaluation.results import about, cell
 from mmgl_tf.modes.evaluation.retrieval_pictures import RetrievalPictures
+from mmgl_tf.modes.evaluation.untrained_baselines import UNTRAINED_BASELINES, describe
 from mmgl_tf.modes.features import Extractor
 from mmgl_tf.modes.model import prepare
 from mmgl_tf.modes.reading import open_stores, read_splits, require_labels
@@ -101,7 +101,7 @@ def _seen(config, splits, stores):
     """What is to be evaluated: (weights, steps or epoch, embedder or None, {split name: {feature: ...}})."""
     start, tests = config.finetuning.init, (splits.query, splits.gallery)
     modality = {split.name: split.samples[0].modality for split in tests}
-    if start in HAND_MADE:
+    if start in UNTRAINED_BASELINES:
         found = {
             split.name: {
                 "descriptor": describe(start, stores[split.name, modality[split.name]], split.samples)

@@ -1,7 +1,7 @@
 """The content of results.json: what was evaluated, by which protocol, how good, and the paper's number."""
 
 from mmgl_tf.finetuning import FINETUNING
-from mmgl_tf.modes.evaluation.hand_made import HAND_MADE
+from mmgl_tf.modes.evaluation.untrained_baselines import UNTRAINED_BASELINES
 from mmgl_tf.modes.saved_run import is_finetuned, run_settings, run_summary
 from mmgl_tf.retrieval.published import published
 
@@ -15,7 +15,7 @@ def about(config, splits, protocol):
         protocol: `mmgl_tf.pipelines.records.Protocol` as it is applied.
     """
     start = config.finetuning.init
-    made = start in HAND_MADE
+    made = start in UNTRAINED_BASELINES
     settings, summary = ({}, {"status": "complete"}) if made else (run_settings(start), run_summary(start))
     finetuned = settings.get("mode") == "finetune"
     return {
