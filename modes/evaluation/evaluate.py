@@ -8,7 +8,11 @@ import tensorflow as tf
 
 from mmgl_tf.modes.console import ProgressLine
 from mmgl_tf.modes.evaluation.evaluation_rules import evaluation_rules
-from mmgl_tf.modes.evaluation.looks import Look, TestImages, look_before
+from mmgl_tf.modes.evaluation.network_embeddings import (
+    EvaluationImages,
+    NetworkEmbeddings,
+    embeddings_before_training,
+)
 from mmgl_tf.modes.evaluation.result_table import mean_over_runs, print_results
 from mmgl_tf.modes.evaluation.results import about, cell
 from mmgl_tf.modes.evaluation.retrieval_pictures import RetrievalPictures
@@ -127,11 +131,13 @@ def _seen(config, splits, stores):
 
 def _draw(config, splits, stores, rules, root, embedder, found, which):
     """The pictures of --mode=visualize, of the best weights where there are such."""
-    images = TestImages.of(splits, stores)
+    images = EvaluationImages.of(splits, stores)
     feature = next(iter(found["query"]))
     sides = {images.query: found["query"][feature], images.gallery: found["gallery"][feature]}
-    look = Look(Path(config.finetuning.init).name, embedder, feature, which, sides)
+    network = NetworkEmbeddings(Path(config.finetuning.init).name, embedder, feature, which, sides)
     pictures = RetrievalPictures(config, images, *rules, root)
-    paths = pictures.write([look], [look_before(config, images)], {look.name: config.finetuning.init})
+    paths = pictures.write(
+        [network], [embeddings_before_training(config, images)], {network.name: config.finetuning.init}
+    )
     print(f"pictures   {paths[0].parent}")
     print(f"projector  tensorboard --logdir {root / 'tensorboard'}", flush=True)

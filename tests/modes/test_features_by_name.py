@@ -12,7 +12,11 @@ from mmgl_tf.finetuning.base import FinetuningModel
 from mmgl_tf.finetuning.embedder import Embedder
 from mmgl_tf.layers.batch_norm_neck import BatchNormNeck
 from mmgl_tf.modes.evaluation.evaluate import evaluate
-from mmgl_tf.modes.evaluation.looks import TestImages, look_before, look_of_run
+from mmgl_tf.modes.evaluation.network_embeddings import (
+    EvaluationImages,
+    embeddings_before_training,
+    embeddings_of_run,
+)
 from mmgl_tf.modes.exchange import export_agreement
 from mmgl_tf.modes.exchange.export import export
 from mmgl_tf.modes.exchange.export_examples import drawn_examples
@@ -107,8 +111,8 @@ def test_the_table_lists_them_in_the_methods_order(run, tmp_path, capsys):
 def test_pictures_show_the_first_and_the_start_by_what_was_not_trained_yet(run):
     config = looking_at(run, "visualize")
     splits = read_splits(config)
-    images = TestImages.of(splits, open_stores(config.data, splits, ("query", "gallery")))
-    shown, before = look_of_run(config, "run", images), look_before(config, images)
+    images = EvaluationImages.of(splits, open_stores(config.data, splits, ("query", "gallery")))
+    shown, before = embeddings_of_run(config, "run", images), embeddings_before_training(config, images)
     assert (shown.feature, before.feature) == ("attention", "pool")
     assert {found.features.shape[1] for found in shown.found.values()} == {24}
     assert {found.features.shape[1] for found in before.found.values()} == {256}
