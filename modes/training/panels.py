@@ -6,8 +6,8 @@ from mmgl_tf.modes.training.chance import chance_values
 from mmgl_tf.pipelines.decode import MEAN, STD
 from mmgl_tf.visualization.curves import training_curves
 from mmgl_tf.visualization.grid import write_png
-from mmgl_tf.visualization.matching import matching_matrix
 from mmgl_tf.visualization.panels import augmented_batch, recovered_stripes
+from mmgl_tf.visualization.soft_matching import soft_matching_matrix
 
 
 class Panels:
@@ -51,7 +51,7 @@ class Panels:
         if self.config.mmgl.permutation:
             pictures["probe/recovered_stripes"] = self._recovered(batch)
         found = self.probe.matching
-        pictures["probe/matching"] = matching_matrix(
+        pictures["probe/matching"] = soft_matching_matrix(
             found.part_matrix,
             found.slot_matrix,
             part_mass=found.part_mass,
