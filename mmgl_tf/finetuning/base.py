@@ -107,12 +107,12 @@ class FinetuningModel(TrainingModel):
         measures = {
             "accuracy/identity": identity_accuracy(outputs["logits"], labels),
             "accuracy/triplet": right,
-            "embedding/spread": spread(outputs["pool"]),
+            "embedding/spread": angular_spread(outputs["pool"]),
         }
         return terms, measures
 
 
-def spread(features):
+def angular_spread(features):
     """One minus the mean cosine of all pairs: 0 where all point the same way, about 1 where evenly spread.
 
     Args:

@@ -75,14 +75,14 @@ def fits_bfloat16(values, expected):
         (whether they agree, a clause with what was found and what is allowed).
     """
     cosine = float(np.min(np.sum(values * expected, axis=2)))
-    share = float(np.max(np.linalg.norm(values - expected, axis=2))) / _spread(expected)
+    share = float(np.max(np.linalg.norm(values - expected, axis=2))) / _mean_distance(expected)
     return bool(cosine >= SMALLEST_COSINE and share <= LARGEST_SHARE), (
         f"{share:.0%} of the distance between images; allowed: {LARGEST_SHARE:.0%}, "
         f"cosine at least {SMALLEST_COSINE}"
     )
 
 
-def _spread(embeddings):
+def _mean_distance(embeddings):
     """Mean distance between the embeddings of different images."""
     distances = np.linalg.norm(embeddings[:, None] - embeddings[None], axis=2)
     return float(distances.sum() / max(len(embeddings) * (len(embeddings) - 1), 1)) or np.finfo(float).tiny
