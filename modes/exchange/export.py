@@ -26,7 +26,7 @@ from mmgl_tf.serving.model_card import model_card
 from mmgl_tf.serving.predictor import FACTS
 from mmgl_tf.serving.saved_model import write_saved_model
 from mmgl_tf.serving.server_files import BATCHING, commands, write_server_files
-from mmgl_tf.serving.versions import new_version, only_writer
+from mmgl_tf.serving.version_directories import new_version, only_writer
 from mmgl_tf.serving.warm_up import write_warm_up
 
 PACKAGES = ("tensorflow", "keras", "numpy", "tensorflow-serving-api")

@@ -21,7 +21,7 @@ from mmgl_tf.serving.mistakes import mistakes
 from mmgl_tf.serving.predictor import FACTS
 from mmgl_tf.serving.server_files import commands
 from mmgl_tf.serving.stand_in.process import StandIn
-from mmgl_tf.serving.versions import SAVED, versions
+from mmgl_tf.serving.version_directories import SAVED, versions
 
 # Largest difference of a value of two unit-length embeddings in float32: sums of another order, batch norm
 # folded into the convolutions. bfloat16 is judged as an export is.

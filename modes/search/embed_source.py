@@ -18,7 +18,7 @@ from mmgl_tf.modes.saved_run import is_finetuned, load_embedder, served_feature,
 from mmgl_tf.pipelines.decode import decode_image, normalise
 from mmgl_tf.pipelines.records import MODALITIES
 from mmgl_tf.serving.predictor import Predictor
-from mmgl_tf.serving.versions import version_directory
+from mmgl_tf.serving.version_directories import version_directory
 
 _READ = 1 << 20  # bytes hashed at a time
 

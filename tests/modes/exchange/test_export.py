@@ -19,7 +19,7 @@ from mmgl_tf.modes.exchange.export_examples import drawn_examples
 from mmgl_tf.modes.saved_run import load_embedder, run_settings
 from mmgl_tf.pipelines.decode import decode_image, normalise
 from mmgl_tf.serving.predictor import Predictor
-from mmgl_tf.serving.versions import only_writer
+from mmgl_tf.serving.version_directories import only_writer
 from tests.modes.small_run import settings, write_run
 
 
