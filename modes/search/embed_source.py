@@ -93,7 +93,7 @@ class RunSource:
         if is_finetuned(init):  # else these settings mean nothing
             options = config.finetuning
             decisive["blocks"] = [options.method, options.non_local_width, options.gem_power]
-        self.facts["fingerprint"] = _fingerprint([weights], decisive)
+        self.facts["fingerprint"] = _model_fingerprint([weights], decisive)
 
     def embed(self, encoded, modality):
         """Unit-length embeddings, float32 [n, D], of encoded images and their modality codes, int [n]."""
@@ -142,14 +142,14 @@ class SavedModelSource:
         self.facts = {"kind": "saved_model", "path": str(directory.resolve())}
         self.facts |= {name: info[name] for name in wanted if name in info}
         files = [directory / "saved_model.pb", *sorted((directory / "variables").glob("*"))]
-        self.facts["fingerprint"] = _fingerprint(files, {})
+        self.facts["fingerprint"] = _model_fingerprint(files, {})
 
     def embed(self, encoded, modality):
         """Unit-length embeddings, float32 [n, D], of encoded images and their modality codes, int [n]."""
         return np.asarray(self._predictor.embed(encoded, modality), np.float32)
 
 
-def _fingerprint(files, facts):
+def _model_fingerprint(files, facts):
     """A short text that changes with the content of files and with facts."""
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
     for path in files:

@@ -4,7 +4,7 @@ import numpy as np
 
 from mmgl_tf.flags.config import to_flat
 from mmgl_tf.modes.model import build_finetuning
-from mmgl_tf.modes.reading import agree_on_images, fingerprint, open_stores, read_splits
+from mmgl_tf.modes.reading import agree_on_images, data_fingerprint, open_stores, read_splits
 from mmgl_tf.modes.saved_run import require_start, start_encoder
 from mmgl_tf.modes.training.announce import announce
 from mmgl_tf.modes.training.attempt import attempt
@@ -58,7 +58,7 @@ def _finetune(config, run, distribution):
     batch = options.identities_per_batch * options.images_per_identity
     with distribution.scope():
         model = build_finetuning(config, len(classes), length)
-    training = Training(model, run, config, length, 2 * batch, fingerprint(splits), distribution)
+    training = Training(model, run, config, length, 2 * batch, data_fingerprint(splits), distribution)
     # A resumed run has its weights from its checkpoint.
     start = start_encoder(model.encoder, config) if not training.first_step else ["see the checkpoint"]
     lonely = [

@@ -6,7 +6,7 @@ import numpy as np
 
 from mmgl_tf.flags.config import to_flat
 from mmgl_tf.modes.model import build_model, selection
-from mmgl_tf.modes.reading import agree_on_images, fingerprint, read_data
+from mmgl_tf.modes.reading import agree_on_images, data_fingerprint, read_data
 from mmgl_tf.modes.training.announce import announce
 from mmgl_tf.modes.training.attempt import attempt
 from mmgl_tf.modes.training.begin import begin, shards_of
@@ -41,7 +41,7 @@ def _pretrain(config, run, distribution):
     with distribution.scope():
         model = build_model(config, length)
     training = Training(
-        model, run, config, length, 2 * optimization.batch_size, fingerprint(splits), distribution
+        model, run, config, length, 2 * optimization.batch_size, data_fingerprint(splits), distribution
     )
     if distribution.chief:
         announce(config, splits, stores, model, training, distribution)
