@@ -3,6 +3,7 @@
 import json
 
 from experiments.paired import mean_and_deviation
+from mmgl_tf.pipelines.records import MODALITIES
 
 # Title -> (names in a row of metrics.jsonl, shown one after the other; factor).
 FIGURES = {
@@ -13,7 +14,6 @@ FIGURES = {
     "slot mass": ("matching/slot_mass", 1.0),
     "identity lift": ("matching/identity_lift", 1.0),
 }
-MODALITIES = ("visible", "infrared")
 
 
 def pretext_rows(experiment, cells):

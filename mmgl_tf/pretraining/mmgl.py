@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from mmgl_tf.backbones import MODALITIES
 from mmgl_tf.layers.gumbel_sinkhorn import GumbelSinkhorn, row_error
 from mmgl_tf.layers.permutation_head import PermutationHead
 from mmgl_tf.layers.stripe_head import StripeHead
@@ -13,8 +14,6 @@ from mmgl_tf.losses.part_classification import part_accuracy, part_loss
 from mmgl_tf.losses.permutation import permutation_loss
 from mmgl_tf.pretraining.base import PretrainingModel
 from mmgl_tf.pretraining.permutation_recovery import permutation_accuracy
-
-MODALITIES = ("visible", "infrared")
 
 
 class Mmgl(PretrainingModel):
