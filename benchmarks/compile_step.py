@@ -14,7 +14,7 @@ import keras
 import tensorflow as tf
 
 from benchmarks.recipe import add_recipe_flags, recipe
-from benchmarks.train_step import drawn_batch, spread
+from benchmarks.train_step import drawn_batch, median_and_range
 from mmgl_tf.modes.model import build_model, prepare
 from mmgl_tf.training.plan import TrainingPlan
 
@@ -91,11 +91,14 @@ def main(words=None):
             f"{arguments.batch} images, {precision}:"
         )
         for name in steps:
+            step = median_and_range([1000 * s for s in seconds[name]], "{:.0f}")
             print(
-                f"  {name:<8}{spread([1000 * s for s in seconds[name]], '{:.0f}'):>20} ms a step; first call "
+                f"  {name:<8}{step:>20} ms a step; first call "
                 f"{first[name]:.1f} s; loss at first {results[name][0]:.4f}"
             )
-        ratio = spread([plain / xla for plain, xla in zip(seconds["plain"], seconds["XLA"], strict=True)])
+        ratio = median_and_range(
+            [plain / xla for plain, xla in zip(seconds["plain"], seconds["XLA"], strict=True)]
+        )
         print(f"  speed with XLA beside without: {ratio}")
 
 

@@ -1,6 +1,6 @@
 """What finds people across modalities in the drawn world without learning: python -m benchmarks.descriptors
 
-Prints ranks and mAP (per cent) of hand-made descriptors on the test identities. The world is a fair
+Prints ranks and mAP (per cent) of hand-crafted descriptors on the test identities. The world is a fair
 stage only while these stay weak: colour at chance (infrared reflectance is independent of it), grey pixels
 near chance, and gradient histograms the stiff baseline that a network has to beat.
 """

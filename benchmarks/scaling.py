@@ -30,7 +30,7 @@ import tensorflow as tf
 
 from benchmarks.recipe import add_recipe_flags, recipe
 from benchmarks.scaling_case import ALONE, MARK, REPLICATED
-from benchmarks.train_step import spread
+from benchmarks.train_step import median_and_range
 from mmgl_tf.machines.local_workers import free_ports
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -219,17 +219,18 @@ def row(found, name, norm, images):
     """
     one, live = found["1 replica", "alone"], found[name, f"{norm} live" if norm else "alone"]
     cells = [
-        spread([1000 * seconds for seconds, _ in live], "{:.0f}"),
-        spread([images / seconds for seconds, _ in live], "{:.0f}"),
+        median_and_range([1000 * seconds for seconds, _ in live], "{:.0f}"),
+        median_and_range([images / seconds for seconds, _ in live], "{:.0f}"),
     ]
     if not norm:
         return [*cells, "1", "1", "-"]
     silent = found[name, f"{norm} silent"]
     return [
         *cells,
-        spread([alone[0] / mine[0] for alone, mine in zip(one, live, strict=True)]),
-        spread([mine[1] / alone[1] for alone, mine in zip(one, live, strict=True)]),
-        spread([100 * (1 - s[0] / mine[0]) for s, mine in zip(silent, live, strict=True)], "{:.0f}") + " %",
+        median_and_range([alone[0] / mine[0] for alone, mine in zip(one, live, strict=True)]),
+        median_and_range([mine[1] / alone[1] for alone, mine in zip(one, live, strict=True)]),
+        median_and_range([100 * (1 - s[0] / mine[0]) for s, mine in zip(silent, live, strict=True)], "{:.0f}")
+        + " %",
     ]
 
 

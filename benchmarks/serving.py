@@ -138,7 +138,7 @@ def alternate(functions, rounds):
     return {name: np.array(values) for name, values in seconds.items()}
 
 
-def spread(values, form="{:.2f}"):
+def median_and_range(values, form="{:.2f}"):
     """Median [smallest, largest]."""
     low, middle, high = min(values), statistics.median(values), max(values)
     return f"{form.format(middle)} [{form.format(low)}, {form.format(high)}]"
@@ -159,7 +159,9 @@ def row(seconds, batch):
         f"{batch / statistics.median(processor[name]):.1f}" if name in processor else "-"
         for name in ("ours", *PEERS)
     ]
-    ratios = [spread(processor[name] / processor["ours"]) if name in processor else "-" for name in PEERS]
+    ratios = [
+        median_and_range(processor[name] / processor["ours"]) if name in processor else "-" for name in PEERS
+    ]
     return rates + ratios
 
 

@@ -182,7 +182,7 @@ def alternate(steps, rounds):
     return seconds
 
 
-def spread(values, form="{:.2f}"):
+def median_and_range(values, form="{:.2f}"):
     """Median [smallest, largest]."""
     low, middle, high = min(values), statistics.median(values), max(values)
     return f"{form.format(middle)} [{form.format(low)}, {form.format(high)}]"
@@ -204,11 +204,11 @@ def compare(arguments, height, width, with_peer):
             peer = make_peer(arguments.backbone)
             steps["peer"] = train_step_peer.make_step(peer, *inputs, precision)
         seconds = alternate(steps, arguments.rounds)
-        rates = {name: spread([images / s for s in values]) for name, values in seconds.items()}
+        rates = {name: median_and_range([images / s for s in values]) for name, values in seconds.items()}
         ratio = "-"
         if with_peer:
             pairs = zip(seconds["peer"], seconds["ours"], strict=True)
-            ratio = spread([theirs / ours for theirs, ours in pairs])
+            ratio = median_and_range([theirs / ours for theirs, ours in pairs])
         print(f"  {precision:<10}{rates['ours']:>24}{rates.get('peer', 'skipped'):>24}{ratio:>24}")
 
 
@@ -229,8 +229,8 @@ def shares(arguments, height, width):
         steps = {"heads": heads_step(maps, precision), "trunk": trunk_step(encoder, images)}
         seconds = alternate(steps, arguments.rounds)
         pairs = zip(seconds["heads"], seconds["trunk"], strict=True)
-        share = spread([100 * h / (h + factor * t) for h, t in pairs], "{:.1f}")
-        heads = spread([1000 * s for s in seconds["heads"]], "{:.0f}")
+        share = median_and_range([100 * h / (h + factor * t) for h, t in pairs], "{:.1f}")
+        heads = median_and_range([1000 * s for s in seconds["heads"]], "{:.0f}")
         print(f"  {precision:<10}heads and losses {heads} ms, share {share} %")
 
 

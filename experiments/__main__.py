@@ -171,7 +171,7 @@ def _parser():
     shown = parser.add_argument_group("which evaluation the table shows")
     shown.add_argument("--search", default="all", choices=("all", "indoor"))
     shown.add_argument("--shots", type=int, default=1, choices=(1, 10))
-    shown.add_argument("--feature", default="neck", choices=("neck", "pool"))
+    shown.add_argument("--feature", default="", help="e.g. pool; default the first that a method has")
     shown.add_argument("--weights", default="", choices=("", "last", "best"), help="default the experiment's")
     shown.add_argument(
         "--direction", default="", help="e.g. infrared_to_visible; default the protocol's first"

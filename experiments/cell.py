@@ -9,10 +9,10 @@ from experiments.settings import (
     as_words,
     check,
     deciding,
-    fingerprint,
     own_flags,
     require_known,
     resolved,
+    settings_digest,
     slug,
 )
 
@@ -151,7 +151,7 @@ def stages_of(arm, seed, preset, extra, root):
         flags = own_flags("pretrain", preset, extra, arm.pretrain)
         check("pretrain", preset, flags)
         chosen = deciding("pretrain", preset, flags)
-        mark = fingerprint("pretrain", preset, chosen)
+        mark = settings_digest("pretrain", preset, chosen)
         stages.append(
             _run("pretrain", ["pretrain", preset, slug(chosen), mark], flags, preset, seed, root, None)
         )
@@ -164,7 +164,7 @@ def stages_of(arm, seed, preset, extra, root):
         flags |= with_pretraining_time(preset, dict(extra) | dict(arm.spends), flags)
     check("finetune", preset, flags)
     chosen = deciding("finetune", preset, flags)
-    mark = fingerprint("finetune", preset, chosen, origin)
+    mark = settings_digest("finetune", preset, chosen, origin)
     parts = ["finetune", preset, origin, slug(chosen), mark]
     flags |= {"init": start}
     stages.append(_run("finetune", parts, flags, preset, seed, root, stages[-1] if stages else None))
@@ -178,7 +178,13 @@ def _untrained(arm, preset, extra, root):
     """The one stage of an arm without training; it is the same for every seed."""
     flags = dict(extra)
     chosen = deciding("finetune", preset, flags)
-    parts = ["eval", preset, arm.untrained, slug(chosen), fingerprint("eval", preset, chosen, arm.untrained)]
+    parts = [
+        "eval",
+        preset,
+        arm.untrained,
+        slug(chosen),
+        settings_digest("eval", preset, chosen, arm.untrained),
+    ]
     directory = Path(root) / "-".join(part for part in parts if part) / "eval"
     workdir = directory / resolved("eval", preset, flags)["dataset"]
     words = (

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Spread:
+class MeanAndDeviation:
     """Mean and standard deviation (n - 1) of n values; the deviation is None for one value.
 
     Args:
@@ -20,7 +20,7 @@ class Spread:
     deviation: float | None
 
 
-def spread(values):
+def mean_and_deviation(values):
     """Mean and standard deviation (n - 1), or None of nothing.
 
     Args:
@@ -29,7 +29,7 @@ def spread(values):
     values = list(values)
     if not values:
         return None
-    return Spread(
+    return MeanAndDeviation(
         len(values), statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None
     )
 
@@ -39,12 +39,12 @@ class Difference:
     """A paired difference over seeds.
 
     Args:
-        spread: `Spread` of the differences.
-        t: mean over its standard error, n - 1 degrees of freedom; None for one seed, or without spread.
+        statistics: `MeanAndDeviation` of the differences.
+        t: mean over its standard error, n - 1 degrees of freedom; None where the differences do not vary.
         same_sign: how many seeds have the sign of the mean.
     """
 
-    spread: Spread
+    statistics: MeanAndDeviation
     t: float | None
     same_sign: int
 
@@ -60,7 +60,7 @@ def paired_difference(values, partner_values):
         `Difference` over the seeds that both have, or None where there are none.
     """
     differences = [values[seed] - partner_values[seed] for seed in values if seed in partner_values]
-    found = spread(differences)
+    found = mean_and_deviation(differences)
     if found is None:
         return None
     t = found.mean / (found.deviation / math.sqrt(found.n)) if found.deviation else None

@@ -2,7 +2,8 @@
 
 import json
 
-from experiments.paired import spread
+from experiments.paired import mean_and_deviation
+from mmgl_tf.pipelines.records import MODALITIES
 
 # Title -> (names in a row of metrics.jsonl, shown one after the other; factor).
 FIGURES = {
@@ -13,7 +14,6 @@ FIGURES = {
     "slot mass": ("matching/slot_mass", 1.0),
     "identity lift": ("matching/identity_lift", 1.0),
 }
-MODALITIES = ("visible", "infrared")
 
 
 def pretext_rows(experiment, cells):
@@ -67,7 +67,7 @@ def _text(rows, name, factor):
         values = [factor * row[full] for row in rows if full in row]
         if values:
             digits = 1 if factor > 1 else 2
-            measured = spread(values)
+            measured = mean_and_deviation(values)
             deviation = "" if measured.deviation is None else f" ± {measured.deviation:.{digits}f}"
             parts.append(f"{measured.mean:.{digits}f}{deviation}")
     return " / ".join(parts)

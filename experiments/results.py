@@ -15,7 +15,7 @@ class Selection:
     Args:
         search: "all" or "indoor"; a protocol without kinds of search matches either.
         shots: gallery images per identity and camera; a protocol that takes the whole gallery matches any.
-        feature: "neck" or "pool".
+        feature: e.g. "pool"; "" = the first of the method's, which is the one that its paper reports.
         weights: "last" or "best". What was never trained matches either, and any feature.
         direction: e.g. "infrared_to_visible"; "" = the protocol's first.
         dataset: directory below the run's eval/; "" = the only one.
@@ -23,7 +23,7 @@ class Selection:
 
     search: str = "all"
     shots: int = 1
-    feature: str = "neck"
+    feature: str = ""
     weights: str = "last"
     direction: str = ""
     dataset: str = ""
@@ -33,7 +33,7 @@ class Selection:
         return (
             cell["search"] in ("", self.search)
             and cell["shots"] in (0, self.shots)
-            and cell["feature"] in (self.feature, "descriptor")
+            and (not self.feature or cell["feature"] in (self.feature, "descriptor"))
             and cell["weights"] in (self.weights, "none")
             and self.direction in ("", cell["direction"])
         )
@@ -115,10 +115,11 @@ def _results(directory, selection):
 
 
 def _only(path, results, selection):
-    """The cell of results.json that is meant; of two directions the first, where none was chosen."""
+    """The cell of results.json that is meant; of directions and features the first, where none was chosen."""
     matching = [cell for cell in results["cells"] if selection.matches(cell)]
-    if not selection.direction:
-        matching = [cell for cell in matching if cell["direction"] == matching[0]["direction"]]
+    for name in ("direction", "feature"):
+        if not getattr(selection, name):
+            matching = [cell for cell in matching if cell[name] == matching[0][name]]
     if len(matching) != 1:
         names = ("search", "shots", "direction", "feature", "weights", "draw", "flip", "rerank")
         there = "\n".join("  " + ", ".join(f"{n} {cell[n]}" for n in names) for cell in results["cells"])

@@ -166,7 +166,7 @@ def slug(flags):
     return "-".join(words)[:SLUG_LENGTH].strip("-_.")
 
 
-def fingerprint(*parts):
+def settings_digest(*parts):
     """Eight hexadecimal digits that tell runs with different decisions apart.
 
     Args:

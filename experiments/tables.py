@@ -1,7 +1,7 @@
 """What is on disk about an experiment, as Markdown: seeds, means, paired differences, time, the paper."""
 
 from experiments.estimates import clock
-from experiments.paired import paired_difference, spread
+from experiments.paired import mean_and_deviation, paired_difference
 from experiments.pretext import pretext_rows
 from experiments.results import METRICS, read
 
@@ -120,7 +120,7 @@ def _seed_text(reading):
 
 
 def _mean_text(readings, metric):
-    found = spread(reading.values[metric] for reading in readings if reading.status == "done")
+    found = mean_and_deviation(reading.values[metric] for reading in readings if reading.status == "done")
     fails = sum(reading.status == "fail" for reading in readings)
     if found is None:
         return "fail" if fails else ""
@@ -132,7 +132,7 @@ def _difference_texts(difference):
     """[mean ± sd, t, seeds of the same sign]."""
     if difference is None:
         return ["", "", ""]
-    found = difference.spread
+    found = difference.statistics
     text = f"{found.mean:+.1f}" + ("" if found.deviation is None else f" ± {found.deviation:.1f}")
     t = "" if difference.t is None else f"{difference.t:.1f}"
     return [text, t, f"{difference.same_sign}/{found.n}"]
@@ -143,7 +143,7 @@ def _validation_texts(readings):
     found = [reading for reading in readings if reading.validation is not None]
     if not found:
         return ["", ""]
-    measured = spread(reading.validation for reading in found)
+    measured = mean_and_deviation(reading.validation for reading in found)
     text = f"{measured.mean:.1f}" + ("" if measured.deviation is None else f" ± {measured.deviation:.1f}")
     best = sorted(reading.best_epoch[0] for reading in found if reading.best_epoch[0] is not None)
     epochs = "-".join(map(str, sorted({best[0], best[-1]}))) if best else "none"
@@ -164,7 +164,7 @@ def _steps_text(readings):
 
 def _time_text(readings):
     """Mean seconds of pre-training + fine-tuning."""
-    return _sum_text(readings, "seconds", lambda values: clock(spread(values).mean))
+    return _sum_text(readings, "seconds", lambda values: clock(mean_and_deviation(values).mean))
 
 
 def _sum_text(readings, attribute, show):

@@ -18,8 +18,8 @@ class Export:
     )
     export_feature: str = setting(
         "auto",
-        "feature to serve; auto = neck of a fine-tuning, pool of a pre-training",
-        choices=("auto", "neck", "pool"),
+        "feature to serve, by its name in results.json; auto = the one that tables use: neck of today's "
+        "fine-tuning methods, pool of a pre-training",
         resumable=True,
     )
     export_precision: str = setting(

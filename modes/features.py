@@ -8,6 +8,7 @@ import tensorflow as tf
 from mmgl_tf.pipelines.batches.build import image_dataset
 from mmgl_tf.pipelines.records import MODALITIES
 from mmgl_tf.retrieval.labelled import LabelledFeatures
+from mmgl_tf.retrieval.unit_length import unit_length
 from mmgl_tf.training.guards import NonFiniteNetwork
 
 
@@ -53,7 +54,7 @@ class Extractor:
                 )
         if self.flip:
             mirrored = self._pass(store, positions, modality, True, progress)
-            found = {name: _unit(found[name] + mirrored[name]) for name in found}
+            found = {name: unit_length(found[name] + mirrored[name]) for name in found}
         kept = [samples[position] for position in positions.tolist()]
         identities = np.array([sample.identity for sample in kept], np.int64)
         cameras = np.array([-1 if sample.camera is None else sample.camera for sample in kept], np.int64)
@@ -80,7 +81,3 @@ class Extractor:
             spec = tf.TensorSpec(images.shape, images.dtype)
             self._traced[modality] = function.get_concrete_function(spec)
         return self._traced[modality]
-
-
-def _unit(vectors):
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)

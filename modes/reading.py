@@ -31,7 +31,7 @@ def read_splits(config):
     return DATASETS[config.data.dataset](config.data, config.world)
 
 
-def fingerprint(splits):
+def data_fingerprint(splits):
     """A short text that changes with the images a run trains and selects on: their names and sizes.
 
     Moving a data set elsewhere does not change it.

@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 from mmgl_tf.backbones import Encoder
+from mmgl_tf.backbones.pooled_encoder import PooledEncoder
 from mmgl_tf.figures import OF_EVERY_RUN, from_json
-from mmgl_tf.finetuning.embedder import Embedder
 from mmgl_tf.finetuning.figures import SEARCH
 from mmgl_tf.finetuning.transfer import transfer
 from mmgl_tf.flags.config import defaults, from_flat, migrated, options
@@ -159,8 +159,7 @@ def load_embedder(config, which):
         which: "last" or "best".
 
     Returns:
-        (embedder, finished steps of "last" or epoch of "best", names of its features), or None where the run
-        chose no best.
+        (embedder, finished steps of "last" or epoch of "best"), or None where the run chose no best.
 
     Raises:
         ValueError: it has no weights yet, or they are another network's.
@@ -184,11 +183,36 @@ def load_embedder(config, which):
         embedder.load_weights(path)
     else:
         encoder = Encoder(config.network.backbone, config.network.stream, seed=config.run.seed)
-        embedder = Embedder(encoder)
+        embedder = PooledEncoder(encoder)
         embedder.build_from(config.data.image_height, config.data.image_width)
         encoder.load_weights(path)
     rows = RunDirectory(directory).read_metrics()
     place = rows[-1]["step"] if rows else None
     if which == "best":
         place = run_summary(directory).get("best_epoch")
-    return embedder, place, ("neck", "pool") if finetuned else ("pool",)
+    return embedder, place
+
+
+def served_feature(config, embedder):
+    """The feature that --export_feature asks for: export, embed and serve_check use one.
+
+    Args:
+        config: `mmgl_tf.flags.config.Config`, made from the run that --init names.
+        embedder: of that run.
+
+    Returns:
+        One of the embedder's `FEATURES`.
+
+    Raises:
+        ValueError: it has no feature of that name.
+    """
+    feature = config.export.export_feature
+    if feature == "auto":
+        return embedder.FEATURES[0]
+    if feature not in embedder.FEATURES:
+        sizes = ", ".join(f"{name} ({size} values)" for name, size in embedder.feature_sizes.items())
+        raise ValueError(
+            f"--export_feature={feature}, but {config.finetuning.init} has {sizes}; give one of these, or "
+            f"leave the flag out for {embedder.FEATURES[0]}"
+        )
+    return feature

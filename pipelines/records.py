@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 
 VISIBLE = 0
 INFRARED = 1
+# By code. Networks name their stems in `mmgl_tf.backbones`: neither side may import the other, so a test
+# holds the two together.
 MODALITIES = ("visible", "infrared")
 
 

@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from mmgl_tf.backbones.resnet import RESNET10, RESNET18, RESNET34, RESNET50
 
+# Stems by name, in the order of a batch's rows; those of `mmgl_tf.pipelines.records`, which see.
 MODALITIES = ("visible", "infrared")
 
 # What --backbone selects. A new backbone is a plan with make_stem, make_stages, num_features and stride.

@@ -1,7 +1,6 @@
 """AGW: non-local blocks, generalised-mean pooling, weighted regularised triplet (Ye et al.; spec 4.3)."""
 
 from mmgl_tf.finetuning.base import FinetuningModel
-from mmgl_tf.finetuning.embedder import Embedder
 from mmgl_tf.losses.weighted_triplet import weighted_triplet
 
 
@@ -16,7 +15,7 @@ class Agw(FinetuningModel):
     @classmethod
     def make_embedder(cls, encoder, options, seed):
         """With non-local blocks and GeM; see `FinetuningModel.make_embedder`."""
-        return Embedder(
+        return cls.EMBEDDER(
             encoder, non_local_width=options.non_local_width, gem_power=options.gem_power, seed=3 * seed
         )
 

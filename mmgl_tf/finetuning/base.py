@@ -14,7 +14,7 @@ class FinetuningModel(TrainingModel):
     """An embedder that learns to tell identities apart (spec 4.0).
 
     A method subclasses this, says how many stems it has (`STREAM`), which of its learning-rate groups are
-    slow, what its embedder is (`make_embedder`) and what pulls embeddings of one person together
+    slow, what its embedder is (`EMBEDDER`, `make_embedder`) and what pulls embeddings of one person together
     (`metric_loss`).
 
     What it reports is in `figures`.
@@ -34,6 +34,8 @@ class FinetuningModel(TrainingModel):
 
     STREAM = "two"
     figures = staticmethod(triplet_figures)
+    # Its class says which features there are, without building any.
+    EMBEDDER = Embedder
     # Paths of variables that learn at `trunk_lr_multiplier` times the rate: all but neck and classifier.
     SLOW = ("encoder/",)
 
@@ -64,7 +66,7 @@ class FinetuningModel(TrainingModel):
 
     @classmethod
     def make_embedder(cls, encoder, options, seed):
-        """The method's `Embedder`; evaluation and export need no more of the method than this.
+        """The method's `EMBEDDER`; evaluation and export need no more of the method than this.
 
         Args:
             encoder: `Encoder`.
@@ -72,7 +74,7 @@ class FinetuningModel(TrainingModel):
             seed: integer.
         """
         del options
-        return Embedder(encoder, seed=3 * seed)
+        return cls.EMBEDDER(encoder, seed=3 * seed)
 
     def metric_loss(self, features, labels):
         """The loss on un-normalised pooled features.
@@ -89,7 +91,7 @@ class FinetuningModel(TrainingModel):
     def build_from(self, height, width):
         """Makes every weight, for images of a size in pixels."""
         self.embedder.build_from(height, width)
-        self.classifier.build((None, self.embedder.num_features))
+        self.classifier.build((None, self.embedder.feature_sizes["neck"]))
         self.built = True
 
     def learning_rate_multipliers(self):
@@ -119,12 +121,12 @@ class FinetuningModel(TrainingModel):
         measures = {
             "accuracy/identity": identity_accuracy(outputs["logits"], labels),
             "accuracy/triplet": right,
-            "embedding/spread": spread(outputs["pool"]),
+            "embedding/spread": angular_spread(outputs["pool"]),
         }
         return terms, measures
 
 
-def spread(features):
+def angular_spread(features):
     """One minus the mean cosine of all pairs: 0 where all point the same way, about 1 where evenly spread.
 
     Args:

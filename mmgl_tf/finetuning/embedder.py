@@ -1,15 +1,16 @@
 """From images to embeddings: trunk, pooling, batch-norm neck; what fine-tuning trains and serving exports."""
 
-import keras
-import tensorflow as tf
-
+from mmgl_tf.backbones.pooled_encoder import PooledEncoder
 from mmgl_tf.layers.batch_norm_neck import BatchNormNeck
 from mmgl_tf.layers.gem_pooling import GeMPooling
 from mmgl_tf.layers.non_local import NonLocal
 
 
-class Embedder(keras.layers.Layer):
+class Embedder(PooledEncoder):
     """An encoder, optional non-local blocks between its residual blocks, pooling and neck (spec 4.0, 4.3).
+
+    A method with other features subclasses this and says so in `FEATURES`, `feature_sizes`, `call` and
+    `head`.
 
     Args:
         encoder: `mmgl_tf.backbones.Encoder`.
@@ -25,12 +26,12 @@ class Embedder(keras.layers.Layer):
         TensorShape([48, 2048])
     """
 
+    FEATURES = ("neck", "pool")
     # AGW's places: after the last two blocks of the second stage and the last three of the third.
     NON_LOCAL = (("layer2", 2), ("layer3", 3))
 
     def __init__(self, encoder, non_local_width=0, gem_power=0.0, seed=0, **kwargs):
-        super().__init__(**{"name": "embedder", **kwargs})
-        self.encoder = encoder
+        super().__init__(encoder, **kwargs)
         self.pooling = GeMPooling(gem_power, name="pooling") if gem_power else None
         self.neck = BatchNormNeck(seed=seed, name="neck")
         self.places = []
@@ -55,11 +56,6 @@ class Embedder(keras.layers.Layer):
         """{(stage name, number of the block it follows): `NonLocal`}; empty without them."""
         return {tuple(place): getattr(self, self._block_name(place)) for place in self.places}
 
-    @property
-    def num_features(self):
-        """Length of a feature vector."""
-        return self.encoder.num_features
-
     def build_from(self, height, width):
         """Makes every weight, for images of a size in pixels."""
         self.encoder.build_from(height, width)
@@ -67,25 +63,12 @@ class Embedder(keras.layers.Layer):
             blocks = {s.name: s for s in self.encoder.stages}[stage].blocks
             block.build((None, None, None, blocks[place].width * blocks[place].expansion))
         if self.pooling:
-            self.pooling.build((None, None, None, self.num_features))
-        self.neck.build((None, self.num_features))
+            self.pooling.build((None, None, None, self.encoder.num_features))
+        self.neck.build((None, self.encoder.num_features))
         self.built = True
 
-    def feature_map(self, images, training=False):
-        """The trunk's output [B, h, w, C] for a dict of images, visible images first."""
-        return self.encoder(images, training=training, after_block=self.non_local)
-
     def call(self, images, training=False):
-        """Features.
-
-        Args:
-            images: {"visible": [B, H, W, 3], "infrared": [B', H, W, 3]}, normalised; either may be absent.
-            training: batch norm uses batch statistics.
-
-        Returns:
-            {"pool": pooled features, "neck": the neck's output}, float32 [B + B', C] each, un-normalised,
-            visible images first.
-        """
+        """Features after and before the neck; see `PooledEncoder.call`."""
         pooled = self.pool(self.feature_map(images, training))
         return {"pool": pooled, "neck": self.neck(pooled, training=training)}
 
@@ -93,19 +76,8 @@ class Embedder(keras.layers.Layer):
         """[B, h, w, C] -> float32 [B, C]."""
         if self.pooling:
             return self.pooling(feature_map)
-        return tf.reduce_mean(tf.cast(feature_map, tf.float32), axis=[1, 2])
+        return super().pool(feature_map)
 
-    def embed(self, images):
-        """Unit-length embeddings, the form in which people are compared; keys and shapes as `call`.
-
-        A feature that is exactly 0 stays 0.
-        """
-        return {name: tf.math.l2_normalize(f, axis=1, epsilon=1e-24) for name, f in self(images).items()}
-
-    def save_weights(self, path):
-        """Writes every weight to a file that ends in `.weights.h5`."""
-        keras.saving.save_weights(self, path)
-
-    def load_weights(self, path):
-        """Reads every weight from a file of `save_weights`; a missing or misshapen one is a ValueError."""
-        keras.saving.load_weights(self, path)
+    def head(self, feature):
+        """Pooling, and the neck behind it; see `PooledEncoder.head`."""
+        return {"neck": (self.pool, self.neck), "pool": (self.pool, None)}[feature]

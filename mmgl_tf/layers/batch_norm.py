@@ -8,7 +8,7 @@ one.
 import keras
 import tensorflow as tf
 
-from mmgl_tf.layers.frozen_statistics import statistics_are_still
+from mmgl_tf.layers.frozen_statistics import statistics_are_frozen
 from mmgl_tf.layers.global_batch_norm import global_batch_norm
 
 
@@ -121,7 +121,7 @@ class FusedBatchNorm(keras.layers.Layer):
         Args:
             inputs: [B, C] or [B, H, W, C], compute dtype.
             training: Python bool; True uses batch statistics, and records them unless within
-                `still_statistics`.
+                `frozen_statistics`.
 
         Returns:
             The shape and dtype of `inputs`.
@@ -147,7 +147,7 @@ class FusedBatchNorm(keras.layers.Layer):
             )
             # The op returns the variance that is unbiased already; it normalises with the biased one.
             y, mean, variance = result.y, result.batch_mean, result.batch_variance
-        if not statistics_are_still():
+        if not statistics_are_frozen():
             keep = self.momentum
             self.moving_mean.assign(keep * self.moving_mean + (1.0 - keep) * mean)
             self.moving_variance.assign(keep * self.moving_variance + (1.0 - keep) * variance)

@@ -1,21 +1,21 @@
-"""A forward pass that leaves no trace: batch norm uses batch statistics, but its moving ones stand still."""
+"""A forward pass that leaves no trace: batch norm uses batch statistics, but its moving ones stay frozen."""
 
 import contextlib
 import contextvars
 
-_STILL = contextvars.ContextVar("still_statistics", default=False)
+_FROZEN = contextvars.ContextVar("frozen_statistics", default=False)
 
 
 @contextlib.contextmanager
-def still_statistics():
+def frozen_statistics():
     """Layers that are called, or traced, in this block do not move their moving statistics."""
-    token = _STILL.set(True)
+    token = _FROZEN.set(True)
     try:
         yield
     finally:
-        _STILL.reset(token)
+        _FROZEN.reset(token)
 
 
-def statistics_are_still():
-    """Whether such a block is open."""
-    return _STILL.get()
+def statistics_are_frozen():
+    """Whether a block of `frozen_statistics` is open."""
+    return _FROZEN.get()

@@ -5,6 +5,8 @@ Legend: B pairs, N stripes, D embedding size, Q queries, K keys.
 
 import tensorflow as tf
 
+from mmgl_tf.losses.choices import require_choice
+
 NEGATIVES = ("cross", "both_sets", "forward_only")
 BACKWARDS = ("retrieved", "query")
 UNIVERSES = ("batch", "pair", "other_slots")
@@ -105,10 +107,10 @@ def cycle_contrast_loss(
     Raises:
         ValueError: for an unknown option.
     """
-    _expect("negatives", negatives, NEGATIVES)
-    _expect("backward", backward, BACKWARDS)
-    _expect("universe", universe, UNIVERSES)
-    _expect("stop_gradient", stop_gradient, STOP_GRADIENTS)
+    require_choice("cycle_contrast_loss", "negatives", negatives, NEGATIVES)
+    require_choice("cycle_contrast_loss", "backward", backward, BACKWARDS)
+    require_choice("cycle_contrast_loss", "universe", universe, UNIVERSES)
+    require_choice("cycle_contrast_loss", "stop_gradient", stop_gradient, STOP_GRADIENTS)
     neighbour_temperature = neighbour_temperature or temperature
     directions = [(visible, infrared), (infrared, visible)] if symmetric else [(visible, infrared)]
     losses = []
@@ -171,8 +173,3 @@ def _contrast(forth, back, temperature, negatives):
 def _without_diagonal(vectors, temperature):
     within = tf.matmul(vectors, vectors, transpose_b=True) / temperature
     return tf.linalg.set_diag(within, tf.fill(tf.shape(within)[:1], tf.cast(_EXCLUDED, within.dtype)))
-
-
-def _expect(name, value, choices):
-    if value not in choices:
-        raise ValueError(f"cycle_contrast_loss got {name}={value!r}; expected one of {', '.join(choices)}.")

@@ -6,6 +6,8 @@ holds original stripe j; the truth is P[b, i, permutation[b, i]] = 1.
 
 import tensorflow as tf
 
+from mmgl_tf.losses.choices import require_choice
+
 KINDS = ("matrix", "rank", "forward")
 REDUCTIONS = ("sum", "mean")
 SAMPLE_REDUCTIONS = ("loss", "matrix")
@@ -47,10 +49,10 @@ def permutation_loss(
     Raises:
         ValueError: for an unknown option.
     """
-    _expect("kind", kind, KINDS)
-    _expect("reduction", reduction, REDUCTIONS)
-    _expect("sample_reduce", sample_reduce, SAMPLE_REDUCTIONS)
-    _expect("rank_scale", rank_scale, RANK_SCALES)
+    require_choice("permutation_loss", "kind", kind, KINDS)
+    require_choice("permutation_loss", "reduction", reduction, REDUCTIONS)
+    require_choice("permutation_loss", "sample_reduce", sample_reduce, SAMPLE_REDUCTIONS)
+    require_choice("permutation_loss", "rank_scale", rank_scale, RANK_SCALES)
     soft = tf.convert_to_tensor(soft)
     num_stripes = soft.shape[-1]
     if sample_reduce == "matrix":
@@ -70,8 +72,3 @@ def permutation_loss(
         position_axes = [-1]
     reduce = tf.reduce_sum if reduction == "sum" else tf.reduce_mean
     return tf.reduce_mean(reduce(tf.square(error), axis=position_axes))
-
-
-def _expect(name, value, choices):
-    if value not in choices:
-        raise ValueError(f"permutation_loss got {name}={value!r}; expected one of {', '.join(choices)}.")

@@ -5,6 +5,7 @@ Legend: B images of both modalities, D feature size.
 
 import tensorflow as tf
 
+from mmgl_tf.losses.choices import require_choice
 from mmgl_tf.losses.distances import pairwise_distances
 
 FORMS = ("reference", "stable")
@@ -48,8 +49,7 @@ def weighted_triplet(features, identities, form="reference"):
     Raises:
         ValueError: for an unknown form.
     """
-    if form not in FORMS:
-        raise ValueError(f"weighted_triplet got form={form!r}; expected one of {', '.join(FORMS)}.")
+    require_choice("weighted_triplet", "form", form, FORMS)
     distances = pairwise_distances(features)
     same = tf.equal(identities[:, tf.newaxis], identities)
     weigh = _reference_weights if form == "reference" else _stable_weights

@@ -80,7 +80,7 @@ class Distribution:
                 flush=True,
             )
             earlier = signal.getsignal(signal.SIGTERM)
-            with self.losses_told(), _listening(addresses[self.worker]):
+            with self.reporting_lost_workers(), _listening(addresses[self.worker]):
                 self.strategy = tf.distribute.MultiWorkerMirroredStrategy()
             # The number of steps is known and the same on all workers. Else each step would begin with a
             # message that asks whether everybody still has data.
@@ -131,10 +131,10 @@ class Distribution:
             return
         digests = [hashlib.sha256(str(fact).encode()).digest()[:8] for fact in facts.values()]
         own = np.frombuffer(b"".join(digests).ljust(8 * MOST_FACTS, b"\0"), np.uint8)
-        with self.losses_told():
-            told = self._tell(tf.constant(own, tf.float32)).numpy().reshape(self.total, -1, 8)
+        with self.reporting_lost_workers():
+            facts_of_all = self._gather(tf.constant(own, tf.float32)).numpy().reshape(self.total, -1, 8)
         for number, (fact, value) in enumerate(facts.items()):
-            differs = (told[:, number] != told[0, number]).any(axis=1)
+            differs = (facts_of_all[:, number] != facts_of_all[0, number]).any(axis=1)
             others = sorted({row // self.local for row in np.flatnonzero(differs).tolist()})
             if others:
                 raise ValueError(
@@ -144,7 +144,7 @@ class Distribution:
                 )
 
     @tf.function
-    def _tell(self, own):
+    def _gather(self, own):
         """float32 [n] of each worker -> [replicas, n] of all."""
 
         def on_replica():
@@ -165,7 +165,7 @@ class Distribution:
         return made if self.chief else make()
 
     @contextlib.contextmanager
-    def losses_told(self):
+    def reporting_lost_workers(self):
         """Turns what TensorFlow raises on the loss of a worker into `WorkerLost`."""
         try:
             yield

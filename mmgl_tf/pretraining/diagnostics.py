@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mmgl_tf.retrieval.geometry import modality_gap as modality_gap  # beside its fellows for the probe
+from mmgl_tf.retrieval.unit_length import unit_length
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def embedding_std(embeddings):
     Returns:
         float in [0, 1 / sqrt(D)].
     """
-    return float(_unit(embeddings).std(axis=0).mean())
+    return float(unit_length(embeddings, np.float64).std(axis=0).mean())
 
 
 def effective_rank(embeddings):
@@ -128,7 +129,7 @@ def _side(name, embeddings, parts, identities):
         )
     count, num_stripes, size = embeddings.shape
     side = {
-        "vectors": _unit(embeddings).reshape(-1, size),
+        "vectors": unit_length(embeddings, np.float64).reshape(-1, size),
         "part": parts.reshape(-1),
         "slot": np.tile(np.arange(num_stripes), count),
         "num_stripes": num_stripes,
@@ -150,7 +151,9 @@ def _one_way(queries, keys, temperature):
     weights = _softmax(queries["vectors"] @ keys["vectors"].T / temperature)
     same_part = queries["part"][:, None] == keys["part"]
     same_slot = queries["slot"][:, None] == keys["slot"]
-    retrieved = _unit(weights @ keys["vectors"]).reshape(-1, num_stripes, queries["vectors"].shape[1])
+    retrieved = unit_length(weights @ keys["vectors"], np.float64).reshape(
+        -1, num_stripes, queries["vectors"].shape[1]
+    )
     own = queries["vectors"].reshape(retrieved.shape)
     returned = _softmax(np.einsum("bqd,bkd->bqk", retrieved, own) / temperature)
     return {
@@ -186,12 +189,6 @@ def _mass_matrix(weights, query_labels, key_labels, num_labels):
     to_label = np.eye(num_labels)[key_labels]
     counts = from_label.sum(axis=0)[:, None]
     return from_label.T @ weights @ to_label / np.maximum(counts, 1)
-
-
-def _unit(vectors):
-    """Vectors scaled to unit length in float64; zero vectors stay zero."""
-    vectors = np.asarray(vectors, np.float64)
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
 
 
 def _softmax(logits):

@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from mmgl_tf.backbones import MODALITIES
 from mmgl_tf.layers.gumbel_sinkhorn import GumbelSinkhorn, row_error
 from mmgl_tf.layers.permutation_head import PermutationHead
 from mmgl_tf.layers.stripe_head import StripeHead
@@ -15,8 +16,6 @@ from mmgl_tf.pretraining import mmgl_look
 from mmgl_tf.pretraining.base import PretrainingModel
 from mmgl_tf.pretraining.mmgl_figures import mmgl_figures
 from mmgl_tf.pretraining.permutation_recovery import permutation_accuracy
-
-MODALITIES = ("visible", "infrared")
 
 
 class Mmgl(PretrainingModel):

@@ -10,8 +10,8 @@ import tensorflow as tf
 
 from mmgl_tf.pretraining.diagnostics import matching
 from mmgl_tf.pretraining.permutation_recovery import kendall_tau, recover
-from mmgl_tf.visualization.matching import matching_matrix
 from mmgl_tf.visualization.panels import augmented_batch, recovered_stripes
+from mmgl_tf.visualization.soft_matching import soft_matching_matrix
 
 
 def look_figures(heads, batch, identities, temperature):
@@ -73,7 +73,7 @@ def look_pictures(heads, batch, identities, temperature, source, scale, each=4):
             max_examples=2 * each,
         )
     found = matched(heads, batch, identities, temperature)
-    pictures["matching"] = matching_matrix(
+    pictures["matching"] = soft_matching_matrix(
         found.part_matrix,
         found.slot_matrix,
         part_mass=found.part_mass,

@@ -7,6 +7,8 @@ Legend: n visible images, m infrared images, D embedding size, I identities.
 
 import numpy as np
 
+from mmgl_tf.retrieval.unit_length import unit_length
+
 BLOCK_PAIRS = 1 << 22  # similarities held at once: 34 MB of float64, whatever the number of images
 
 
@@ -22,7 +24,7 @@ def modality_gap(visible, infrared):
     Returns:
         float, at least 0; infinite where each modality is a point of its own, 0 where all are one point.
     """
-    visible, infrared = _unit(visible), _unit(infrared)
+    visible, infrared = unit_length(visible, np.float64), unit_length(infrared, np.float64)
     gap = np.linalg.norm(visible.mean(axis=0) - infrared.mean(axis=0))
     spread = np.mean(
         [np.sqrt(np.square(part - part.mean(axis=0)).sum(axis=1).mean()) for part in (visible, infrared)]
@@ -72,7 +74,7 @@ def geometry(visible, infrared, visible_identities, infrared_identities):
             f"{identities[0].shape} and {identities[1].shape}; expected at least one image of each modality "
             "and one identity an image."
         )
-    visible, infrared = _unit(visible), _unit(infrared)
+    visible, infrared = unit_length(visible, np.float64), unit_length(infrared, np.float64)
     positive, negative, spread = _similarities(visible, infrared, *identities)
     return {
         "modality_gap": modality_gap(visible, infrared),
@@ -125,9 +127,3 @@ def _ratio(above, below):
     if below < 1e-7:
         return 0.0 if abs(above) < 1e-7 else float(np.copysign(np.inf, above))
     return float(above / below)
-
-
-def _unit(vectors):
-    """Vectors scaled to unit length in float64; zero vectors stay zero."""
-    vectors = np.asarray(vectors, np.float64)
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)

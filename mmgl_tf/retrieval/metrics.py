@@ -5,7 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from mmgl_tf.retrieval.labelled import LabelledFeatures
-from mmgl_tf.retrieval.matching import compared_parts, distance_block, make_shelf, match, query_blocks
+from mmgl_tf.retrieval.ranking import (
+    compared_parts,
+    distance_block,
+    index_by_identity,
+    query_blocks,
+    rank_matches,
+)
 
 BLOCK_BYTES = 256 * 2**20
 
@@ -140,11 +146,11 @@ def score(
     parts = compared_parts(query_cameras, gallery_cameras, excluded_cameras, sizes[1])
     tally = Tally(max_rank)
     for queries, kept in parts:
-        shelf = make_shelf(gallery_identities, kept)
+        index = index_by_identity(gallery_identities, kept)
         queries = np.arange(sizes[0])[queries]
         for block in query_blocks(len(queries), sizes[1], BLOCK_BYTES):
             rows = queries[block]
-            tally.add(match(distances[rows], query_identities[rows], shelf, identity_once))
+            tally.add(rank_matches(distances[rows], query_identities[rows], index, identity_once))
     return tally.scores(sizes[1])
 
 
@@ -180,12 +186,14 @@ def score_features(
     parts = compared_parts(query.cameras, gallery.cameras, excluded_cameras, len(gallery))
     tally = Tally(max_rank)
     for queries, kept in parts:
-        shelf = make_shelf(gallery.identities, kept)
+        index = index_by_identity(gallery.identities, kept)
         queries = np.arange(len(query))[queries]
         for block in query_blocks(len(queries), len(gallery), block_bytes):
             rows = queries[block]
             tally.add(
-                match(distance_block(query, rows, gallery), query.identities[rows], shelf, identity_once)
+                rank_matches(
+                    distance_block(query, rows, gallery), query.identities[rows], index, identity_once
+                )
             )
     return tally.scores(len(gallery))
 

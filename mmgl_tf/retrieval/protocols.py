@@ -6,8 +6,14 @@ import numpy as np
 
 from mmgl_tf.retrieval.gallery_draws import Setting, gallery_draws, settings_of
 from mmgl_tf.retrieval.labelled import LabelledFeatures
-from mmgl_tf.retrieval.matching import compared_parts, distance_block, make_shelf, match, query_blocks
 from mmgl_tf.retrieval.metrics import BLOCK_BYTES, Scores, Tally, require_comparable, score
+from mmgl_tf.retrieval.ranking import (
+    compared_parts,
+    distance_block,
+    index_by_identity,
+    query_blocks,
+    rank_matches,
+)
 
 __all__ = ["RANKS", "Result", "Setting", "evaluate", "evaluate_settings", "gallery_draws", "settings_of"]
 
@@ -235,17 +241,17 @@ def _score_together(query, gallery, galleries, excluded, identity_once, max_rank
     for part, (queries, _) in enumerate(
         compared_parts(query.cameras, gallery.cameras, excluded, len(gallery))
     ):
-        shelves = []
+        indexes = []
         for _, indices in trials:
             cameras = gallery.cameras[indices]
             kept = compared_parts(query.cameras, cameras, excluded, len(indices))[part][1]
-            shelves.append(make_shelf(gallery.identities[indices], kept, column[indices]))
+            indexes.append(index_by_identity(gallery.identities[indices], kept, column[indices]))
         rows = np.arange(len(query))[queries]
         for block in query_blocks(len(rows), len(candidates), block_bytes):
             distances = distance_block(query, rows[block], candidates)
             identities = query.identities[rows[block]]
-            for shelf, tally in zip(shelves, tallies, strict=True):
-                tally.add(match(distances, identities, shelf, identity_once))
+            for index, tally in zip(indexes, tallies, strict=True):
+                tally.add(rank_matches(distances, identities, index, identity_once))
     scores = {setting: [] for setting in galleries}
     for (setting, indices), tally in zip(trials, tallies, strict=True):
         scores[setting].append(tally.scores(len(indices)))

@@ -1,23 +1,23 @@
 """The network of an embedder for inference alone: batch norm folded, nothing that training needs."""
 
-import numpy as np
 import tensorflow as tf
 
 from mmgl_tf.backbones import MODALITIES
 from mmgl_tf.serving.folded_layers import FoldedBlock, FoldedNonLocal, FoldedStem, affine
 
 PRECISIONS = {"float32": tf.float32, "bfloat16": tf.bfloat16}
-FEATURES = ("neck", "pool")
 
 
 class InferenceNetwork:
-    """What an `Embedder` computes for one of its features, in half of the ops; its weights are copies.
+    """What an embedder computes for one of its features, in half of the ops.
+
+    Trunk and batch norms are copies; a method's own layers behind the trunk are used as they are.
 
     Args:
-        embedder: built `mmgl_tf.finetuning.embedder.Embedder`, of any precision.
-        feature: "neck" or "pool".
-        precision: "float32" or "bfloat16", of the convolutions. Pooling, neck and length are float32
-            in either.
+        embedder: built `PooledEncoder`, e.g. a fine-tuning's `Embedder`, of any precision.
+        feature: one of the embedder's `FEATURES`.
+        precision: "float32" or "bfloat16", of the convolutions. What follows the feature map is float32 in
+            either.
 
     Raises:
         ValueError: a feature or precision of another name.
@@ -30,7 +30,7 @@ class InferenceNetwork:
 
     def __init__(self, embedder, feature, precision="float32"):
         for what, value, known in (
-            ("feature", feature, FEATURES),
+            ("feature", feature, embedder.FEATURES),
             ("precision", precision, tuple(PRECISIONS)),
         ):
             if value not in known:
@@ -38,7 +38,7 @@ class InferenceNetwork:
                     f"InferenceNetwork got {what}={value!r}; expected one of {', '.join(known)}."
                 )
         self.feature, self.precision = feature, precision
-        self.num_features = embedder.num_features
+        self.num_features = embedder.feature_sizes[feature]
         self.dtype = dtype = PRECISIONS[precision]
         encoder = embedder.encoder
         self.streams = encoder.stream
@@ -51,12 +51,12 @@ class InferenceNetwork:
                 between = embedder.non_local.get((stage.name, number))
                 if between is not None:
                     self.trunk.append(FoldedNonLocal(between, dtype, between.name))
-        self._pool = embedder.pool  # without weights
-        scale, shift = affine(embedder.neck)
-        if feature == "pool":
-            scale, shift = np.ones_like(scale), np.zeros_like(shift)
-        self.scale = tf.Variable(tf.cast(scale, tf.float32), trainable=False, name="neck/scale")
-        self.shift = tf.Variable(tf.cast(shift, tf.float32), trainable=False, name="neck/shift")
+        self._head, norm = embedder.head(feature)
+        self.scale = self.shift = None
+        if norm is not None:
+            scale, shift = affine(norm)
+            self.scale = tf.Variable(tf.cast(scale, tf.float32), trainable=False, name=f"{norm.name}/scale")
+            self.shift = tf.Variable(tf.cast(shift, tf.float32), trainable=False, name=f"{norm.name}/shift")
 
     def __call__(self, images):
         """Embeddings.
@@ -66,7 +66,8 @@ class InferenceNetwork:
                 Where both are there, either may have no row.
 
         Returns:
-            float32 [B + B', C], unit length, visible images first. A feature that is exactly 0 stays 0.
+            float32 [B + B', num_features], unit length, visible images first. A feature that is exactly 0
+            stays 0.
         """
         images = {name: tf.cast(images[name], self.dtype) for name in MODALITIES if name in images}
         if len(images) == 1:
@@ -76,11 +77,11 @@ class InferenceNetwork:
             x = tf.concat([self.stems[name].or_nothing(rows) for name, rows in images.items()], axis=0)
         for layer in self.trunk:
             x = layer(x)
-        feature = self._pool(x)
-        if self.feature == "neck":
+        feature = self._head(x)
+        if self.scale is not None:
             feature = feature * self.scale + self.shift
         return tf.math.l2_normalize(feature, axis=1, epsilon=1e-24)
 
     def embed(self, images):
-        """{feature: embeddings}, as `Embedder.embed` has it."""
+        """{feature: embeddings}, as an embedder's `embed` has it."""
         return {self.feature: self(images)}

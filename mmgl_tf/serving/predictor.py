@@ -5,7 +5,7 @@ import json
 import numpy as np
 
 from mmgl_tf.serving.session_model import SessionModel
-from mmgl_tf.serving.versions import version_directory
+from mmgl_tf.serving.version_directories import version_directory
 
 FACTS = "model.json"
 

@@ -4,7 +4,7 @@ import shlex
 from pathlib import Path
 
 from mmgl_tf.run_directory import atomic_file
-from mmgl_tf.serving.versions import versions
+from mmgl_tf.serving.version_directories import versions
 
 # The server must not be older than the TensorFlow that exported: the newest released image of its version.
 IMAGE = "tensorflow/serving:2.20.0"

@@ -12,7 +12,7 @@ statistics move once for each part, in the second pass.
 
 import tensorflow as tf
 
-from mmgl_tf.layers.frozen_statistics import still_statistics
+from mmgl_tf.layers.frozen_statistics import frozen_statistics
 
 
 def accumulated_gradients(model, batch, parts, weighted_losses):
@@ -39,7 +39,7 @@ def accumulated_gradients(model, batch, parts, weighted_losses):
         for name, (shape, dtype) in _shapes(model, split, images // parts).items()
     }
 
-    with still_statistics():
+    with frozen_statistics():
         collected = tf.map_fn(model.outputs, split, fn_output_signature=signature, parallel_iterations=1)
     whole = {name: _join(value) for name, value in collected.items()}
     read = {name: value for name, value in whole.items() if value.dtype.is_floating}
@@ -68,7 +68,7 @@ def accumulated_gradients(model, batch, parts, weighted_losses):
 def _shapes(model, split, each):
     """{output name: (shape [2 each, ...], dtype)}, by tracing the network on a part without running it."""
     specs = {name: tf.TensorSpec(value.shape[1:], value.dtype) for name, value in split.items()}
-    with still_statistics():
+    with frozen_statistics():
         traced = tf.function(model.outputs).get_concrete_function(specs)
     return {
         name: ([2 * each, *value.shape[1:]], value.dtype) for name, value in traced.structured_outputs.items()

@@ -3,7 +3,7 @@
 import functools
 
 from mmgl_tf.training.checkpoints import Checkpoints, digest, restore
-from mmgl_tf.training.guards import CollapseGuard, NonFiniteGuard, Obedience, StopRequest
+from mmgl_tf.training.guards import CollapseGuard, NonFiniteGuard, StopRequest, StopWhenRequested
 from mmgl_tf.training.position import Position
 from mmgl_tf.training.progress import Progress
 from mmgl_tf.training.recording import Recording
@@ -114,7 +114,7 @@ class Training:
                 callbacks += [recording, bar, saving]
                 if watch:
                     watch(recording)
-            callbacks.append(Obedience(stop, position))
+            callbacks.append(StopWhenRequested(stop, position))
             for first, steps, (begin, end) in self._stretches():
                 make = functools.partial(datasets, first, steps * (end - begin))
                 self.model.fit(

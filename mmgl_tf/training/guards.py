@@ -125,8 +125,10 @@ class CollapseGuard(keras.callbacks.Callback):
         return self.model.train_means[self.NAME].sums()
 
 
-class Obedience(keras.callbacks.Callback):
-    """Tells the wish to stop, and stops; the last of the callbacks, so that all is saved.
+class StopWhenRequested(keras.callbacks.Callback):
+    """Votes for a stop where one was requested, and stops once it is decided.
+
+    It is the last of the callbacks, so that everything is saved by then.
 
     Args:
         stop: `StopRequest`.
@@ -139,24 +141,24 @@ class Obedience(keras.callbacks.Callback):
         self.position = position
 
     def on_train_batch_begin(self, batch, logs=None):
-        """Tell."""
-        self.stop.tell()
+        """Vote, before the step that carries the vote."""
+        self.stop.vote()
 
     def on_train_batch_end(self, batch, logs=None):
         """Stop inside an epoch; the end of an epoch waits for its validation."""
         if not self.position.at_epoch_end:
-            self.stop.obey(self.position.step)
+            self.stop.raise_if_decided(self.position.step)
 
     def on_epoch_end(self, epoch, logs=None):
-        """Stop."""
-        self.stop.obey(self.position.step)
+        """Stop, all being saved."""
+        self.stop.raise_if_decided(self.position.step)
 
 
 class StopRequest:
     """Remembers SIGINT or SIGTERM until the running step is finished; a second signal acts at once.
 
     Use as a context manager around training; the earlier handlers come back at its end. Workers stop after
-    the same step, whichever of them was asked: each step carries their wishes to all, see `TrainingModel`.
+    the same step, whichever of them was asked: each step carries their votes to all, see `TrainingModel`.
 
     Args:
         model: `TrainingModel` that takes the steps.
@@ -166,14 +168,14 @@ class StopRequest:
     def __init__(self, model=None, replicas=1):
         self.signum = None
         self._model = model if replicas > 1 else None
-        self._told = False
+        self._voted = False
         self._earlier = {}
 
-    def tell(self):
-        """Let the next step carry the wish of this process."""
-        if self._model is not None and self.signum and not self._told:
+    def vote(self):
+        """Let the next step carry the vote of this process to all of them."""
+        if self._model is not None and self.signum and not self._voted:
             self._model.stop_wish.assign(1.0)
-            self._told = True
+            self._voted = True
 
     @property
     def decided(self):
@@ -189,7 +191,7 @@ class StopRequest:
         for signum, handler in self._earlier.items():
             signal.signal(signum, handler)
 
-    def obey(self, step):
+    def raise_if_decided(self, step):
         """Stop if it is decided.
 
         Args:

@@ -5,7 +5,7 @@ same array goes to an image summary and, through `grid.write_png`, to a file in 
 
 - `grid`: un-normalising, putting stripes back in order, fonts and text, writing a PNG.
 - `panels`: an augmented batch, recovered stripe orders.
-- `matching`: the soft-matching matrix by body part and by slot.
+- `soft_matching`: the soft-matching matrix by body part and by slot.
 - `curves`: the rows of metrics.jsonl as small multiples, for one run or several.
 - `selection`: which queries or people to show, by chance, and the sentence that says so.
 - `embedding_map`: t-SNE of both modalities, with the geometry in numbers.

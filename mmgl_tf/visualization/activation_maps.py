@@ -81,7 +81,7 @@ def activation_maps(
         rule: how the people were chosen, e.g. `selection.random_choice`'s sentence.
         title: in bold on top.
         mean: normalisation mean, three values in 0..1; only for float images.
-        std: normalisation spread, three values in 0..1; only for float images.
+        std: normalisation standard deviation, three values in 0..1; only for float images.
 
     Returns:
         uint8 [H', W', 3], at most 1600 pixels wide.

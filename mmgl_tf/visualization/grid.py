@@ -23,7 +23,7 @@ def unnormalise(images, mean, std):
     Args:
         images: float array [..., C], normalised; or uint8 [..., C], which is returned as it is.
         mean: per-channel mean in 0..1, length C.
-        std: per-channel spread in 0..1, length C.
+        std: per-channel standard deviation in 0..1, length C.
 
     Returns:
         uint8 array of the same shape: rounded to nearest and clipped to 0..255. An image that was only

@@ -40,7 +40,7 @@ def augmented_batch(visible, infrared, permutation=None, *, mean, std, max_pairs
         permutation: int [B, N] (shared by the pair) or [2B, N] (visible rows first), the order in which the
             stripes were shuffled; given, the people are shown whole. None shows the images as they are.
         mean: normalisation mean, three values in 0..1.
-        std: normalisation spread, three values in 0..1.
+        std: normalisation standard deviation, three values in 0..1.
         max_pairs: how many pairs to show at most, from the start of the batch.
 
     Returns:
@@ -112,7 +112,7 @@ def recovered_stripes(images, permutation, recovered, modalities, *, mean, std, 
         recovered: int [B, N], what the network says, by exact assignment.
         modalities: B names, e.g. "visible".
         mean: normalisation mean, three values in 0..1.
-        std: normalisation spread, three values in 0..1.
+        std: normalisation standard deviation, three values in 0..1.
         selection: how the images were chosen, printed on the sheet, e.g. "the first 8 held-out images".
         max_examples: how many images to show at most, from the start.
 

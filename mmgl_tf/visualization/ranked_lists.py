@@ -61,7 +61,7 @@ def ranked_lists(
             none; printed where it lies beyond the list. None prints nothing.
         title: in bold on top, e.g. the name of the run.
         mean: normalisation mean, three values in 0..1; only for float images.
-        std: normalisation spread, three values in 0..1; only for float images.
+        std: normalisation standard deviation, three values in 0..1; only for float images.
 
     Returns:
         uint8 [H', W', 3], at most 1600 pixels wide for lists of up to 20 places.

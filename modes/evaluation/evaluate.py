@@ -8,11 +8,15 @@ import tensorflow as tf
 
 from mmgl_tf.modes.console import ProgressLine
 from mmgl_tf.modes.evaluation.evaluation_rules import evaluation_rules
-from mmgl_tf.modes.evaluation.hand_made import HAND_MADE, describe
-from mmgl_tf.modes.evaluation.looks import Look, TestImages, look_before
+from mmgl_tf.modes.evaluation.network_embeddings import (
+    EvaluationImages,
+    NetworkEmbeddings,
+    embeddings_before_training,
+)
 from mmgl_tf.modes.evaluation.result_table import mean_over_runs, print_results
 from mmgl_tf.modes.evaluation.results import about, cell
 from mmgl_tf.modes.evaluation.retrieval_pictures import RetrievalPictures
+from mmgl_tf.modes.evaluation.untrained_baselines import UNTRAINED_BASELINES, describe
 from mmgl_tf.modes.features import Extractor
 from mmgl_tf.modes.model import prepare
 from mmgl_tf.modes.reading import open_stores, read_splits, require_labels
@@ -101,7 +105,7 @@ def _seen(config, splits, stores):
     """What is to be evaluated: (weights, steps or epoch, embedder or None, {split name: {feature: ...}})."""
     start, tests = config.finetuning.init, (splits.query, splits.gallery)
     modality = {split.name: split.samples[0].modality for split in tests}
-    if start in HAND_MADE:
+    if start in UNTRAINED_BASELINES:
         found = {
             split.name: {
                 "descriptor": describe(start, stores[split.name, modality[split.name]], split.samples)
@@ -114,24 +118,26 @@ def _seen(config, splits, stores):
         loaded = load_embedder(config, which)
         if loaded is None:
             continue
-        embedder, place, features = loaded
+        embedder, place = loaded
         extract = Extractor(embedder, config.optimization.batch_size, config.evaluation.flip)
         found = {}
         for split in tests:
             with ProgressLine(f"{split.name} embedded, {which} weights", "images") as progress:
                 store = stores[split.name, modality[split.name]]
                 every = extract(store, split.samples, modality[split.name], progress)
-            found[split.name] = {feature: every[feature] for feature in features}
+            found[split.name] = {feature: every[feature] for feature in embedder.FEATURES}
         yield which, place, embedder, found
 
 
 def _draw(config, splits, stores, rules, root, embedder, found, which):
     """The pictures of --mode=visualize, of the best weights where there are such."""
-    images = TestImages.of(splits, stores)
+    images = EvaluationImages.of(splits, stores)
     feature = next(iter(found["query"]))
     sides = {images.query: found["query"][feature], images.gallery: found["gallery"][feature]}
-    look = Look(Path(config.finetuning.init).name, embedder, feature, which, sides)
+    network = NetworkEmbeddings(Path(config.finetuning.init).name, embedder, feature, which, sides)
     pictures = RetrievalPictures(config, images, *rules, root)
-    paths = pictures.write([look], [look_before(config, images)], {look.name: config.finetuning.init})
+    paths = pictures.write(
+        [network], [embeddings_before_training(config, images)], {network.name: config.finetuning.init}
+    )
     print(f"pictures   {paths[0].parent}")
     print(f"projector  tensorboard --logdir {root / 'tensorboard'}", flush=True)

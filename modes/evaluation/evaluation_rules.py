@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from mmgl_tf.modes.evaluation.hand_made import HAND_MADE
+from mmgl_tf.modes.evaluation.untrained_baselines import UNTRAINED_BASELINES
 
 
 def evaluation_rules(config, splits):
@@ -19,7 +19,7 @@ def evaluation_rules(config, splits):
     Raises:
         ValueError: published gallery permutations are asked for where there are none.
     """
-    if config.finetuning.init in HAND_MADE and config.evaluation.flip:
+    if config.finetuning.init in UNTRAINED_BASELINES and config.evaluation.flip:
         raise ValueError(
             f"--flip with --init={config.finetuning.init}: only a network's embeddings are averaged over "
             "mirror images; leave it out"

@@ -1,6 +1,7 @@
 """The content of results.json: what was evaluated, by which protocol, how good, and the paper's number."""
 
-from mmgl_tf.modes.evaluation.hand_made import HAND_MADE
+from mmgl_tf.finetuning import FINETUNING
+from mmgl_tf.modes.evaluation.untrained_baselines import UNTRAINED_BASELINES
 from mmgl_tf.modes.identity import departures
 from mmgl_tf.modes.saved_run import is_finetuned, run_settings, run_summary
 from mmgl_tf.retrieval.published import published
@@ -15,7 +16,7 @@ def about(config, splits, protocol):
         protocol: `mmgl_tf.pipelines.records.Protocol` as it is applied.
     """
     start = config.finetuning.init
-    made = start in HAND_MADE
+    made = start in UNTRAINED_BASELINES
     settings, summary = ({}, {"status": "complete"}) if made else (run_settings(start), run_summary(start))
     finetuned = settings.get("mode") == "finetune"
     return {
@@ -50,7 +51,7 @@ def cell(result, results, feature, weights, flip):
     Args:
         result: `mmgl_tf.retrieval.protocols.Result`.
         results: what `about` gave.
-        feature: "neck", "pool" or "descriptor".
+        feature: one of the embedder's `FEATURES`, or "descriptor".
         weights: "last", "best" or "none".
         flip: whether mirror images were averaged.
     """
@@ -61,7 +62,10 @@ def cell(result, results, feature, weights, flip):
 def _paper(found, results):
     """The paper's number for the very same thing, or None: same data, network, start, feature and options."""
     start = _start(results)
-    plain = found["feature"] == "neck" and not found["flip"] and not found["rerank"]
+    # The paper measures what each method is compared by: the first of its features.
+    known = FINETUNING.get(results["method"])
+    first = known.EMBEDDER.FEATURES[0] if known else None
+    plain = found["feature"] == first and not found["flip"] and not found["rerank"]
     if (
         start is None
         or not plain

@@ -29,7 +29,7 @@ class RetrievalPictures:
 
     Args:
         config: `mmgl_tf.flags.config.Config` of the first run, for the number of examples and the seed.
-        images: `mmgl_tf.modes.evaluation.looks.TestImages`.
+        images: `mmgl_tf.modes.evaluation.network_embeddings.EvaluationImages`.
         protocol, rules: of `evaluation_rules.evaluation_rules`; pictures show what tables count.
         root: directory; pictures/ and tensorboard/ are made in it.
     """
@@ -47,23 +47,23 @@ class RetrievalPictures:
         self.root = Path(root)
         self.writer = tf.summary.create_file_writer(str(self.root / "tensorboard"))
 
-    def write(self, looks, before, runs):
+    def write(self, networks, before, runs):
         """Write every picture.
 
         Args:
-            looks: list of `Look`, one a run.
-            before: list of `Look` or None, what each started from.
+            networks: list of `NetworkEmbeddings`, one a run.
+            before: list of `NetworkEmbeddings` or None, what each started from.
             runs: {name: run directory}, for the curves.
 
         Returns:
             Paths of the PNG files.
         """
-        pictures = {"embedding_map": self.embedding_map(looks, before)}
-        pictures["match_curves"] = self.match_curves(looks)
-        for number, look in enumerate(looks):
-            end = f"_{number + 1}" if len(looks) > 1 else ""
-            pictures[f"ranked_lists{end}"] = self.ranked_lists(look)
-            pictures[f"activation_maps{end}"] = self.activation_maps(look)
+        pictures = {"embedding_map": self.embedding_map(networks, before)}
+        pictures["match_curves"] = self.match_curves(networks)
+        for number, network in enumerate(networks):
+            end = f"_{number + 1}" if len(networks) > 1 else ""
+            pictures[f"ranked_lists{end}"] = self.ranked_lists(network)
+            pictures[f"activation_maps{end}"] = self.activation_maps(network)
         pictures |= self.curves(runs)
         paths = []
         for name, picture in pictures.items():
@@ -72,23 +72,23 @@ class RetrievalPictures:
             with self.writer.as_default(step=0):
                 tf.summary.image(f"retrieval/{name}", picture[None])
         self.writer.flush()
-        self.projector(looks[0])
+        self.projector(networks[0])
         return paths
 
-    def embedding_map(self, looks, before):
+    def embedding_map(self, networks, before):
         """t-SNE of both modalities of some people, before and after fine-tuning (paper Figures 3 and 4)."""
-        identities = {m: looks[0].found[m].identities for m in (VISIBLE, INFRARED)}
+        identities = {m: networks[0].found[m].identities for m in (VISIBLE, INFRARED)}
         both = np.intersect1d(identities[VISIBLE], identities[INFRARED])
         people, rule = random_choice(both, self.options.shown_identities, seed=self.seed, noun="people")
         rows = {m: np.flatnonzero(np.isin(found, people)) for m, found in identities.items()}
         panels = {}
-        for look, start in zip(looks, before, strict=True):
-            alone = len(looks) == 1
+        for network, start in zip(networks, before, strict=True):
+            alone = len(networks) == 1
             if start is not None:
-                title = start.name if alone else f"{look.name}: {start.name}"
+                title = start.name if alone else f"{network.name}: {start.name}"
                 panels[title] = tuple(start.found[m].features[rows[m]] for m in (VISIBLE, INFRARED))
-            title = f"{look.name}, fine-tuned" if start is not None else look.name
-            panels[title] = tuple(look.found[m].features[rows[m]] for m in (VISIBLE, INFRARED))
+            title = f"{network.name}, fine-tuned" if start is not None else network.name
+            panels[title] = tuple(network.found[m].features[rows[m]] for m in (VISIBLE, INFRARED))
         return embedding_map(
             panels,
             identities[VISIBLE][rows[VISIBLE]],
@@ -98,23 +98,23 @@ class RetrievalPictures:
             seed=self.seed,
         )
 
-    def match_curves(self, looks):
+    def match_curves(self, networks):
         """Cumulative match curves of the runs, in the protocol's first setting."""
         results = {
-            look.name: evaluate(*self._sides(look), self.protocol, *self.setting, **self.rules)
-            for look in looks
+            network.name: evaluate(*self._sides(network), self.protocol, *self.setting, **self.rules)
+            for network in networks
         }
         counted = self._counted(next(iter(results.values())))
-        weights = " and ".join(sorted({look.weights for look in looks}))
+        weights = " and ".join(sorted({network.weights for network in networks}))
         return match_curves(
             {name: result.cmc() for name, result in results.items()},
             protocol=f"{self.shown}; {self._said()}; {counted}; {weights} weights",
             mean_average_precisions={name: result.mean("mAP") for name, result in results.items()},
         )
 
-    def ranked_lists(self, look):
+    def ranked_lists(self, network):
         """What random queries find first in the gallery of trial 0 (paper Figure 5)."""
-        query, gallery = self._sides(look)
+        query, gallery = self._sides(network)
         drawn = gallery_draws(
             gallery.identities,
             gallery.cameras,
@@ -151,17 +151,17 @@ class RetrievalPictures:
             split=f"{self.shown}; {', '.join(filter(None, said))}",
             rule=rule,
             first_right=np.array(firsts),
-            title=f"What is found first: {look.name}",
+            title=f"What is found first: {network.name}",
         )
 
-    def activation_maps(self, look):
+    def activation_maps(self, network):
         """Where the feature map is strong, in both modalities of some people."""
-        identities = {m: look.found[m].identities for m in (VISIBLE, INFRARED)}
+        identities = {m: network.found[m].identities for m in (VISIBLE, INFRARED)}
         both = np.intersect1d(identities[VISIBLE], identities[INFRARED])
         people, rule = random_choice(both, SHOWN_PEOPLE, seed=self.seed, noun="people")
         first = {m: [int(np.argmax(identities[m] == person)) for person in people] for m in identities}
         shown = {m: np.stack([self.images.pixels(m, i) for i in first[m]]) for m in first}
-        maps = {m: look.feature_maps(self.images, m, first[m]) for m in first}
+        maps = {m: network.feature_maps(self.images, m, first[m]) for m in first}
         return activation_maps(
             shown[VISIBLE],
             shown[INFRARED],
@@ -170,7 +170,7 @@ class RetrievalPictures:
             [f"person {person}" for person in people],
             split=self.shown,
             rule=f"{rule}; the first image of each modality",
-            title=f"Where the feature map is strong: {look.name}",
+            title=f"Where the feature map is strong: {network.name}",
         )
 
     def curves(self, runs):
@@ -190,9 +190,9 @@ class RetrievalPictures:
             )
         return pictures
 
-    def projector(self, look):
+    def projector(self, network):
         """Files for TensorBoard's embedding projector, with thumbnails."""
-        sides = {m: look.found[m] for m in (VISIBLE, INFRARED)}
+        sides = {m: network.found[m] for m in (VISIBLE, INFRARED)}
         people = np.unique(np.concatenate([side.identities for side in sides.values()]))
         each = sum(len(side) for side in sides.values()) / len(people)
         chosen, _ = random_choice(people, max(2, int(PROJECTED / each)), seed=self.seed, noun="people")
@@ -214,11 +214,11 @@ class RetrievalPictures:
             np.concatenate(features),
             metadata,
             np.stack(thumbnails),
-            name=look.feature,
+            name=network.feature,
         )
 
-    def _sides(self, look):
-        return look.found[self.images.query], look.found[self.images.gallery]
+    def _sides(self, network):
+        return network.found[self.images.query], network.found[self.images.gallery]
 
     def _said(self):
         search, shots, direction = self.setting

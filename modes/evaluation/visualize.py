@@ -3,7 +3,11 @@
 from pathlib import Path
 
 from mmgl_tf.modes.evaluation.evaluation_rules import evaluation_rules
-from mmgl_tf.modes.evaluation.looks import TestImages, look_before, look_of_run
+from mmgl_tf.modes.evaluation.network_embeddings import (
+    EvaluationImages,
+    embeddings_before_training,
+    embeddings_of_run,
+)
 from mmgl_tf.modes.evaluation.retrieval_pictures import RetrievalPictures
 from mmgl_tf.modes.model import prepare
 from mmgl_tf.modes.reading import open_stores, read_splits, require_labels
@@ -27,14 +31,14 @@ def visualize(configs):
     splits = read_splits(first)
     require_labels(splits)
     rules = evaluation_rules(first, splits)
-    images = TestImages.of(splits, open_stores(first.data, splits, ("query", "gallery")))
-    looks, before = [], []
+    images = EvaluationImages.of(splits, open_stores(first.data, splits, ("query", "gallery")))
+    networks, before = [], []
     for config, name in zip(configs, names, strict=True):
         prepare(config)
-        looks.append(look_of_run(config, name, images))
-        before.append(look_before(config, images))
+        networks.append(embeddings_of_run(config, name, images))
+        before.append(embeddings_before_training(config, images))
     runs = {name: config.finetuning.init for config, name in zip(configs, names, strict=True)}
-    paths = RetrievalPictures(first, images, *rules, root).write(looks, before, runs)
+    paths = RetrievalPictures(first, images, *rules, root).write(networks, before, runs)
     for path in paths:
         print(f"picture    {path}")
     print(f"projector  tensorboard --logdir {root / 'tensorboard'}")

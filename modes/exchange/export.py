@@ -16,17 +16,17 @@ from mmgl_tf.modes.exchange.export_examples import drawn_examples, test_examples
 from mmgl_tf.modes.exchange.export_figures import figures_of, print_figures
 from mmgl_tf.modes.exchange.export_history import earlier_figures, terms, trained_on
 from mmgl_tf.modes.exchange.export_safetensors import export_safetensors
-from mmgl_tf.modes.exchange.export_weights import FINGERPRINT, PLACES, run_name, weights_fingerprint
+from mmgl_tf.modes.exchange.export_weights import PLACES, WEIGHTS_DIGEST, run_name, weights_digest
 from mmgl_tf.modes.model import prepare
 from mmgl_tf.modes.reading import read_splits
-from mmgl_tf.modes.saved_run import load_embedder, run_settings
+from mmgl_tf.modes.saved_run import load_embedder, run_settings, served_feature
 from mmgl_tf.run_directory import claim_directory
 from mmgl_tf.serving.inference_network import InferenceNetwork
 from mmgl_tf.serving.model_card import model_card
 from mmgl_tf.serving.predictor import FACTS
 from mmgl_tf.serving.saved_model import write_saved_model
 from mmgl_tf.serving.server_files import BATCHING, commands, write_server_files
-from mmgl_tf.serving.versions import new_version, only_writer
+from mmgl_tf.serving.version_directories import new_version, only_writer
 from mmgl_tf.serving.warm_up import write_warm_up
 
 PACKAGES = ("tensorflow", "keras", "numpy", "tensorflow-serving-api")
@@ -57,13 +57,13 @@ def export(config):
     # Weights are float32 whatever a run computed with, and the exported network is compared in float32.
     prepare(replace(config, optimization=replace(config.optimization, precision="float32")))
     # Taken first: weights that a training replaces meanwhile are then found to be other ones.
-    fingerprint = weights_fingerprint(config)
+    digest = weights_digest(config)
     trained = _trained(config)
     root = _claim(config.run.workdir, sizes)
     model = root / options.model_name
     try:
         with only_writer(model):
-            number = _publish(config, model, trained, sizes, fingerprint)
+            number = _publish(config, model, trained, sizes, digest)
             write_server_files(root, sizes)
     except tf.errors.OpError as error:
         raise ValueError(f"the model could not be exported: {plain_reason(error.message)}") from error
@@ -75,7 +75,7 @@ def export(config):
     return 0
 
 
-def _publish(config, model, trained, sizes, fingerprint):
+def _publish(config, model, trained, sizes, digest):
     """Evaluates, writes and compares the next version; its number."""
     embedder, which, feature = trained
     options = config.export
@@ -84,7 +84,7 @@ def _publish(config, model, trained, sizes, fingerprint):
     size = (config.data.image_height, config.data.image_width)
     with new_version(model, options.keep_versions) as (number, directory):
         print(f"writing    version {number} of {options.model_name}, {options.export_precision}", flush=True)
-        facts = _facts(config, embedder, feature, which, sizes, number) | {FINGERPRINT: fingerprint}
+        facts = _facts(config, embedder, feature, which, sizes, number) | {WEIGHTS_DIGEST: digest}
         _write(config, directory, embedder, feature, facts)
         examples = test_examples(config, splits) or drawn_examples()
         agreed = agreement(directory, embedder, feature, examples, size, options.export_precision, sizes[-1])
@@ -136,14 +136,8 @@ def _trained(config):
     if loaded is None:  # nobody was held out to choose by
         which = "last"
         loaded = load_embedder(config, which)
-    embedder, _, features = loaded
-    feature = config.export.export_feature
-    feature = features[0] if feature == "auto" else feature
-    if feature not in features:
-        raise ValueError(
-            f"--export_feature={feature}: {config.finetuning.init} was not fine-tuned and has no neck; "
-            "leave it out or give pool"
-        )
+    embedder, _ = loaded
+    feature = served_feature(config, embedder)
     print(f"exporting  {feature} feature, {which} weights of {config.finetuning.init}", flush=True)
     return embedder, which, feature
 
@@ -184,7 +178,7 @@ def _facts(config, embedder, feature, which, sizes, number):
         "height": config.data.image_height,
         "width": config.data.image_width,
         "streams": embedder.encoder.stream,
-        "num_features": embedder.num_features,
+        "num_features": embedder.feature_sizes[feature],
         "feature": feature,
         "precision": config.export.export_precision,
         "weights": which,

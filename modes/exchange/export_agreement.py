@@ -23,8 +23,8 @@ def agreement(directory, embedder, feature, examples, size, precision, batch_siz
 
     Args:
         directory: of the version.
-        embedder: `Embedder`, float32.
-        feature: "neck" or "pool".
+        embedder: `PooledEncoder`, e.g. a fine-tuning's `Embedder`, float32.
+        feature: one of the embedder's `FEATURES`.
         examples: `mmgl_tf.modes.exchange.export_examples.Examples`.
         size: (height, width) of the network's images, pixels.
         precision: "float32" or "bfloat16", of the model.
@@ -75,14 +75,14 @@ def fits_bfloat16(values, expected):
         (whether they agree, a clause with what was found and what is allowed).
     """
     cosine = float(np.min(np.sum(values * expected, axis=2)))
-    share = float(np.max(np.linalg.norm(values - expected, axis=2))) / _spread(expected)
+    share = float(np.max(np.linalg.norm(values - expected, axis=2))) / _mean_distance(expected)
     return bool(cosine >= SMALLEST_COSINE and share <= LARGEST_SHARE), (
         f"{share:.0%} of the distance between images; allowed: {LARGEST_SHARE:.0%}, "
         f"cosine at least {SMALLEST_COSINE}"
     )
 
 
-def _spread(embeddings):
+def _mean_distance(embeddings):
     """Mean distance between the embeddings of different images."""
     distances = np.linalg.norm(embeddings[:, None] - embeddings[None], axis=2)
     return float(distances.sum() / max(len(embeddings) * (len(embeddings) - 1), 1)) or np.finfo(float).tiny
@@ -100,7 +100,7 @@ def expected_embeddings(embedder, feature, examples, size):
     """
     pixels = np.stack([decode_image(encoded, *size).numpy() for encoded in examples.encoded])
     modality = np.array(examples.modality)
-    expected = np.zeros((len(pixels), embedder.num_features), np.float32)
+    expected = np.zeros((len(pixels), embedder.feature_sizes[feature]), np.float32)
     for code in np.unique(modality):
         rows = np.flatnonzero(modality == code)
         images = normalise(tf.constant(pixels[rows]))

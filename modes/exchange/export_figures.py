@@ -17,8 +17,8 @@ def figures_of(config, splits, embedder, feature, which):
     Args:
         config: `mmgl_tf.flags.config.Config`.
         splits: `mmgl_tf.pipelines.records.DatasetSplits`.
-        embedder: `Embedder`.
-        feature: "neck" or "pool".
+        embedder: `PooledEncoder`, e.g. a fine-tuning's `Embedder`.
+        feature: one of the embedder's `FEATURES`.
         which: "best" or "last", the embedder's weights.
 
     Returns:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from mmgl_tf.interchange.to_torchvision import write_torchvision
 from mmgl_tf.modes.model import prepare
-from mmgl_tf.modes.saved_run import load_embedder
+from mmgl_tf.modes.saved_run import is_finetuned, load_embedder
 from mmgl_tf.pipelines.decode import MEAN, STD
 
 
@@ -23,9 +23,10 @@ def export_safetensors(config):
     if loaded is None:  # nothing was held out to choose by
         which = "last"
         loaded = load_embedder(config, which)
-    embedder, _, features = loaded
+    embedder, _ = loaded
     stem, encoder = config.importing.safetensors, embedder.encoder
-    whole = stem == "both" and "neck" in features
+    finetuned = is_finetuned(config.finetuning.init)
+    whole = stem == "both" and finetuned
     path = Path(config.run.workdir) / f"encoder_{stem if encoder.stream == 'two' else 'shared'}.safetensors"
     about = {
         "source": Path(config.finetuning.init).name,
@@ -37,7 +38,7 @@ def export_safetensors(config):
     count = write_torchvision(encoder, path, stem, embedder if whole else None, about)
     print(f"encoder    {encoder.backbone}, {which} weights of {config.finetuning.init}")
     print(f"written    {count} tensors to {path}")
-    if "neck" in features and not whole:
+    if finetuned and not whole:
         left = "non-local blocks, pooling and neck" if embedder.non_local else "neck"
         print(f"note       the {left} of the fine-tuned network have no place there; --safetensors=both has")
     print("note       in PyTorch, the last stage has stride 1: see the README on how to load it", flush=True)

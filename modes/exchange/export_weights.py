@@ -5,12 +5,12 @@ from pathlib import Path
 
 from mmgl_tf.modes.saved_run import is_finetuned, weights_file
 
-FINGERPRINT = "weights_sha256"  # in model.json
+WEIGHTS_DIGEST = "weights_sha256"  # in model.json
 # Where something lay on the machine that exported; a model is handed on without them.
 PLACES = ("workdir", "init", "data_dir", "cache_dir", "checkpoint", "images", "gallery")
 
 
-def weights_fingerprint(config):
+def weights_digest(config):
     """The SHA-256 of the weights file that --mode=export would use.
 
     Args:
@@ -47,9 +47,9 @@ def outdated(facts, config):
     Raises:
         ValueError: the run has no weights.
     """
-    if FINGERPRINT not in facts:
+    if WEIGHTS_DIGEST not in facts:
         return "does not say which weights it was made of"
-    if facts[FINGERPRINT] != weights_fingerprint(config):
+    if facts[WEIGHTS_DIGEST] != weights_digest(config):
         return f"was made of other weights than {config.finetuning.init} has now"
     options = config.export
     for setting, wanted in (("precision", options.export_precision), ("feature", options.export_feature)):

@@ -21,7 +21,7 @@ from mmgl_tf.serving.mistakes import mistakes
 from mmgl_tf.serving.predictor import FACTS
 from mmgl_tf.serving.server_files import commands
 from mmgl_tf.serving.stand_in.process import StandIn
-from mmgl_tf.serving.versions import SAVED, versions
+from mmgl_tf.serving.version_directories import SAVED, versions
 
 # Largest difference of a value of two unit-length embeddings in float32: sums of another order, batch norm
 # folded into the convolutions. bfloat16 is judged as an export is.
@@ -114,7 +114,7 @@ def _images(config):
     try:
         splits = read_splits(config)
         samples = splits.query.samples + splits.gallery.samples
-        chosen = [each for code in (VISIBLE, INFRARED) for each in _spread(samples, code)]
+        chosen = [each for code in (VISIBLE, INFRARED) for each in _evenly_chosen(samples, code)]
         images = [Path(sample.path).read_bytes() for sample in chosen]
     except (ValueError, OSError) as error:
         print(f"note       the run's test images cannot be read ({error})")
@@ -126,7 +126,7 @@ def _images(config):
     return images, codes, f"test people of {splits.name} ({counts})"
 
 
-def _spread(samples, modality):
+def _evenly_chosen(samples, modality):
     """A few of the samples of a modality, from all over the list."""
     found = [sample for sample in samples if sample.modality == modality]
     return found[:: max(1, len(found) // EACH)][:EACH]

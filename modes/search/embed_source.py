@@ -15,11 +15,11 @@ import tensorflow as tf
 from mmgl_tf.flags.reading import is_saved_model
 from mmgl_tf.modes.identity import built_in
 from mmgl_tf.modes.model import prepare
-from mmgl_tf.modes.saved_run import is_finetuned, load_embedder, weights_file
+from mmgl_tf.modes.saved_run import is_finetuned, load_embedder, served_feature, weights_file
 from mmgl_tf.pipelines.decode import decode_image, normalise
 from mmgl_tf.pipelines.records import MODALITIES
 from mmgl_tf.serving.predictor import Predictor
-from mmgl_tf.serving.versions import version_directory
+from mmgl_tf.serving.version_directories import version_directory
 
 _READ = 1 << 20  # bytes hashed at a time
 
@@ -72,17 +72,11 @@ class RunSource:
         init = config.finetuning.init
         name = "embedder" if is_finetuned(init) else "encoder"
         weights, which = weights_file(init, name, export.export_weights)
-        self._embedder, _, features = load_embedder(config, which)
-        feature = features[0] if export.export_feature == "auto" else export.export_feature
-        if feature not in features:
-            raise ValueError(
-                f"--export_feature={feature}, but {config.finetuning.init} has {' and '.join(features)}; "
-                "a pre-training has no neck"
-            )
-        self._feature = feature
+        self._embedder, _ = load_embedder(config, which)
+        self._feature = feature = served_feature(config, self._embedder)
         self._graphs = {}
         self.image_size = (data.image_height, data.image_width)
-        self.num_features = self._embedder.num_features
+        self.num_features = self._embedder.feature_sizes[feature]
         self.two_streams = self._embedder.encoder.stream == "two"
         self.facts = {
             "kind": "run",
@@ -97,9 +91,9 @@ class RunSource:
             "width": data.image_width,
         }
         decisive = {name: value for name, value in self.facts.items() if name not in ("path", "weights")}
-        if "neck" in features:  # else these settings mean nothing
+        if is_finetuned(init):  # else these settings mean nothing
             decisive["blocks"] = [config.run.method, *built_in(config)]
-        self.facts["fingerprint"] = _fingerprint([weights], decisive)
+        self.facts["fingerprint"] = _model_fingerprint([weights], decisive)
 
     def embed(self, encoded, modality):
         """Unit-length embeddings, float32 [n, D], of encoded images and their modality codes, int [n]."""
@@ -148,14 +142,14 @@ class SavedModelSource:
         self.facts = {"kind": "saved_model", "path": str(directory.resolve())}
         self.facts |= {name: info[name] for name in wanted if name in info}
         files = [directory / "saved_model.pb", *sorted((directory / "variables").glob("*"))]
-        self.facts["fingerprint"] = _fingerprint(files, {})
+        self.facts["fingerprint"] = _model_fingerprint(files, {})
 
     def embed(self, encoded, modality):
         """Unit-length embeddings, float32 [n, D], of encoded images and their modality codes, int [n]."""
         return np.asarray(self._predictor.embed(encoded, modality), np.float32)
 
 
-def _fingerprint(files, facts):
+def _model_fingerprint(files, facts):
     """A short text that changes with the content of files and with facts."""
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
     for path in files:

@@ -29,7 +29,7 @@ def attempt(fit, run, distribution):
         WorkerLost: another worker is gone.
     """
     try:
-        with distribution.losses_told():
+        with distribution.reporting_lost_workers():
             return 0, fit()
     except Interrupted as stopped:
         if distribution.chief:

@@ -29,7 +29,7 @@ def begin(config, train):
     try:
         distribution = Distribution(config.scale.strategy)
         # All of it: to make a variable is a message between workers already.
-        with distribution.losses_told():
+        with distribution.reporting_lost_workers():
             _judge_shares(config, distribution)
             run = _claimed(config, distribution)
             prepare(config)

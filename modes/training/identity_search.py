@@ -9,7 +9,7 @@ from mmgl_tf.retrieval.protocols import evaluate, settings_of
 
 
 class IdentitySearch:
-    """Searches the validation identities by the first setting of the data set's protocol, after the neck.
+    """Searches the validation identities by the protocol's first setting and the embedder's first feature.
 
     Args:
         embedder: built `Embedder`.
@@ -25,6 +25,7 @@ class IdentitySearch:
     watched = ("validation/rank1", "validation/mAP")
 
     def __init__(self, embedder, splits, stores, batch_size, every_epochs, total_epochs, epoch):
+        self.feature = embedder.FEATURES[0]
         self.extract = Extractor(embedder, batch_size)
         self.stores = {modality: stores["validation", modality] for modality in (VISIBLE, INFRARED)}
         self.samples = {modality: splits.validation.of_modality(modality) for modality in (VISIBLE, INFRARED)}
@@ -43,7 +44,7 @@ class IdentitySearch:
         if self.epoch % self.every_epochs and self.epoch != self.total_epochs:
             return {}
         found = {
-            modality: self.extract(self.stores[modality], self.samples[modality], modality)["neck"]
+            modality: self.extract(self.stores[modality], self.samples[modality], modality)[self.feature]
             for modality in (VISIBLE, INFRARED)
         }
         search, shots, direction = settings_of(self.protocol)[0]

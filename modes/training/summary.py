@@ -5,10 +5,9 @@ import sys
 
 from mmgl_tf.figures import as_json, chance_values
 from mmgl_tf.modes.saved_run import FIGURES
+from mmgl_tf.pipelines.records import MODALITIES
 from mmgl_tf.run_directory import atomic_file
 from mmgl_tf.training.progress import duration
-
-MODALITIES = ("visible", "infrared")
 
 
 def peak_memory_gigabytes():

@@ -5,7 +5,7 @@ import functools
 from mmgl_tf.figures import OF_EVERY_RUN
 from mmgl_tf.flags.config import recorded
 from mmgl_tf.modes.model import build_model
-from mmgl_tf.modes.reading import fingerprint
+from mmgl_tf.modes.reading import data_fingerprint
 from mmgl_tf.modes.training.announce import announce
 from mmgl_tf.modes.training.attempt import attempt
 from mmgl_tf.modes.training.begin import begin, shards_of
@@ -90,7 +90,9 @@ def _train(material_of, config, run, distribution):
     with distribution.scope():
         model = build_model(config, plan)
     images = 2 * plan.batch_size
-    training = Training(model, run, config, plan.steps_per_epoch, images, fingerprint(splits), distribution)
+    training = Training(
+        model, run, config, plan.steps_per_epoch, images, data_fingerprint(splits), distribution
+    )
     notes = material.start(model, training.first_step)
     if distribution.chief:
         announce(config, splits, stores, model, training, distribution, notes)

@@ -37,5 +37,5 @@ def test_functions_take_turns():
     assert [len(values) for values in seconds.values()] == [3, 3]
 
 
-def test_spread_is_median_and_range():
-    assert train_step.spread([3.0, 1.0, 2.0, 10.0, 2.5]) == "2.50 [1.00, 10.00]"
+def test_times_are_shown_as_median_and_range():
+    assert train_step.median_and_range([3.0, 1.0, 2.0, 10.0, 2.5]) == "2.50 [1.00, 10.00]"

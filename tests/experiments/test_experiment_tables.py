@@ -8,7 +8,7 @@ from experiments import stage_files
 from experiments.__main__ import main
 from experiments.cell import Arm, Experiment, cells_of
 from experiments.estimates import Estimates, clock
-from experiments.paired import paired_difference, spread
+from experiments.paired import mean_and_deviation, paired_difference
 from experiments.results import METRICS, Selection, read
 from experiments.tables import markdown, table
 
@@ -82,13 +82,13 @@ def rows(text):
 
 
 def test_spread_and_paired_difference_by_hand():
-    found = spread([1.0, 2.0, 6.0])
+    found = mean_and_deviation([1.0, 2.0, 6.0])
     # Deviations from 3: -2, -1, 3; squares 14; over n - 1 = 2: 7.
     assert (found.n, found.mean, found.deviation) == (3, 3.0, pytest.approx(7**0.5))
-    assert spread([]) is None and spread([4.0]).deviation is None
+    assert mean_and_deviation([]) is None and mean_and_deviation([4.0]).deviation is None
     # Differences 1, 4, -2: mean 1, sd 3, t = 1 / (3 / sqrt 3).
     found = paired_difference({0: 3.0, 1: 6.0, 2: 0.0, 3: 9.0}, {0: 2.0, 1: 2.0, 2: 2.0, 4: 1.0})
-    assert (found.spread.n, found.spread.mean, found.spread.deviation) == (3, 1.0, 3.0)
+    assert (found.statistics.n, found.statistics.mean, found.statistics.deviation) == (3, 1.0, 3.0)
     assert found.t == pytest.approx(1 / 3**0.5) and found.same_sign == 2
     assert paired_difference({0: 1.0, 1: 1.0}, {0: 2.0, 1: 2.0}).t is None
     assert paired_difference({0: 1.0, 1: 1.0}, {0: 2.0, 1: 2.0}).same_sign == 2

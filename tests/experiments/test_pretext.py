@@ -118,7 +118,7 @@ def test_what_was_never_trained_stands_in_the_table_but_in_no_difference(cells):
     # The protocol is the runs': chance has neither feature nor weights, and is no other way of measuring.
     assert "neck feature, last weights" in text
     shown = rows_of(text)
-    # One evaluation stands for all seeds: no spread, no steps, no time.
+    # One evaluation stands for all seeds: no deviation, no steps, no time.
     assert shown["chance"] == ["0.7 / 0.7", "0.7 / 0.7", *["0.7 ± 0.0"] * 5, "", ""]
     assert shown["MMGL - random"][:3] == ["+4.5 ± 0.7", "9.0", "2/2"]
     assert "chance - random" not in shown

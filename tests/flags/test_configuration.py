@@ -266,9 +266,8 @@ def test_help_page_shows_every_flag_with_the_papers_value():
     ],
 )
 def test_help_shows_the_flags_of_the_chosen_method(words, shown, hidden):
-    page = help_page(
-        *(dict(word[2:].split("=") for word in words).get(name, "") for name in ("method", "mode"))
-    )
+    asked = dict(word[2:].split("=") for word in words)
+    page = help_page(*(asked.get(name, "") for name in ("method", "mode")))
     assert shown in page and hidden not in page
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 import mmgl_tf.modes.evaluation.retrieval_pictures as drawn
 from mmgl_tf.modes.evaluation.evaluation_rules import evaluation_rules
-from mmgl_tf.modes.evaluation.looks import TestImages, look
+from mmgl_tf.modes.evaluation.network_embeddings import EvaluationImages, embed_images
 from mmgl_tf.modes.evaluation.retrieval_pictures import RetrievalPictures
 from mmgl_tf.pipelines.readers.sysu import PROTOCOL as SYSU
 from mmgl_tf.pipelines.records import MODALITIES
@@ -37,7 +37,7 @@ class Scene:
             dataclasses.replace(split, protocol=protocol) for split in (splits.query, splits.gallery)
         )
         self.splits = dataclasses.replace(splits, query=query, gallery=gallery)
-        self.images = TestImages.of(self.splits, stores)
+        self.images = EvaluationImages.of(self.splits, stores)
         self.protocol, self.rules = evaluation_rules(self.config, self.splits)
         self.pictures = RetrievalPictures(self.config, self.images, self.protocol, self.rules, root / "out")
 
@@ -50,9 +50,9 @@ class Scene:
 
         return call
 
-    def look(self, name="run", strength=1.0, weights="best"):
+    def network(self, name="run", strength=1.0, weights="best"):
         """What a `PlainEmbedder` sees."""
-        return look(name, PlainEmbedder(strength), "neck", weights, self.images, self.config)
+        return embed_images(name, PlainEmbedder(strength), "neck", weights, self.images, self.config)
 
     def sample(self, pixels):
         """Whose image it is, told by its pixels."""

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from mmgl_tf.flags.config import Data, World
-from mmgl_tf.modes.reading import fingerprint, open_stores
+from mmgl_tf.modes.reading import data_fingerprint, open_stores
 from mmgl_tf.pipelines.readers.sysu import read_sysu
 from mmgl_tf.pipelines.records import INFRARED, VISIBLE, Split
 from mmgl_tf.pipelines.synthetic import synthesize
@@ -94,9 +94,11 @@ def test_unreadable_images_are_named_over_all_splits_or_skipped(splits, data, tm
 
 
 def test_the_fingerprint_follows_what_is_trained_and_selected_on_alone(splits):
-    first = fingerprint(splits)
-    assert first == fingerprint(dataclasses.replace(splits, query=Split("query"), gallery=Split("gallery")))
+    first = data_fingerprint(splits)
+    assert first == data_fingerprint(
+        dataclasses.replace(splits, query=Split("query"), gallery=Split("gallery"))
+    )
     for name in ("train", "validation"):
         split = getattr(splits, name)
         fewer = dataclasses.replace(split, samples=split.samples[1:])
-        assert fingerprint(dataclasses.replace(splits, **{name: fewer})) != first
+        assert data_fingerprint(dataclasses.replace(splits, **{name: fewer})) != first

@@ -111,8 +111,9 @@ def test_starts_that_are_not_there_are_refused(tmp_path):
 @pytest.mark.parametrize(("which", "place"), [("last", 8), ("best", 2)])
 def test_a_fine_tuned_embedder_comes_back_whole(finetuned, which, place):
     root, layers = finetuned
-    embedder, found, features = load_embedder(looking_at(root), which)
-    assert (found, features) == (place, ("neck", "pool"))
+    embedder, found = load_embedder(looking_at(root), which)
+    assert (found, embedder.FEATURES) == (place, ("neck", "pool"))
+    assert embedder.feature_sizes == {"neck": 256, "pool": 256}
     assert same(embedder, layers[f"embedder_{which}"])
     assert len(embedder.non_local) == 2 and embedder.pooling is not None
 
@@ -121,10 +122,10 @@ def test_a_fine_tuned_embedder_comes_back_whole(finetuned, which, place):
 @pytest.mark.parametrize("typed", [{}, {"method": "one_stream"}])
 def test_a_pre_training_is_seen_through_its_pooled_feature_map(pretrained, which, place, typed):
     root, layers = pretrained
-    embedder, found, features = load_embedder(looking_at(root, **typed), which)
-    assert (found, features) == (place, ("pool",))
+    embedder, found = load_embedder(looking_at(root, **typed), which)
+    assert (found, embedder.feature_sizes) == (place, {"pool": 256})
     assert same(embedder.encoder, layers[f"encoder_{which}"])
-    assert embedder.encoder.stream == "two" and embedder.non_local == {} and embedder.pooling is None
+    assert embedder.encoder.stream == "two" and embedder.non_local == {}
 
 
 def test_a_run_without_best_weights_has_none_and_without_any_is_refused(tmp_path):
@@ -138,7 +139,7 @@ def test_a_run_without_best_weights_has_none_and_without_any_is_refused(tmp_path
         load_embedder(looking, "last")
     write_run(tmp_path, config, embedders=("last",))
     assert load_embedder(looking, "best") is None
-    embedder, steps, _ = load_embedder(looking, "last")
+    embedder, steps = load_embedder(looking, "last")
     assert steps is None and embedder.built
     write_run(tmp_path, config, embedders=("best",), steps=3)
     assert load_embedder(looking, "best")[1] is None, "the run is not finished, so its best may change"

@@ -4,6 +4,7 @@ import sys
 
 import pytest
 
+from mmgl_tf import backbones
 from mmgl_tf.pipelines.readers.held_out import held_out
 from mmgl_tf.pipelines.records import INFRARED, MODALITIES, VISIBLE, DatasetSplits, Sample, Split
 
@@ -62,3 +63,8 @@ def test_held_out_depends_on_keys_and_salt_only():
     assert held_out(keys, 0.0, "salt") == set()
     # Golden: another choice would silently move validation identities into training.
     assert sorted(held_out(range(10), 0.3, "salt")) == [5, 6, 7]
+
+
+def test_the_networks_name_the_modalities_alike_and_in_the_order_of_their_codes():
+    assert backbones.MODALITIES == MODALITIES
+    assert (MODALITIES[VISIBLE], MODALITIES[INFRARED]) == ("visible", "infrared")

@@ -74,12 +74,12 @@ def main(chosen):
     from mmgl_tf.serving.stand_in.gate import Gate
     from mmgl_tf.serving.stand_in.rest import RestServer
     from mmgl_tf.serving.stand_in.rpc import start_rpc_server
-    from mmgl_tf.serving.stand_in.versions import Versions
+    from mmgl_tf.serving.stand_in.served_versions import ServedVersions
 
     seconds = chosen.rest_api_timeout_in_ms / 1000
     gate = Gate(chosen.max_running_requests, chosen.max_waiting_requests)
     threads = chosen.max_running_requests + chosen.max_waiting_requests + 4
-    versions = Versions(chosen.model_base_path, chosen.model_name, say)
+    versions = ServedVersions(chosen.model_base_path, chosen.model_name, say)
     rest = RestServer(chosen.rest_api_port, versions, gate, chosen.max_request_bytes, seconds)
     rpc, port = start_rpc_server(chosen.port, versions, gate, threads, chosen.max_request_bytes, seconds)
     rest.start()

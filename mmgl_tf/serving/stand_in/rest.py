@@ -27,7 +27,7 @@ class RestServer(ThreadingHTTPServer):
 
     Args:
         port: on loopback; 0 = any free one.
-        versions: `Versions`.
+        versions: `ServedVersions`.
         gate: `Gate`.
         max_request_bytes: of a request's body.
         seconds: limit of a request.

@@ -22,7 +22,7 @@ def start_rpc_server(port, versions, gate, threads, max_request_bytes, seconds):
 
     Args:
         port: 0 = any free one.
-        versions: `Versions`.
+        versions: `ServedVersions`.
         gate: `Gate`.
         threads: requests worked on at once; the gate sends away what is more than it takes.
         max_request_bytes: of a request message; a larger one is RESOURCE_EXHAUSTED.

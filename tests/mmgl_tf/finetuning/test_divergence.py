@@ -15,7 +15,7 @@ from mmgl_tf.training.guards import (
     NonFiniteGuard,
     NonFiniteLoss,
     NonFiniteNetwork,
-    Obedience,
+    StopWhenRequested,
 )
 from mmgl_tf.training.position import Position
 from mmgl_tf.training.running_mean import RunningMean
@@ -112,4 +112,4 @@ def test_guards_come_before_anything_that_is_saved(tmp_path, monkeypatch):
         assert order.index(guard) < min(order.index(Recording), order.index(Saving))
     # The look at validation identities comes before the choice of the best weights.
     assert order.index(Recording) < order.index(Saving)
-    assert order[-1] is Obedience, "a stop comes after everything is saved"
+    assert order[-1] is StopWhenRequested, "a stop comes after everything is saved"

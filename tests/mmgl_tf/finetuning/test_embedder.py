@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 
 from mmgl_tf.backbones import Encoder
-from mmgl_tf.finetuning.base import spread
+from mmgl_tf.finetuning.base import angular_spread
 from mmgl_tf.finetuning.embedder import Embedder
 
 HEIGHT, WIDTH = 64, 32
@@ -159,15 +159,17 @@ def slow_spread(features):
 def test_spread_is_one_minus_the_mean_cosine_of_all_pairs(offset):
     features = np.random.default_rng(0).standard_normal((6, 8)).astype(np.float32) + np.float32(offset)
     expected = slow_spread(features)
-    assert float(spread(tf.constant(features))) == pytest.approx(expected, rel=2e-2, abs=1e-9)
-    np.testing.assert_allclose(spread(tf.constant(7 * features)), spread(tf.constant(features)), rtol=1e-3)
+    assert float(angular_spread(tf.constant(features))) == pytest.approx(expected, rel=2e-2, abs=1e-9)
+    np.testing.assert_allclose(
+        angular_spread(tf.constant(7 * features)), angular_spread(tf.constant(features)), rtol=1e-3
+    )
 
 
 def test_spread_at_its_ends():
     row = np.random.default_rng(0).standard_normal((1, 2048)).astype(np.float32)
-    assert float(spread(tf.constant(np.repeat(row, 64, axis=0)))) < 1e-12
-    assert float(spread(tf.constant(np.concatenate([row, -row])))) == pytest.approx(1.0)
-    assert float(spread(tf.zeros((4, 8)))) == 0.0
+    assert float(angular_spread(tf.constant(np.repeat(row, 64, axis=0)))) < 1e-12
+    assert float(angular_spread(tf.constant(np.concatenate([row, -row])))) == pytest.approx(1.0)
+    assert float(angular_spread(tf.zeros((4, 8)))) == 0.0
     # A few float32 roundings apart are still told from equal.
     near = np.repeat(row, 64, axis=0) * (1 + 1e-3 * np.random.default_rng(1).standard_normal((64, 2048)))
-    assert float(spread(tf.constant(near, tf.float32))) == pytest.approx(1e-6, rel=0.1)
+    assert float(angular_spread(tf.constant(near, tf.float32))) == pytest.approx(1e-6, rel=0.1)

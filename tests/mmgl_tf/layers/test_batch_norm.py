@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 
 from mmgl_tf.layers.batch_norm import FusedBatchNorm
-from mmgl_tf.layers.frozen_statistics import still_statistics
+from mmgl_tf.layers.frozen_statistics import frozen_statistics
 
 SHAPES = [(6, 5), (3, 4, 2, 5)]
 
@@ -86,7 +86,7 @@ def test_batch_statistics_can_be_used_without_being_recorded(compiled):
     layer, x = drawn_layer(), drawn_input((6, 5))
     step = tf.function(lambda x: layer(x, training=True)) if compiled else lambda x: layer(x, training=True)
     before = layer.get_weights()
-    with still_statistics():
+    with frozen_statistics():
         y = step(x)
     for was, now in zip(before, layer.get_weights(), strict=True):
         np.testing.assert_array_equal(was, now)

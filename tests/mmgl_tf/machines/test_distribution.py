@@ -95,12 +95,15 @@ def test_a_port_that_another_program_holds_is_one_clear_error(tmp_path):
 def test_losses_are_told_only_where_there_are_other_workers():
     alone = Distribution("none")
     error = tf.errors.UnavailableError(None, None, "Socket closed")
-    with pytest.raises(tf.errors.UnavailableError), alone.losses_told():
+    with pytest.raises(tf.errors.UnavailableError), alone.reporting_lost_workers():
         raise error
     alone.workers = 2
-    with pytest.raises(WorkerLost, match="UnavailableError: Socket closed"), alone.losses_told():
+    with pytest.raises(WorkerLost, match="UnavailableError: Socket closed"), alone.reporting_lost_workers():
         raise error
-    with pytest.raises(WorkerLost, match="InternalError: cuDNN launch failure"), alone.losses_told():
+    with (
+        pytest.raises(WorkerLost, match="InternalError: cuDNN launch failure"),
+        alone.reporting_lost_workers(),
+    ):
         raise tf.errors.InternalError(None, None, "cuDNN launch failure\n\t [[node]]")
-    with pytest.raises(tf.errors.InvalidArgumentError), alone.losses_told():
+    with pytest.raises(tf.errors.InvalidArgumentError), alone.reporting_lost_workers():
         raise tf.errors.InvalidArgumentError(None, None, "a mistake of ours")

@@ -3,7 +3,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from mmgl_tf.retrieval import matching
+from mmgl_tf.retrieval import ranking
 from mmgl_tf.retrieval.labelled import LabelledFeatures
 from mmgl_tf.retrieval.metrics import score, score_features
 from tests.mmgl_tf.retrieval.slow_scores import slow_scores
@@ -72,7 +72,7 @@ def test_any_case_as_the_slow_evaluator(seed, monkeypatch):
     gallery_cameras = rng.choice([1, 2, 4, 5][: rng.integers(1, 5)], images)
     excluded = [{}, {3: (2,)}, {3: (1, 2), 6: (4,)}, {6: (1, 2, 4, 5)}][rng.integers(4)]
     once, max_rank = bool(rng.integers(2)), int(rng.integers(1, 25))
-    monkeypatch.setattr(matching, "PIECE", int(rng.choice([1, 60, 10**6])))
+    monkeypatch.setattr(ranking, "PIECE", int(rng.choice([1, 60, 10**6])))
     labels = (query_identities, gallery_identities, query_cameras, gallery_cameras)
     expected = slow_scores(distances, *labels, excluded, once, max_rank)
     if expected is None:
@@ -136,7 +136,7 @@ def test_nearer_means_more_similar():
 
 @pytest.mark.parametrize("tied", [False, True])
 def test_memory_is_bounded(tied, monkeypatch):
-    monkeypatch.setattr(matching, "PIECE", 2**16)
+    monkeypatch.setattr(ranking, "PIECE", 2**16)
     rng = np.random.default_rng(0)
     query, gallery = labelled(rng, 600, 100, [-1], 4), labelled(rng, 20_000, 100, [-1], 4)
     if tied:

@@ -13,7 +13,7 @@ from mmgl_tf.serving.client import GrpcClient, RestClient, ServingError
 from mmgl_tf.serving.stand_in.gate import Gate
 from mmgl_tf.serving.stand_in.process import StandIn
 from mmgl_tf.serving.stand_in.refusal import Refusal
-from mmgl_tf.serving.stand_in.versions import Versions
+from mmgl_tf.serving.stand_in.served_versions import ServedVersions
 from tests.mmgl_tf.serving.tiny_saved_model import image, some_images, write_version
 
 IMAGES = some_images(3)
@@ -47,14 +47,14 @@ def write_warm_up(directory, count=3, codes=(0, 1, 0)):
 
 def test_the_largest_version_is_served_as_they_come_and_go(tmp_path):
     said = []
-    versions = Versions(tmp_path, "mmgl", said.append)
-    versions.look()
+    versions = ServedVersions(tmp_path, "mmgl", said.append)
+    versions.poll()
     with pytest.raises(Refusal, match="Could not find any versions") as caught:
         versions.states("mmgl")
     assert caught.value.status == "NOT_FOUND"
     modules = {number: write_version(tmp_path, number) for number in (2, 10)}
     (tmp_path / "notes").mkdir()
-    versions.look()
+    versions.poll()
     number, found = answer(versions)
     assert number == 10  # numbers, not names, are compared
     np.testing.assert_allclose(found, expected(modules[10]), atol=1e-6)
@@ -62,10 +62,10 @@ def test_the_largest_version_is_served_as_they_come_and_go(tmp_path):
     with pytest.raises(Refusal, match=r"Specific\(mmgl, 2\)"):
         answer(versions, 2)
     shutil.rmtree(tmp_path / "10")  # a roll-back
-    versions.look()
+    versions.poll()
     np.testing.assert_allclose(answer(versions, 2)[1], expected(modules[2]), atol=1e-6)
     shutil.rmtree(tmp_path / "2")
-    versions.look()
+    versions.poll()
     with pytest.raises(Refusal, match=r"Latest\(mmgl\)"):
         answer(versions)
     versions.close()
@@ -77,8 +77,8 @@ def test_directories_whose_names_are_no_version_numbers_are_passed_by(tmp_path):
     for name in ("9223372036854775808", "007", "\u0668", "9.5", "-4"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "saved_model.pb").write_bytes(b"not a graph")
-    versions = Versions(tmp_path, "mmgl", lambda _: None)
-    versions.look()
+    versions = ServedVersions(tmp_path, "mmgl", lambda _: None)
+    versions.poll()
     assert versions.states("mmgl") == {3: ("AVAILABLE", 0, "")}
     versions.close()
 
@@ -88,19 +88,19 @@ def test_a_version_that_cannot_be_loaded_is_left_out_until_it_is_mended(tmp_path
     module = write_version(tmp_path, 1)
     (tmp_path / "2").mkdir()
     (tmp_path / "2" / "saved_model.pb").write_bytes(b"not a graph")
-    versions = Versions(tmp_path, "mmgl", said.append)
-    versions.look()
+    versions = ServedVersions(tmp_path, "mmgl", said.append)
+    versions.poll()
     np.testing.assert_allclose(answer(versions)[1], expected(module), atol=1e-6)
     states = versions.states("mmgl")
     assert list(states) == [2, 1]
     assert states[2][:2] == ("END", 2)
     assert states[2][2]
     lines = len(said)
-    versions.look()
+    versions.poll()
     assert len(said) == lines  # not tried again and again
     shutil.rmtree(tmp_path / "2")
     write_version(tmp_path, 2)
-    versions.look()
+    versions.poll()
     assert answer(versions)[0] == 2
     versions.close()
 
@@ -109,12 +109,12 @@ def test_warm_up_requests_run_before_a_version_is_served(tmp_path):
     write_version(tmp_path, 1)
     write_warm_up(tmp_path / "1", 3)
     said = []
-    versions = Versions(tmp_path, "mmgl", said.append)
-    versions.look()
+    versions = ServedVersions(tmp_path, "mmgl", said.append)
+    versions.poll()
     assert said[1] == "mmgl version 1: AVAILABLE, 3 warm-up requests"
     write_version(tmp_path, 2)
     write_warm_up(tmp_path / "2", 1, codes=(0, 5, 0))
-    versions.look()
+    versions.poll()
     assert versions.states("mmgl")[2][0] == "END"
     assert "modality" in versions.states("mmgl")[2][2]
     assert answer(versions)[0] == 1
@@ -123,8 +123,8 @@ def test_warm_up_requests_run_before_a_version_is_served(tmp_path):
 
 def test_a_version_is_closed_when_its_last_request_has_ended(tmp_path):
     modules = [write_version(tmp_path, 1)]
-    versions = Versions(tmp_path, "mmgl", lambda _: None)
-    versions.look()
+    versions = ServedVersions(tmp_path, "mmgl", lambda _: None)
+    versions.poll()
     with versions.asked("mmgl") as old:
         modules.append(write_version(tmp_path, 2))
         looking = threading.Thread(target=versions.look)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mmgl_tf.training.checkpoints import Checkpoints
-from mmgl_tf.training.guards import Interrupted, NonFiniteGuard, NonFiniteLoss, Obedience, StopRequest
+from mmgl_tf.training.guards import Interrupted, NonFiniteGuard, NonFiniteLoss, StopRequest, StopWhenRequested
 from mmgl_tf.training.position import Position
 from mmgl_tf.training.progress import duration
 
@@ -52,36 +52,36 @@ def test_durations_read_like_a_clock(seconds, text):
 
 def test_a_stop_waits_for_the_validation_of_an_epoch():
     position, stop = Position(4, steps_per_epoch=5, total_steps=10), StopRequest()
-    obedience = Obedience(stop, position)
-    obedience.on_train_batch_end(3)
+    callback = StopWhenRequested(stop, position)
+    callback.on_train_batch_end(3)
     stop.signum = signal.SIGTERM
     with pytest.raises(Interrupted, match="SIGTERM after step 4"):
-        obedience.on_train_batch_end(3)
+        callback.on_train_batch_end(3)
     position.step = 5
-    obedience.on_train_batch_end(4)
+    callback.on_train_batch_end(4)
     with pytest.raises(Interrupted, match="SIGTERM after step 5"):
-        obedience.on_epoch_end(0)
+        callback.on_epoch_end(0)
 
 
-def test_workers_tell_their_wish_and_stop_only_by_what_all_were_told():
-    told = []
+def test_workers_vote_and_stop_only_once_all_have_the_votes():
+    voted = []
     votes = np.float32(0)
     model = types.SimpleNamespace(
-        stop_wish=types.SimpleNamespace(assign=told.append),
+        stop_wish=types.SimpleNamespace(assign=voted.append),
         stop_votes=types.SimpleNamespace(numpy=lambda: votes),
     )
     stop = StopRequest(model, replicas=2)
-    obedience = Obedience(stop, Position(4, steps_per_epoch=5, total_steps=10))
-    obedience.on_train_batch_begin(0)
-    assert told == []
+    callback = StopWhenRequested(stop, Position(4, steps_per_epoch=5, total_steps=10))
+    callback.on_train_batch_begin(0)
+    assert voted == []
     stop.signum = signal.SIGINT
     for _ in range(2):
-        obedience.on_train_batch_begin(0)
-    assert told == [1.0], "once"
-    obedience.on_train_batch_end(0)  # the others do not know of it yet
+        callback.on_train_batch_begin(0)
+    assert voted == [1.0], "once"
+    callback.on_train_batch_end(0)  # the others do not know of it yet
     votes = np.float32(1)
     with pytest.raises(Interrupted, match="SIGINT after step 4"):
-        obedience.on_train_batch_end(0)
+        callback.on_train_batch_end(0)
     stop.signum = None  # somebody else was asked
     with pytest.raises(Interrupted, match="SIGTERM after step 4"):
-        obedience.on_train_batch_end(0)
+        callback.on_train_batch_end(0)

@@ -87,7 +87,7 @@ def key(cell):
 def by_hand(config, trees):
     """Results of the best weights' pooled features, embedded without data pipeline and graph."""
     splits = read_sysu(str(trees["sysu"]))
-    embedder, _, _ = load_embedder(config, "best")
+    embedder, _ = load_embedder(config, "best")
     sides = []
     for split, name in ((splits.query, "infrared"), (splits.gallery, "visible")):
         images = [decode_image(tf.io.read_file(sample.path), 96, 48) for sample in split.samples]

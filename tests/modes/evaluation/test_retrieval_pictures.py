@@ -45,7 +45,7 @@ def scene(people, tmp_path, monkeypatch):
 def test_ranked_lists_are_the_evaluators_and_images_belong_to_their_captions(scene, protocol, queries):
     # As many shots as there are frames: the draw is the whole gallery, in another order.
     case = scene(protocol=dataclasses.replace(protocol, shots=(2,)), shown_queries=40)
-    case.pictures.ranked_lists(case.look())
+    case.pictures.ranked_lists(case.network())
     (shown, found, right, captions, lists), options = case.given["ranked_lists"]
     assert len(shown) == queries and options["rule"] == f"all {queries} queries"
     cameras = set()
@@ -67,7 +67,7 @@ def test_ranked_lists_are_the_evaluators_and_images_belong_to_their_captions(sce
 
 def test_the_gallery_is_that_of_trial_0_and_the_sheet_says_so(scene):
     case = scene(shown_queries=5)
-    case.pictures.ranked_lists(case.look())
+    case.pictures.ranked_lists(case.network())
     (_, found, *_), options = case.given["ranked_lists"]
     # One image of each person and camera, 16; a query of camera 3 sees the 12 that are not camera 2's.
     assert found.shape == (5, 10, 96, 48, 3)
@@ -93,7 +93,7 @@ def test_a_published_draw_is_followed(scene):
         order = np.arange(1, len(found) + 1)
         frames[camera][identity] = np.array([order[::-1]] + 9 * [order])  # trial 0: the last one first
     case.rules |= {"draw": "official", "permutations": frames}
-    case.pictures.ranked_lists(case.look())
+    case.pictures.ranked_lists(case.network())
     (_, found, *_), _ = case.given["ranked_lists"]
     seen = {case.sample(pixels) for row in found for pixels in row}
     assert seen == {images[-1] for images in groups.values()}
@@ -102,14 +102,17 @@ def test_a_published_draw_is_followed(scene):
 def test_lists_are_cut_to_the_shortest(scene):
     protocol = dataclasses.replace(SYSU, gallery_cameras={"few": (1, 2)}, excluded_cameras={3: (2,)})
     case = scene(protocol=protocol, shown_queries=40)
-    case.pictures.ranked_lists(case.look())
+    case.pictures.ranked_lists(case.network())
     (_, found, right, _, lists), _ = case.given["ranked_lists"]
     assert found.shape[1] == right.shape[1] == 4 and {len(row) for row in lists} == {4}
 
 
 def test_maps_show_the_same_people_before_and_after(scene):
     case = scene(shown_identities=3)
-    after, before = case.look(), case.look("pre-trained, before fine-tuning", strength=3.0, weights="first")
+    after, before = (
+        case.network(),
+        case.network("pre-trained, before fine-tuning", strength=3.0, weights="first"),
+    )
     case.pictures.embedding_map([after], [before])
     (panels, visible, infrared), options = case.given["embedding_map"]
     assert list(panels) == ["pre-trained, before fine-tuning", "run, fine-tuned"]
@@ -128,8 +131,10 @@ def test_maps_show_the_same_people_before_and_after(scene):
 
 def test_a_map_of_several_runs_says_whose_start_is_whose(scene):
     case = scene()
-    start = case.look("random initialisation", strength=2.0)
-    case.pictures.embedding_map([case.look("a"), case.look("b"), case.look("c")], [start, None, start])
+    start = case.network("random initialisation", strength=2.0)
+    case.pictures.embedding_map(
+        [case.network("a"), case.network("b"), case.network("c")], [start, None, start]
+    )
     (panels, *_), _ = case.given["embedding_map"]
     assert list(panels) == [
         *("a: random initialisation", "a, fine-tuned", "b"),
@@ -139,10 +144,10 @@ def test_a_map_of_several_runs_says_whose_start_is_whose(scene):
 
 def test_match_curves_are_those_of_the_table(scene):
     case = scene(trials=4, rerank=True, count_identities="never")
-    looks = [case.look("a"), case.look("b", strength=30.0, weights="last")]
-    case.pictures.match_curves(looks)
+    networks = [case.network("a"), case.network("b", strength=30.0, weights="last")]
+    case.pictures.match_curves(networks)
     (curves,), options = case.given["match_curves"]
-    for one in looks:
+    for one in networks:
         expected = evaluate(
             one.found[INFRARED],
             one.found[VISIBLE],
@@ -158,15 +163,15 @@ def test_match_curves_are_those_of_the_table(scene):
         "Test people of sysu (people); all search, 1-shot, infrared to visible; mean of 4 seeded gallery "
         "draws, each gallery image counts as a place, k-reciprocal re-ranking; best and last weights"
     )
-    case.pictures.ranked_lists(looks[0])
+    case.pictures.ranked_lists(networks[0])
     assert "16 gallery images, before re-ranking" in case.given["ranked_lists"][1]["split"]
 
 
 def test_regdbs_trials_are_other_people_and_no_draws(scene):
     case = scene(protocol=REGDB, trial=7)
-    case.pictures.match_curves([case.look()])
+    case.pictures.match_curves([case.network()])
     (curves,), options = case.given["match_curves"]
-    one = case.look()
+    one = case.network()
     np.testing.assert_array_equal(
         curves["run"], evaluate(one.found[VISIBLE], one.found[INFRARED], REGDB).cmc()
     )
@@ -182,7 +187,7 @@ def test_regdbs_trials_are_other_people_and_no_draws(scene):
 
 def test_activation_maps_are_of_the_people_named(scene):
     case = scene()
-    case.pictures.activation_maps(case.look())
+    case.pictures.activation_maps(case.network())
     (visible, infrared, visible_maps, infrared_maps, names), options = case.given["activation_maps"]
     assert names == [f"person {identity}" for identity in (3, 5, 8, 13)]
     assert options["rule"] == "all 4 people; the first image of each modality"
@@ -199,7 +204,7 @@ def test_activation_maps_are_of_the_people_named(scene):
 def test_rows_of_the_projector_belong_together(scene, monkeypatch, most, count, protocol):
     monkeypatch.setattr(drawn, "PROJECTED", most)
     case = scene(protocol=protocol)
-    case.pictures.projector(case.look())
+    case.pictures.projector(case.network())
     (root, features, metadata, thumbnails), options = case.given["write_projector"]
     assert root == case.pictures.root / "tensorboard" and options == {"name": "neck"}
     assert len({row["identity"] for row in metadata}) == count
@@ -253,18 +258,18 @@ def test_curves_are_of_the_runs_that_have_them_and_say_on_whom(scene, monkeypatc
 def test_every_picture_is_written_numbered_where_there_are_several_runs(scene, tmp_path):
     case = scene()
     run = written(tmp_path / "a", rows(0.1, 0.2, 0.3))
-    paths = case.pictures.write([case.look("a")], [None], {"a": run})
+    paths = case.pictures.write([case.network("a")], [None], {"a": run})
     single = {"embedding_map", "match_curves", "training_curves", "accuracy_over_epochs"}
     assert {path.stem for path in paths} == single | {"ranked_lists", "activation_maps"}
-    looks = [case.look("a"), case.look("b", strength=5.0)]
-    paths = case.pictures.write(looks, [None, None], {"a": run})
+    networks = [case.network("a"), case.network("b", strength=5.0)]
+    paths = case.pictures.write(networks, [None, None], {"a": run})
     numbered = {f"{name}_{number}" for name in ("ranked_lists", "activation_maps") for number in (1, 2)}
     assert {path.stem for path in paths} == single | numbered
     assert all(path.parent == tmp_path / "out" / "pictures" and path.is_file() for path in paths)
     assert case.given["ranked_lists"][1]["title"].endswith(": b")
     np.testing.assert_array_equal(
         case.given["write_projector"][0][1],
-        np.concatenate([looks[0].found[m].features for m in (VISIBLE, INFRARED)]),
+        np.concatenate([networks[0].found[m].features for m in (VISIBLE, INFRARED)]),
     )
     (events,) = (tmp_path / "out" / "tensorboard").glob("events*")
     logged = events.read_bytes()

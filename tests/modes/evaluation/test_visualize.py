@@ -123,8 +123,8 @@ def test_the_pictures_get_each_run_with_its_start_and_directory(shown, world, mo
         def __init__(self, config, images, protocol, rules, root):
             calls["made"] = (config, images, protocol, rules, root)
 
-        def write(self, looks, before, runs):
-            calls["written"] = (looks, before, runs)
+        def write(self, networks, before, runs):
+            calls["written"] = (networks, before, runs)
             return [tmp_path / "out" / "pictures" / "one.png"]
 
     monkeypatch.setattr(visualizing, "RetrievalPictures", Recorder)
@@ -134,9 +134,9 @@ def test_the_pictures_get_each_run_with_its_start_and_directory(shown, world, mo
     assert config is configs[0] and root == tmp_path / "out"
     assert {modality: len(found) for modality, found in images.samples.items()} == {VISIBLE: 32, INFRARED: 15}
     assert rules["trials"] == 3 and protocol == dataclasses.replace(protocol, identity_once=False)
-    looks, before, runs = calls["written"]
-    assert [look.name for look in looks] == ["fine", "before"]
-    assert [look.feature for look in looks] == ["neck", "pool"]
+    networks, before, runs = calls["written"]
+    assert [network.name for network in networks] == ["fine", "before"]
+    assert [network.feature for network in networks] == ["neck", "pool"]
     assert [start and start.name for start in before] == ["pre-trained, before fine-tuning", None]
     assert runs == {"fine": str(world[1] / "tuned"), "before": str(world[1] / "pre")}
     printed = capsys.readouterr().out
@@ -170,11 +170,11 @@ def test_the_pictures_of_one_run_are_drawn(shown, tmp_path, capsys):
 def test_each_run_is_looked_at_in_its_own_precision(shown, monkeypatch, tmp_path):
     seen = []
 
-    def look(config, name, images):
+    def embed(config, name, images):
         seen.append(keras.mixed_precision.global_policy().name)
 
-    monkeypatch.setattr(visualizing, "look_of_run", look)
-    monkeypatch.setattr(visualizing, "look_before", lambda *arguments: None)
+    monkeypatch.setattr(visualizing, "embeddings_of_run", embed)
+    monkeypatch.setattr(visualizing, "embeddings_before_training", lambda *arguments: None)
     monkeypatch.setattr(visualizing.RetrievalPictures, "write", lambda *arguments: [])
     first, second = shown()
     half = dataclasses.replace(first.optimization, precision="bfloat16")

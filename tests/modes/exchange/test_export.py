@@ -19,7 +19,7 @@ from mmgl_tf.modes.exchange.export_examples import drawn_examples
 from mmgl_tf.modes.saved_run import load_embedder, run_settings
 from mmgl_tf.pipelines.decode import decode_image, normalise
 from mmgl_tf.serving.predictor import Predictor
-from mmgl_tf.serving.versions import only_writer
+from mmgl_tf.serving.version_directories import only_writer
 from tests.modes.small_run import settings, write_run
 
 
@@ -129,7 +129,7 @@ def test_the_figures_of_both_precisions_are_printed_and_on_the_card(exported):
 def test_the_model_says_what_the_best_weights_say(exported, run):
     root, _ = exported
     config = exporting(run, root)
-    embedder, _, _ = load_embedder(
+    embedder, _ = load_embedder(
         dataclasses.replace(config, finetuning=dataclasses.replace(config.finetuning, init=str(run))), "best"
     )
     examples = drawn_examples()
@@ -226,7 +226,7 @@ def test_a_pre_training_is_exported_without_a_neck(tmp_path, cache, in_process, 
     write_run(
         tmp_path / "run", settings("pretrain", dataset="synthetic", cache_dir=str(cache)), encoders=("last",)
     )
-    with pytest.raises(ValueError, match=r"--export_feature=neck: .* has no neck"):
+    with pytest.raises(ValueError, match=r"--export_feature=neck, but .*run has pool \(256 values\); give"):
         export(exporting(tmp_path / "run", tmp_path / "export", export_feature="neck"))
     assert not (tmp_path / "export").exists()
     export(exporting(tmp_path / "run", tmp_path / "export", skip_metrics=True))

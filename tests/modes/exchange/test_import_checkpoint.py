@@ -48,8 +48,8 @@ def test_the_golden_numbers_come_out_of_a_checkpoint_file(tmp_path, capsys, meth
     said = capsys.readouterr().out
     assert "0 missing" in said and "unused copies" in said and "classifier.weight" in said
     (tmp_path / "checkpoint.t").unlink()
-    embedder, place, features = load_embedder(looking_at(run), "last")
-    assert (place, features) == (None, ("neck", "pool"))
+    embedder, place = load_embedder(looking_at(run), "last")
+    assert (place, embedder.FEATURES) == (None, ("neck", "pool"))
     for modality, (pool, neck) in GOLDEN[method].items():
         images = drawn_images({"visible": 11, "infrared": 12}[modality])
         found = embedder.embed({modality: images})
@@ -84,7 +84,7 @@ def test_fine_tuning_starts_from_an_imported_encoder(small):
     (config,) = configs_of({"mode": "finetune", "init": str(small), **SMALL, "backbone": "resnet10"})
     lines = start_encoder(encoder, config)
     assert lines[1] == "65 tensors matched, 0 missing, 0 dropped"
-    embedder, _, _ = load_embedder(looking_at(small), "last")
+    embedder, _ = load_embedder(looking_at(small), "last")
     for found, expected in zip(encoder.variables, embedder.encoder.variables, strict=True):
         np.testing.assert_array_equal(found, expected)
 
@@ -97,8 +97,8 @@ def test_an_imagenet_network_becomes_an_encoder_of_either_kind(tmp_path, capsys,
     assert (settings["backbone"], settings["stream"]) == ("resnet18", stream)
     assert "dataset" not in settings, "ImageNet is none of ours"
     assert not is_finetuned(run) and not (run / "embedder_last.weights.h5").exists()
-    embedder, _, features = load_embedder(looking_at(run), "last")
-    assert features == ("pool",) and embedder.encoder.stream == stream
+    embedder, _ = load_embedder(looking_at(run), "last")
+    assert embedder.FEATURES == ("pool",) and embedder.encoder.stream == stream
     stems = embedder.encoder.stems
     np.testing.assert_array_equal(stems["visible"].conv1.kernel, stems["infrared"].conv1.kernel)
 
@@ -172,13 +172,13 @@ def test_an_encoder_goes_out_and_comes_back(tmp_path, capsys, small, stem, left_
     typed = {"mode": "import", "checkpoint": str(path), "workdir": str(tmp_path / "again"), **SMALL}
     (config,) = configs_of(typed)
     import_checkpoint(config)
-    first, _, _ = load_embedder(looking_at(small), "last")
-    again, _, features = load_embedder(looking_at(tmp_path / "again"), "last")
+    first, _ = load_embedder(looking_at(small), "last")
+    again, _ = load_embedder(looking_at(tmp_path / "again"), "last")
     if stem == "both":
         pairs = zip(first.variables, again.variables, strict=True)
-        assert features == ("neck", "pool") and all(np.array_equal(a, b) for a, b in pairs)
+        assert again.FEATURES == ("neck", "pool") and all(np.array_equal(a, b) for a, b in pairs)
     else:
-        assert features == ("pool",)
+        assert again.FEATURES == ("pool",)
         for a, b in zip(first.encoder.layer3.variables, again.encoder.layer3.variables, strict=True):
             np.testing.assert_array_equal(a, b)
         stem = "visible" if stem == "visible" else "infrared"

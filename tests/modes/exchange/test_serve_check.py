@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mmgl_tf.flags.config import from_flat, to_flat
-from mmgl_tf.modes.exchange.export_weights import weights_fingerprint
+from mmgl_tf.modes.exchange.export_weights import weights_digest
 from mmgl_tf.modes.exchange.serve_check import TOLERANCE, _agrees, newest_version, serve_check
 from mmgl_tf.serving.inference_network import InferenceNetwork
 from mmgl_tf.serving.saved_model import write_saved_model
@@ -27,7 +27,7 @@ def run(tmp_path_factory):
     flat = to_flat(trained) | {"mode": "serve_check", "init": str(root), "workdir": str(root / "export")}
     config = from_flat(flat | {"export_weights": "last"})
     model = root / "export" / config.export.model_name
-    digest = weights_fingerprint(config)
+    digest = weights_digest(config)
     write_export(model, 1, embedder, weights_sha256=digest)
     return config, model, embedder
 
@@ -59,7 +59,7 @@ def test_an_export_of_other_weights_fails(run, capsys, monkeypatch):
     weight = embedder.neck.weights[0]
     kept = weight.numpy()
     weight.assign(kept * np.linspace(0.5, 1.5, len(kept), dtype=np.float32))
-    write_export(model, 2, embedder, weights_sha256=weights_fingerprint(config))  # it says so
+    write_export(model, 2, embedder, weights_sha256=weights_digest(config))  # it says so
     weight.assign(kept)
     monkeypatch.setattr(
         "mmgl_tf.modes.exchange.serve_check.read_splits", lambda _: (_ for _ in ()).throw(OSError("no disk"))
@@ -110,7 +110,7 @@ def test_an_outdated_export_is_exported_anew(run, asked, tmp_path, capsys, facts
     version = tmp_path / "mmgl" / "4"
     version.mkdir(parents=True)
     (version / "saved_model.pb").touch()
-    known = {"weights_sha256": weights_fingerprint(config), "feature": "neck", "precision": "float32"}
+    known = {"weights_sha256": weights_digest(config), "feature": "neck", "precision": "float32"}
     if facts is not None:
         (version / "model.json").write_text(json.dumps(known | facts if facts else {}))
     options = replace(config.export, export_feature="neck")

@@ -167,7 +167,7 @@ def test_a_model_without_the_gallery_s_feature_is_refused_with_the_gallery_named
     tmp_path, gallery, queries, monkeypatch
 ):
     def refuse(config):
-        raise ValueError("--export_feature=neck, but it has pool")
+        raise ValueError("--export_feature=neck, but run has pool")
 
     monkeypatch.setattr(module, "open_source", refuse)
     with pytest.raises(ValueError, match=r"cannot embed as the model of --gallery=.*has pool\n.*anew"):

@@ -11,7 +11,7 @@ OK, FAILED = 0, 2  # error codes of a version's status; 2 is UNKNOWN
 LARGEST = 2**63 - 1  # the protocol's version numbers are int64
 
 
-class Versions:
+class ServedVersions:
     """The versions of one model, looked for anew every so often.
 
     A new version is loaded and warmed up beside the old one, then takes its place; the old one is closed when
@@ -36,18 +36,18 @@ class Versions:
 
     def watch(self, seconds):
         """Looks once, then every `seconds` in a thread, until `close`."""
-        self.look()
+        self.poll()
         self._watcher = threading.Thread(target=self._watch, args=(seconds,), name="versions", daemon=True)
         self._watcher.start()
 
     def _watch(self, seconds):
         while not self._stop.wait(seconds):
             try:
-                self.look()
+                self.poll()
             except Exception as error:  # a directory that cannot be read now may be readable again later
                 self._report(f"{self.base_path}: {type(error).__name__}: {error}")
 
-    def look(self):
+    def poll(self):
         """Serves the largest version that is there and can be loaded."""
         found = self._found()
         with self._lock:

@@ -6,8 +6,12 @@ import shutil
 import numpy as np
 import pytest
 
-from mmgl_tf.modes.evaluation.looks import TestImages as Images  # or pytest takes it for a test
-from mmgl_tf.modes.evaluation.looks import look, look_before, look_of_run
+from mmgl_tf.modes.evaluation.network_embeddings import (
+    EvaluationImages,
+    embed_images,
+    embeddings_before_training,
+    embeddings_of_run,
+)
 from mmgl_tf.modes.model import build_embedder
 from mmgl_tf.modes.reading import open_stores
 from mmgl_tf.modes.saved_run import run_settings
@@ -26,12 +30,12 @@ def opened(root, **changes):
     config = settings(on_bad_image="skip", cache=False, cache_dir=str(root / "cache"), batch_size=5)
     splits = write_people(root / "people", **changes)
     stores = open_stores(config.data, splits, ("query", "gallery"))
-    return config, splits, Images.of(splits, stores)
+    return config, splits, EvaluationImages.of(splits, stores)
 
 
 @pytest.fixture(scope="module")
 def people(tmp_path_factory):
-    """(configuration, splits, TestImages) with unreadable files."""
+    """(configuration, splits, EvaluationImages) with unreadable files."""
     return opened(tmp_path_factory.mktemp("looks"), broken=BROKEN)
 
 
@@ -58,7 +62,9 @@ def test_the_protocol_says_which_modality_searches(tmp_path, protocol, query):
     assert images.samples[query] == splits.query.samples
     assert images.samples[1 - query] == splits.gallery.samples
     assert images.name == f"Test people of {protocol.name} (people)"
-    again = Images.of(dataclasses.replace(splits, root=f"/data/{protocol.name}"), stores_of(images, splits))
+    again = EvaluationImages.of(
+        dataclasses.replace(splits, root=f"/data/{protocol.name}"), stores_of(images, splits)
+    )
     assert again.name == f"Test people of {protocol.name}"
 
 
@@ -73,7 +79,7 @@ def stores_of(images, splits):
 def test_embeddings_stand_in_the_order_of_the_images(people, feature):
     config, _, images = people
     embedder = PlainEmbedder()
-    found = look("run", embedder, feature, "last", images, config)
+    found = embed_images("run", embedder, feature, "last", images, config)
     assert (found.name, found.feature, found.weights) == ("run", feature, "last")
     for modality, side in found.found.items():
         for index, sample in enumerate(images.samples[modality]):
@@ -85,7 +91,7 @@ def test_embeddings_stand_in_the_order_of_the_images(people, feature):
 def test_flipping_reaches_the_embeddings(people):
     config, _, images = people
     flipping = dataclasses.replace(config, evaluation=dataclasses.replace(config.evaluation, flip=True))
-    found = look("run", PlainEmbedder(), "pool", "last", images, flipping).found[INFRARED]
+    found = embed_images("run", PlainEmbedder(), "pool", "last", images, flipping).found[INFRARED]
     pixels = images.pixels(INFRARED, 4)
     both = [PlainEmbedder().by_hand(image, "infrared", "pool") for image in (pixels, pixels[:, ::-1])]
     np.testing.assert_allclose(found.features[4], sum(both) / np.linalg.norm(sum(both)), atol=1e-5)
@@ -93,7 +99,7 @@ def test_flipping_reaches_the_embeddings(people):
 
 def test_feature_maps_are_those_of_the_images_asked_for(people):
     config, _, images = people
-    found = look("run", PlainEmbedder(), "pool", "last", images, config)
+    found = embed_images("run", PlainEmbedder(), "pool", "last", images, config)
     for modality, indices in ((VISIBLE, [7, 2]), (INFRARED, [11, 0, 5])):
         maps = found.feature_maps(images, modality, indices)
         assert maps.dtype == np.float32
@@ -123,7 +129,7 @@ def looking_at(root, name, **changes):
 )
 def test_a_run_is_seen_with_the_weights_that_were_asked_for(people, runs, which, name, part, feature):
     root, layers = runs
-    found = look_of_run(looking_at(root, name, init_weights=which), "its name", people[2])
+    found = embeddings_of_run(looking_at(root, name, init_weights=which), "its name", people[2])
     assert (found.name, found.weights, found.feature) == ("its name", which, feature)
     loaded = found.embedder if part == "embedder" else found.embedder.encoder
     assert same(loaded, layers[name][f"{part}_{which}"])
@@ -132,7 +138,7 @@ def test_a_run_is_seen_with_the_weights_that_were_asked_for(people, runs, which,
 def test_a_run_that_chose_no_best_is_seen_with_its_last_weights(people, runs, tmp_path):
     root, layers = runs
     shutil.copytree(root / "tuned", tmp_path / "tuned", ignore=shutil.ignore_patterns("embedder_best*"))
-    found = look_of_run(looking_at(tmp_path, "tuned"), "x", people[2])
+    found = embeddings_of_run(looking_at(tmp_path, "tuned"), "x", people[2])
     assert found.weights == "last" and same(found.embedder, layers["tuned"]["embedder_last"])
 
 
@@ -142,7 +148,7 @@ def test_before_fine_tuning_there_were_the_weights_it_started_from(people, runs,
     write_run(tmp_path / "tuned", settings(init=str(root / "pre"), init_weights=which, seed=4))
     # What is typed now says which weights of the *fine-tuning* are shown, and must not reach its start.
     typed = {"best": "last", "last": "best"}[which]
-    found = look_before(looking_at(tmp_path, "tuned", init_weights=typed), people[2])
+    found = embeddings_before_training(looking_at(tmp_path, "tuned", init_weights=typed), people[2])
     assert found.name == "pre-trained, before fine-tuning"
     assert (found.feature, found.weights) == ("pool", "first")
     assert same(found.embedder.encoder, layers["pre"][f"encoder_{which}"])
@@ -150,7 +156,7 @@ def test_before_fine_tuning_there_were_the_weights_it_started_from(people, runs,
 
 def test_before_a_start_from_scratch_there_were_the_seeds_own_random_weights(people, runs):
     root, _ = runs
-    found = look_before(looking_at(root, "scratch"), people[2])
+    found = embeddings_before_training(looking_at(root, "scratch"), people[2])
     assert found.name == "random initialisation"
     assert same(found.embedder.encoder, build_embedder(settings(seed=4)).encoder)
     assert not same(found.embedder.encoder, build_embedder(settings(seed=5)).encoder)
@@ -160,15 +166,15 @@ def test_a_stem_that_was_chosen_then_is_chosen_again(people, runs, tmp_path):
     root, layers = runs
     config = settings(init=str(root / "pre"), method="one_stream", stem_from="infrared")
     write_run(tmp_path / "one", config)
-    found = look_before(looking_at(tmp_path, "one", stem_from=""), people[2])
+    found = embeddings_before_training(looking_at(tmp_path, "one", stem_from=""), people[2])
     source = layers["pre"]["encoder_best"].stem_infrared.conv1.kernel
     np.testing.assert_array_equal(found.embedder.encoder.stem.conv1.kernel, source)
 
 
 def test_nothing_comes_before_a_pre_training_or_a_start_that_is_gone(people, runs, tmp_path, capsys):
     root, _ = runs
-    assert look_before(looking_at(root, "pre"), people[2]) is None
+    assert embeddings_before_training(looking_at(root, "pre"), people[2]) is None
     assert capsys.readouterr().out == ""
     write_run(tmp_path / "orphan", settings(init=str(tmp_path / "deleted")))
-    assert look_before(looking_at(tmp_path, "orphan"), people[2]) is None
+    assert embeddings_before_training(looking_at(tmp_path, "orphan"), people[2]) is None
     assert "deleted is neither a run directory nor a file" in capsys.readouterr().out

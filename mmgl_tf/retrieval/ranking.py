@@ -35,7 +35,7 @@ class Matches(NamedTuple):
     inverse_penalty: np.ndarray
 
 
-class Shelf(NamedTuple):
+class GalleryIndex(NamedTuple):
     """The part of a gallery that some queries are compared with, sorted by identity.
 
     Attributes:
@@ -53,7 +53,7 @@ class Shelf(NamedTuple):
     counts: np.ndarray
 
 
-def make_shelf(identities, kept, columns=None):
+def index_by_identity(identities, kept, columns=None):
     """Sorts a gallery by identity, once for all queries that are compared with the same images.
 
     Args:
@@ -62,13 +62,13 @@ def make_shelf(identities, kept, columns=None):
         columns: int64 [N], the column of each gallery image in the matrix of distances; None = its position.
 
     Returns:
-        A `Shelf`.
+        `GalleryIndex`.
     """
     chosen = identities[kept]
     order = np.argsort(chosen, kind="stable")
     present, starts, counts = np.unique(chosen[order], return_index=True, return_counts=True)
     positions = kept[order]
-    return Shelf(
+    return GalleryIndex(
         positions if columns is None else columns[positions],
         np.argsort(positions, kind="stable"),
         present,
@@ -77,15 +77,15 @@ def make_shelf(identities, kept, columns=None):
     )
 
 
-def match(distances, identities, shelf, identity_once):
-    """Ranks a shelf for each query.
+def rank_matches(distances, identities, index, identity_once):
+    """Ranks the indexed part of a gallery for each query.
 
     Equal distances are ranked by position in the gallery.
 
     Args:
-        distances: float [Q, M], finite, smaller is nearer; `shelf.columns` points into M.
+        distances: float [Q, M], finite, smaller is nearer; `index.columns` points into M.
         identities: int64 [Q], of the queries.
-        shelf: a `Shelf`.
+        index: `GalleryIndex` of the part.
         identity_once: whether `rank` counts identities that came before (by their nearest image) instead of
             images.
 
@@ -98,15 +98,13 @@ def match(distances, identities, shelf, identity_once):
     """
     rank = np.full(len(identities), -1, np.int64)
     precision, penalty = np.zeros((2, len(identities)))
-    if len(shelf.columns):
-        group = np.minimum(np.searchsorted(shelf.identities, identities), len(shelf.identities) - 1)
-        found = np.flatnonzero(shelf.identities[group] == identities)
-        rows = max(1, PIECE // len(shelf.columns))
+    if len(index.columns):
+        group = np.minimum(np.searchsorted(index.identities, identities), len(index.identities) - 1)
+        found = np.flatnonzero(index.identities[group] == identities)
+        rows = max(1, PIECE // len(index.columns))
         for start in range(0, len(found), rows):
             chosen = found[start : start + rows]
-            rank[chosen], places, counts = _match_piece(
-                distances, chosen, group[chosen], shelf, identity_once
-            )
+            rank[chosen], places, counts = _rank_piece(distances, chosen, group[chosen], index, identity_once)
             upto = np.arange(1, places.shape[1] + 1)
             shares = np.where(upto <= counts[:, None], upto / places, 0.0)
             precision[chosen] = shares.sum(axis=1) / counts
@@ -114,37 +112,37 @@ def match(distances, identities, shelf, identity_once):
     return Matches(rank, precision, penalty)
 
 
-def _match_piece(distances, rows, group, shelf, identity_once):
+def _rank_piece(distances, rows, group, index, identity_once):
     """Some queries that have matches: (rank int64 [q], places int64 [q, R], valid ones of each int64 [q])."""
     neighbours = rows[-1] - rows[0] == len(rows) - 1  # as nearly always: then nothing is copied
     distances = distances[rows[0] : rows[-1] + 1] if neighbours else distances[rows]
-    counts = shelf.counts[group]
+    counts = index.counts[group]
     width = int(counts.max())
-    # mode: without a check of every index, twice as fast; `make_shelf` made them.
-    values = np.take(distances, shelf.columns, axis=1, mode="clip")
-    rank, places, tied = _places(values, group, shelf, identity_once, width)
+    # mode: without a check of every index, twice as fast; `index_by_identity` made them.
+    values = np.take(distances, index.columns, axis=1, mode="clip")
+    rank, places, tied = _places(values, group, index, identity_once, width)
     if len(tied):
-        ranks = _stable_ranks(np.take(distances[tied], shelf.columns, axis=1), shelf.by_position)
-        rank[tied], places[tied], _ = _places(ranks, group[tied], shelf, identity_once, width)
+        ranks = _stable_ranks(np.take(distances[tied], index.columns, axis=1), index.by_position)
+        rank[tied], places[tied], _ = _places(ranks, group[tied], index, identity_once, width)
     return rank, places, counts
 
 
-def _places(values, group, shelf, identity_once, width):
+def _places(values, group, index, identity_once, width):
     """Places of the relevant images among `values` [q, K], which it sorts, as if no two values were equal.
 
     Returns:
         (rank int64 [q], places int64 [q, width] from 1 and ascending, int64 rows in which a relevant value is
         not the only one of its size).
     """
-    counts = shelf.counts[group][:, None]
+    counts = index.counts[group][:, None]
     offsets = np.arange(width)
-    columns = shelf.starts[group][:, None] + np.minimum(offsets, counts - 1)
+    columns = index.starts[group][:, None] + np.minimum(offsets, counts - 1)
     relevant = np.take_along_axis(values, columns, axis=1)
     relevant[offsets >= counts] = np.inf
     relevant.sort(axis=1)
     if identity_once:
         # Nearest image of every identity; one number per identity and query is left to be compared.
-        nearest = np.minimum.reduceat(values, shelf.starts, axis=1)
+        nearest = np.minimum.reduceat(values, index.starts, axis=1)
         rank = np.count_nonzero(nearest < relevant[:, :1], axis=1)
     values.sort(axis=1)
     if not (np.isfinite(values[:, 0]).all() and np.isfinite(values[:, -1]).all()):

@@ -1,4 +1,4 @@
-"""What can be evaluated without any training: chance, and hand-made descriptors (--mode=eval --init=hog)."""
+"""What can be evaluated without training: chance and hand-crafted descriptors (--mode=eval --init=hog)."""
 
 import numpy as np
 
@@ -9,14 +9,19 @@ CHUNK = 256  # images described at once; at 288 x 144 pixels they need about 0.6
 
 
 # The values of --init that need no run; chance looks at no image.
-HAND_MADE = {"chance": None, "hog": gradient_histogram, "colour": colour_histogram, "pixels": grey_pixels}
+UNTRAINED_BASELINES = {
+    "chance": None,
+    "hog": gradient_histogram,
+    "colour": colour_histogram,
+    "pixels": grey_pixels,
+}
 
 
 def describe(name, store, samples):
     """Descriptors of one modality's usable images.
 
     Args:
-        name: key of `HAND_MADE`.
+        name: key of `UNTRAINED_BASELINES`.
         store: `mmgl_tf.pipelines.images.image_store.ImageStore`.
         samples: the store's samples, in its order.
 
@@ -34,7 +39,7 @@ def describe(name, store, samples):
         for first in range(0, len(positions), CHUNK):
             images = [store[position] for position in positions[first : first + CHUNK]]
             images = np.stack([np.repeat(i, 3, axis=2) if i.shape[2] == 1 else i for i in images])
-            parts.append(HAND_MADE[name](images))
+            parts.append(UNTRAINED_BASELINES[name](images))
         features = np.concatenate(parts)
     return LabelledFeatures(
         centred(features),

@@ -5,8 +5,8 @@ import shutil
 
 import pytest
 
-from mmgl_tf.serving import versions as versions_module
-from mmgl_tf.serving.versions import new_version, only_writer, version_directory, versions
+from mmgl_tf.serving import version_directories as versions_module
+from mmgl_tf.serving.version_directories import new_version, only_writer, version_directory, versions
 
 
 def write(model, keep=3, text="x"):

@@ -14,7 +14,7 @@ from mmgl_tf.pipelines.records import INFRARED, MODALITIES, VISIBLE
 
 
 @dataclass(frozen=True)
-class TestImages:
+class EvaluationImages:
     """The test images of a data set, each modality in its store's order without skipped images.
 
     Attributes:
@@ -56,13 +56,13 @@ class TestImages:
 
 
 @dataclass(frozen=True)
-class Look:
+class NetworkEmbeddings:
     """One network's view of the test images.
 
     Attributes:
         name: of the run, for legends.
-        embedder: `Embedder`.
-        feature: "neck" or "pool".
+        embedder: `PooledEncoder`, e.g. a fine-tuning's `Embedder`.
+        feature: one of the embedder's `FEATURES`.
         weights: "best", "last" or "first".
         found: {modality: LabelledFeatures}.
     """
@@ -80,16 +80,16 @@ class Look:
         return tf.cast(found, tf.float32).numpy()
 
 
-def look(name, embedder, feature, weights, images, config):
+def embed_images(name, embedder, feature, weights, images, config):
     """Embed all test images.
 
     Args:
-        name, embedder, feature, weights: of the `Look`.
-        images: `TestImages`.
+        name, embedder, feature, weights: of the `NetworkEmbeddings`.
+        images: `EvaluationImages`.
         config: `mmgl_tf.flags.config.Config`, for the batch size and --flip.
 
     Returns:
-        `Look`.
+        `NetworkEmbeddings`.
     """
     extract = Extractor(embedder, config.optimization.batch_size, config.evaluation.flip)
     found = {}
@@ -97,22 +97,22 @@ def look(name, embedder, feature, weights, images, config):
         by_position = dict(zip(store.usable.tolist(), images.samples[modality], strict=True))
         samples = [by_position.get(position) for position in range(len(store))]
         found[modality] = extract(store, samples, modality)[feature]
-    return Look(name, embedder, feature, weights, found)
+    return NetworkEmbeddings(name, embedder, feature, weights, found)
 
 
-def look_of_run(config, name, images):
+def embeddings_of_run(config, name, images):
     """The weights that --init_weights names, of the run that --init names."""
     which = config.finetuning.init_weights
     loaded = load_embedder(config, which)
     if loaded is None:
         which = "last"
         loaded = load_embedder(config, which)
-    embedder, _, features = loaded
-    return look(name, embedder, features[0], which, images, config)
+    embedder, _ = loaded
+    return embed_images(name, embedder, embedder.FEATURES[0], which, images, config)
 
 
-def look_before(config, images):
-    """The network that a fine-tuning started from, without a neck of its own yet; None for a pre-training."""
+def embeddings_before_training(config, images):
+    """The network that a fine-tuning started from, before any layer of the method was trained; else None."""
     settings = run_settings(config.finetuning.init)
     if settings.get("mode") != "finetune":
         return None
@@ -129,4 +129,4 @@ def look_before(config, images):
         print(f"the start of {config.finetuning.init} is not there any more, so it is not shown ({error})")
         return None
     title = "random initialisation" if settings["init"] == "random" else "pre-trained, before fine-tuning"
-    return look(title, embedder, "pool", "first", images, config)
+    return embed_images(title, embedder, embedder.START_FEATURE, "first", images, config)

@@ -3,14 +3,14 @@ import warnings
 import numpy as np
 import pytest
 
-from mmgl_tf.visualization.matching import matching_matrix, stripe_names
+from mmgl_tf.visualization.soft_matching import soft_matching_matrix, stripe_names
 
 
 def picture(part, slot=None, **numbers):
     numbers = {"part_mass": 0.5, "slot_mass": 0.6, "identity_lift": 1.9} | numbers
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        return matching_matrix(part, part if slot is None else slot, **numbers)
+        return soft_matching_matrix(part, part if slot is None else slot, **numbers)
 
 
 @pytest.mark.parametrize("size", [2, 6, 12])

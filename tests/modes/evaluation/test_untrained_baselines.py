@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from mmgl_tf.flags.reading import WITHOUT_RUN
-from mmgl_tf.modes.evaluation import hand_made
-from mmgl_tf.modes.evaluation.hand_made import HAND_MADE, describe
+from mmgl_tf.modes.evaluation import untrained_baselines
+from mmgl_tf.modes.evaluation.untrained_baselines import UNTRAINED_BASELINES, describe
 from mmgl_tf.pipelines.records import INFRARED, VISIBLE, Sample
 
 
@@ -18,7 +18,7 @@ class FakeStore:
 
 
 def test_the_flag_offers_what_there_is():
-    assert set(WITHOUT_RUN) == set(HAND_MADE)
+    assert set(WITHOUT_RUN) == set(UNTRAINED_BASELINES)
 
 
 def test_descriptors_belong_to_their_people_and_skipped_images_are_left_out():
@@ -49,12 +49,12 @@ def test_chance_knows_nothing_of_the_images_and_differs_between_query_and_galler
     assert not np.allclose(infrared[:4], described("chance", first[:4], VISIBLE), atol=0.1)
 
 
-@pytest.mark.parametrize("name", [name for name, function in HAND_MADE.items() if function])
+@pytest.mark.parametrize("name", [name for name, function in UNTRAINED_BASELINES.items() if function])
 @pytest.mark.parametrize("number", [6, 7])
 def test_images_described_in_chunks_are_described_as_at_once(monkeypatch, name, number):
     dice = np.random.default_rng(1)
     images = dice.integers(0, 256, (number, 96, 48, 3), dtype=np.uint8)
     whole = described(name, images)
-    monkeypatch.setattr(hand_made, "CHUNK", 3)
+    monkeypatch.setattr(untrained_baselines, "CHUNK", 3)
     np.testing.assert_allclose(described(name, images), whole, rtol=1e-6, atol=1e-7)
     assert len(np.unique(whole, axis=0)) == number

@@ -21,7 +21,7 @@ def stripe_names(num_stripes):
     return [ends.get(index, str(index)) for index in range(num_stripes)]
 
 
-def matching_matrix(part_matrix, slot_matrix, *, part_mass, slot_mass, identity_lift, chance=None):
+def soft_matching_matrix(part_matrix, slot_matrix, *, part_mass, slot_mass, identity_lift, chance=None):
     """Where the soft neighbours of a stripe lie in the other modality (paper Eq. 5), by part and by slot.
 
     A falling contrast loss says little by itself. Mass on the left diagonal means neighbours that are the

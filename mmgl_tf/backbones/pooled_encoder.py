@@ -1,0 +1,97 @@
+"""An encoder and its pooled feature map: how a pre-trained encoder is evaluated, searched and exported."""
+
+import keras
+import tensorflow as tf
+
+
+class PooledEncoder(keras.layers.Layer):
+    """Images -> the mean of the encoder's feature map, and the interface that every embedder has.
+
+    Whatever evaluates, exports or embeds asks the embedder for its features by name and size; it knows none
+    itself.
+
+    Args:
+        encoder: `mmgl_tf.backbones.Encoder`.
+        **kwargs: name, dtype.
+
+    Attributes:
+        FEATURES: names of the features, in the order in which tables list them. The first is the one that
+            picks the best weights, that is served, and that a paper's figures are compared with.
+        START_FEATURE: the feature in which weights are compared that the method has not trained yet. It must
+            pass through no layer that starts from random values, the encoder aside.
+
+    Example:
+        >>> embedder = PooledEncoder(Encoder("resnet50"))
+        >>> embedder.build_from(288, 144)
+        >>> embedder.embed({"visible": images})["pool"].shape    # 48 images
+        TensorShape([48, 2048])
+    """
+
+    FEATURES = ("pool",)
+    START_FEATURE = "pool"
+
+    def __init__(self, encoder, **kwargs):
+        super().__init__(**{"name": "embedder", **kwargs})
+        self.encoder = encoder
+
+    @property
+    def feature_sizes(self):
+        """{name: length of its vectors}, for each of `FEATURES` in their order."""
+        return dict.fromkeys(self.FEATURES, self.encoder.num_features)
+
+    @property
+    def non_local(self):
+        """{(stage name, number of the block it follows): `NonLocal`}: none here."""
+        return {}
+
+    def build_from(self, height, width):
+        """Makes every weight, for images of a size in pixels."""
+        self.encoder.build_from(height, width)
+        self.built = True
+
+    def feature_map(self, images, training=False):
+        """The trunk's output [B, h, w, C] for a dict of images, visible images first."""
+        return self.encoder(images, training=training, after_block=self.non_local)
+
+    def call(self, images, training=False):
+        """Features.
+
+        Args:
+            images: {"visible": [B, H, W, 3], "infrared": [B', H, W, 3]}, normalised; either may be absent.
+            training: batch norm uses batch statistics.
+
+        Returns:
+            {name: float32 [B + B', its size]} for each of `FEATURES`, un-normalised, visible images first.
+        """
+        return {"pool": self.pool(self.feature_map(images, training))}
+
+    def pool(self, feature_map):
+        """[B, h, w, C] -> float32 [B, C]."""
+        return tf.reduce_mean(tf.cast(feature_map, tf.float32), axis=[1, 2])
+
+    def head(self, feature):
+        """What makes a feature of the feature map, for inference.
+
+        Args:
+            feature: one of `FEATURES`.
+
+        Returns:
+            (function [B, h, w, C] -> float32 [B, size], batch norm of its output or None). The norm is given
+            apart so that `mmgl_tf.serving` can fold it into a scale and a shift.
+        """
+        return {"pool": (self.pool, None)}[feature]
+
+    def embed(self, images):
+        """Unit-length embeddings, the form in which people are compared; keys and shapes as `call`.
+
+        A feature that is exactly 0 stays 0.
+        """
+        return {name: tf.math.l2_normalize(f, axis=1, epsilon=1e-24) for name, f in self(images).items()}
+
+    def save_weights(self, path):
+        """Writes every weight to a file that ends in `.weights.h5`."""
+        keras.saving.save_weights(self, path)
+
+    def load_weights(self, path):
+        """Reads every weight from a file of `save_weights`; a missing or misshapen one is a ValueError."""
+        keras.saving.load_weights(self, path)
