@@ -1,7 +1,5 @@
 """--mode=finetune: from an encoder to one that finds people, with identities."""
 
-import numpy as np
-
 from mmgl_tf.flags.config import to_flat
 from mmgl_tf.modes.model import build_finetuning
 from mmgl_tf.modes.reading import agree_on_images, fingerprint, open_stores, read_splits
@@ -11,13 +9,11 @@ from mmgl_tf.modes.training.attempt import attempt
 from mmgl_tf.modes.training.begin import begin, shards_of
 from mmgl_tf.modes.training.finetuning_summary import summarise
 from mmgl_tf.modes.training.identity_search import IdentitySearch
-from mmgl_tf.pipelines.batches.build import finetuning_dataset
+from mmgl_tf.pipelines.batches.build import training_dataset
 from mmgl_tf.pipelines.batches.data_wait import DataWait
-from mmgl_tf.pipelines.batches.identity_sampling import (
-    class_labels,
-    missing_modality,
-    steps_in_identity_epoch,
-)
+from mmgl_tf.pipelines.batches.identity_sampling import missing_modality
+from mmgl_tf.pipelines.batches.plans import people_plan
+from mmgl_tf.pipelines.batches.recipe import finetuning_recipe
 from mmgl_tf.pipelines.records import INFRARED, VISIBLE
 from mmgl_tf.training.fit import Training
 
@@ -43,29 +39,27 @@ def _finetune(config, run, distribution):
         )
     stores = distribution.chief_first(lambda: open_stores(config.data, splits))
     agree_on_images(distribution, stores)
-    classes = class_labels(sample.identity for sample in splits.train.samples)
-    images = {modality: stores["train", modality] for modality in (VISIBLE, INFRARED)}
-    labels = {
-        modality: np.array([classes[sample.identity] for sample in splits.train.of_modality(modality)])
-        for modality in images
-    }
-    length = optimization.steps_per_epoch or steps_in_identity_epoch(
-        len(images[VISIBLE].usable),
-        len(images[INFRARED].usable),
+    images = stores["train", VISIBLE], stores["train", INFRARED]
+    plan = people_plan(
+        images,
+        [
+            [sample.identity for sample in splits.train.of_modality(modality)]
+            for modality in (VISIBLE, INFRARED)
+        ],
         options.identities_per_batch,
         options.images_per_identity,
+        config.run.seed,
+        optimization.steps_per_epoch,
     )
-    batch = options.identities_per_batch * options.images_per_identity
+    length = plan.steps_per_epoch
     with distribution.scope():
-        model = build_finetuning(config, len(classes), length)
-    training = Training(model, run, config, length, 2 * batch, fingerprint(splits), distribution)
+        model = build_finetuning(config, len(splits.train.identities()), length)
+    training = Training(model, run, config, length, 2 * plan.batch_size, fingerprint(splits), distribution)
     # A resumed run has its weights from its checkpoint.
     start = start_encoder(model.encoder, config) if not training.first_step else ["see the checkpoint"]
     lonely = [
         f"{len(found)} identities have no {modality} training image and are left out"
-        for modality, found in zip(
-            ("visible", "infrared"), missing_modality(labels[VISIBLE], labels[INFRARED]), strict=True
-        )
+        for modality, found in zip(("visible", "infrared"), missing_modality(*plan.classes), strict=True)
         if len(found)
     ]
     if distribution.chief:
@@ -75,20 +69,15 @@ def _finetune(config, run, distribution):
     wait = DataWait()
 
     def batches(first_step, steps):
-        return finetuning_dataset(
-            images[VISIBLE],
-            images[INFRARED],
-            labels[VISIBLE],
-            labels[INFRARED],
-            config.augmentation,
-            identities_per_batch=options.identities_per_batch,
-            images_per_identity=options.images_per_identity,
-            seed=config.run.seed,
-            first_step=first_step,
-            total_steps=first_step + steps,
-            steps_per_epoch=length,
-            wait=wait,
-            shards=shards_of(distribution),
+        return training_dataset(
+            images,
+            finetuning_recipe(config.augmentation),
+            plan,
+            first_step,
+            first_step + steps,
+            config.augmentation.data_threads,
+            wait,
+            shards_of(distribution),
         )
 
     probe = None

@@ -12,9 +12,10 @@ from mmgl_tf.modes.training.attempt import attempt
 from mmgl_tf.modes.training.begin import begin, shards_of
 from mmgl_tf.modes.training.panels import Panels
 from mmgl_tf.modes.training.summary import summarise
-from mmgl_tf.pipelines.batches.build import evaluation_dataset, training_dataset
+from mmgl_tf.pipelines.batches.build import held_out_dataset, training_dataset
 from mmgl_tf.pipelines.batches.data_wait import DataWait
-from mmgl_tf.pipelines.batches.sampling import steps_in_epoch
+from mmgl_tf.pipelines.batches.plans import image_plan
+from mmgl_tf.pipelines.batches.recipe import mmgl_held_out, mmgl_recipe
 from mmgl_tf.pipelines.batches.shards import WHOLE
 from mmgl_tf.pipelines.records import INFRARED, VISIBLE
 from mmgl_tf.pretraining.probe import Probe
@@ -33,16 +34,21 @@ def pretrain(config):
 def _pretrain(config, run, distribution):
     splits, stores = distribution.chief_first(lambda: read_data(config))
     agree_on_images(distribution, stores)
-    visible, infrared = stores["train", VISIBLE], stores["train", INFRARED]
+    images = stores["train", VISIBLE], stores["train", INFRARED]
+    recipe = mmgl_recipe(config.augmentation, config.mmgl.num_stripes)
     optimization = config.optimization
-    length = optimization.steps_per_epoch or steps_in_epoch(
-        len(visible.usable), len(infrared.usable), optimization.batch_size, optimization.epoch_by
+    plan = image_plan(
+        images,
+        optimization.batch_size,
+        config.run.seed,
+        optimization.epoch_by,
+        optimization.steps_per_epoch,
+        recipe.modalities,
     )
+    length = plan.steps_per_epoch
     with distribution.scope():
         model = build_model(config, length)
-    training = Training(
-        model, run, config, length, 2 * optimization.batch_size, fingerprint(splits), distribution
-    )
+    training = Training(model, run, config, length, 2 * plan.batch_size, fingerprint(splits), distribution)
     if distribution.chief:
         announce(config, splits, stores, model, training, distribution)
 
@@ -50,18 +56,14 @@ def _pretrain(config, run, distribution):
 
     def batches(first_step, steps, shards=None):
         return training_dataset(
-            visible,
-            infrared,
-            config.augmentation,
-            num_stripes=config.mmgl.num_stripes,
-            batch_size=optimization.batch_size,
-            seed=config.run.seed,
-            first_step=first_step,
-            total_steps=first_step + steps,
-            steps_per_epoch=length,
-            epoch_by=optimization.epoch_by,
-            wait=wait,
-            shards=shards or shards_of(distribution),
+            images,
+            recipe,
+            plan,
+            first_step,
+            first_step + steps,
+            config.augmentation.data_threads,
+            wait,
+            shards or shards_of(distribution),
         )
 
     validation, probe = _held_out(config, splits, stores, model, shards_of(distribution))
@@ -94,36 +96,29 @@ def _pretrain(config, run, distribution):
 
 def _held_out(config, splits, stores, model, shards):
     """What makes validation data, or None; and a probe: on held-out images, else on training images."""
-    if not len(splits.validation):
-        visible, infrared = stores["train", VISIBLE], stores["train", INFRARED]
-        return None, _probe(config, splits.train, visible, infrared, model)
-    visible, infrared = stores["validation", VISIBLE], stores["validation", INFRARED]
+    name = "validation" if len(splits.validation) else "train"
+    images = stores[name, VISIBLE], stores[name, INFRARED]
+    probe = _probe(config, getattr(splits, name), images, model)
+    if name == "train":
+        return None, probe
     validation = functools.partial(
-        evaluation_dataset,
-        visible,
-        infrared,
-        num_stripes=config.mmgl.num_stripes,
-        seed=config.run.seed,
-        batch_size=config.optimization.batch_size,
-        permutations_per_image=config.validation.validation_permutations,
-        max_images=config.validation.validation_images,
-        shards=shards,
+        held_out_dataset,
+        images,
+        mmgl_held_out(config.mmgl.num_stripes, config.validation.validation_permutations),
+        config.optimization.batch_size,
+        config.run.seed,
+        config.validation.validation_images,
+        config.augmentation.data_threads,
+        shards,
     )
-    return validation, _probe(config, splits.validation, visible, infrared, model)
+    return validation, probe
 
 
-def _probe(config, split, visible, infrared, model):
+def _probe(config, split, stores, model):
     """A probe on unaugmented images spread evenly over a split, each under one fixed stripe order."""
     images = config.validation.probe_images
-    (batch,) = evaluation_dataset(
-        visible,
-        infrared,
-        num_stripes=config.mmgl.num_stripes,
-        seed=config.run.seed,
-        batch_size=images,
-        permutations_per_image=1,
-        max_images=images,
-    )
+    held_out = mmgl_held_out(config.mmgl.num_stripes, repeats=1)
+    (batch,) = held_out_dataset(stores, held_out, images, config.run.seed, max_images=images)
     batch = {name: value.numpy() for name, value in batch.items()}
     real = batch["weight"] > 0
     halves = {VISIBLE: slice(None, images), INFRARED: slice(images, None)}
