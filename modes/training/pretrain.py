@@ -22,7 +22,7 @@ def pretrain(config):
 
 
 class Images(Material):
-    """Images of the modalities that the method's recipe shows; what becomes of them is the recipe's affair."""
+    """Images of the modalities that the method's recipe shows."""
 
     def __init__(self, config, distribution):
         self.config = config
