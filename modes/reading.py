@@ -3,6 +3,8 @@
 import hashlib
 import os
 
+import numpy as np
+
 from mmgl_tf.modes.console import ProgressLine
 from mmgl_tf.pipelines import DATASETS
 from mmgl_tf.pipelines.images.image_store import open_store
@@ -139,6 +141,29 @@ def _judge_modalities(split):
                 else "`python main.py --mode=check_data` shows what was found where."
             )
         )
+
+
+def require_identities(split, why):
+    """Refuse training images of which nobody knows who is on them.
+
+    Args:
+        split: `pipelines.records.Split`.
+        why: what needs to know, e.g. "--mode=finetune".
+    """
+    unlabelled = sum(sample.identity is None for sample in split.samples)
+    if unlabelled:
+        raise ValueError(
+            f"{unlabelled} of {len(split)} {split.name}ing images have no identity; {why} needs them. In a "
+            "folder data set each person has a directory of their own below visible/ and infrared/."
+        )
+
+
+def identities_of(split):
+    """(of the visible, of the infrared images): int64 [n], in the order of the stores."""
+    return tuple(
+        np.array([sample.identity for sample in split.of_modality(modality)], np.int64)
+        for modality in (VISIBLE, INFRARED)
+    )
 
 
 def require_labels(splits):

@@ -51,6 +51,32 @@ class PretrainingModel(TrainingModel):
         """
         raise NotImplementedError
 
+    @staticmethod
+    def recipe(options, augmentation):
+        """What a training batch consists of.
+
+        Args:
+            options: as in the class.
+            augmentation: `mmgl_tf.flags.config.Augmentation`.
+
+        Returns:
+            `mmgl_tf.pipelines.batches.recipe.Recipe`.
+        """
+        raise NotImplementedError
+
+    @staticmethod
+    def held_out(options, repeats):
+        """What a batch of held-out images consists of.
+
+        Args:
+            options: as in the class.
+            repeats: how often each image is shown, where that changes what is asked of it.
+
+        Returns:
+            `mmgl_tf.pipelines.batches.recipe.HeldOut`.
+        """
+        raise NotImplementedError
+
     def build_from(self, height, width):
         """Makes every weight, for images of a size in pixels.
 

@@ -12,6 +12,7 @@ from mmgl_tf.losses.cycle_contrast import cycle_contrast_loss, l2_normalise
 from mmgl_tf.losses.cycle_sets import by_body_part, without_slot_means
 from mmgl_tf.losses.part_classification import part_accuracy, part_loss
 from mmgl_tf.losses.permutation import permutation_loss
+from mmgl_tf.pipelines.batches.recipe import mmgl_held_out, mmgl_recipe
 from mmgl_tf.pretraining import mmgl_look
 from mmgl_tf.pretraining.base import PretrainingModel
 from mmgl_tf.pretraining.mmgl_figures import mmgl_figures
@@ -29,6 +30,16 @@ class Mmgl(PretrainingModel):
     """
 
     figures = staticmethod(mmgl_figures)
+
+    @staticmethod
+    def recipe(options, augmentation):
+        """A view of each modality, in shuffled stripes."""
+        return mmgl_recipe(augmentation, options.num_stripes)
+
+    @staticmethod
+    def held_out(options, repeats):
+        """Every image as it is, under fixed orders."""
+        return mmgl_held_out(options.num_stripes, repeats)
 
     def __init__(self, encoder, options, seed, plan, name="mmgl"):
         weights = {}

@@ -9,13 +9,10 @@ from mmgl_tf.flags.config import (
     OF_METHODS,
     differences,
     from_flat,
-    migrated,
-    recorded,
     settings,
     to_flat,
     unread,
 )
-from mmgl_tf.flags.definitions import help_page
 from mmgl_tf.flags.presets import FINETUNE_PRESETS, PRESETS
 from mmgl_tf.flags.validation import validate
 
@@ -255,43 +252,6 @@ def test_help_page_shows_every_flag_with_the_papers_value():
     assert "--method=NAME --helpshort, of one_stream, two_stream" in done.stdout
     assert "paper: 0.07" in done.stdout
     assert max(map(len, done.stdout.splitlines())) <= 118
-
-
-@pytest.mark.parametrize(
-    ("words", "shown", "hidden"),
-    [
-        (("--method=two_stream",), "--triplet_margin=", "--nce_tau="),
-        (("--mode=finetune",), "--gem_power=", "--nce_tau="),
-        (("--mode=pretrain",), "--nce_tau=", "--gem_power="),
-    ],
-)
-def test_help_shows_the_flags_of_the_chosen_method(words, shown, hidden):
-    asked = dict(word[2:].split("=") for word in words)
-    page = help_page(*(asked.get(name, "") for name in ("method", "mode")))
-    assert shown in page and hidden not in page
-
-
-def test_a_flag_of_another_method_is_refused():
-    done, _ = resolve("--mode=finetune", "--method=two_stream", "--gem_power=2")
-    assert "--gem_power is a setting of agw; --method=two_stream does not read it" in done.stderr
-    done, _ = resolve("--mode=pretrain", "--method=agw")
-    assert "it is a method of --mode=finetune; expected one of mmgl" in done.stderr
-    done, _ = resolve("--mode=finetune", "--method=nobody")
-    assert "should be one of" in done.stderr or "expected one of" in done.stderr
-
-
-def test_only_the_methods_own_settings_are_kept():
-    config = from_flat({"mode": "finetune", "method": "agw", "gem_power": 2.0})
-    kept = recorded(config)
-    assert kept["gem_power"] == 2.0 and kept["init"] == "random"
-    assert "nce_tau" not in kept and "triplet_margin" not in kept and "triplet_weight" in kept
-    assert "init" not in recorded(from_flat({"mode": "pretrain", "method": "mmgl"}))
-
-
-def test_a_run_of_an_earlier_version_is_of_the_method_that_its_mode_had():
-    assert migrated({"mode": "pretrain", "method": "agw"})["method"] == "mmgl"
-    assert migrated({"mode": "finetune", "method": "two_stream"})["method"] == "two_stream"
-    assert migrated({"mode": "import"}) == {"mode": "import"}
 
 
 def test_program_alone_says_what_to_type():
