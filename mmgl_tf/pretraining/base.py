@@ -1,5 +1,8 @@
 """What every pre-training method shares besides the training step: figures, validation, a look at images."""
 
+import tensorflow as tf
+
+from mmgl_tf.backbones.encoder import MODALITIES as MODALITIES
 from mmgl_tf.figures import OF_EVERY_RUN
 from mmgl_tf.pretraining.probe import FIGURES
 from mmgl_tf.training.model import TrainingModel
@@ -76,6 +79,11 @@ class PretrainingModel(TrainingModel):
             `mmgl_tf.pipelines.batches.recipe.HeldOut`.
         """
         raise NotImplementedError
+
+    @staticmethod
+    def encoder_options():
+        """Arguments of `Encoder` that the method wants otherwise than the flags have them."""
+        return {}
 
     def build_from(self, height, width):
         """Makes every weight, for images of a size in pixels.
@@ -174,3 +182,14 @@ class PretrainingModel(TrainingModel):
         """
         del batch, scale
         return {}
+
+
+def pooled(encoder, images, training):
+    """Pooled feature maps, float32 [n, C].
+
+    Args:
+        encoder: `mmgl_tf.backbones.Encoder`.
+        images: {"visible": [b, H, W, 3], "infrared": ...}; either may be absent. Visible rows come first.
+        training: batch norm uses batch statistics.
+    """
+    return tf.reduce_mean(tf.cast(encoder(images, training=training), tf.float32), axis=[1, 2])

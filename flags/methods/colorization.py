@@ -1,0 +1,50 @@
+"""Settings of colorization."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from mmgl_tf.flags.setting import setting
+
+
+@dataclass(frozen=True)
+class Colorization:
+    """Colorization: the colours of a visible image from its lightness (Zhang et al. 2016)."""
+
+    TITLE: ClassVar = "Colorization"
+    READS: ClassVar = ("unseen_stem",)
+    TINY: ClassVar = {"colorization_hidden_size": 8}
+    PRESETS: ClassVar = {
+        "demo": {"colorization_hidden_size": 128},
+        "smoke": {"colorization_hidden_size": 128},
+    }
+    RECIPES: ClassVar = {
+        "native": {
+            "optimizer": "adam",
+            "learning_rate": 3e-4,
+            "adam_beta_2": 0.99,
+            "weight_decay": 1e-3,
+            "lr_schedule": "offset",
+            "warmup_share": 0.0,
+            "clip_norm": 0.0,
+            "augmix_modalities": "none",
+            "erase_modalities": "none",
+        }
+    }
+
+    colorization_hidden_size: int = setting(512, "channels of the head", low=2, paper="silent")
+    colorization_neighbours: int = setting(
+        5, "bins that a colour is spread over; its authors' code has 10", low=1, paper="silent"
+    )
+    colorization_rebalance: float = setting(
+        0.5,
+        "share of the uniform distribution in the prior by which rare colours count more",
+        low=0.0,
+        high=1.0,
+    )
+    colorization_infrared: str = setting(
+        "skip",
+        "infrared images have no colour: skip = they are not shown; both = the lightness of visible images "
+        "goes through both stems",
+        choices=("skip", "both"),
+        paper="silent",
+    )

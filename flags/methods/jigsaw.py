@@ -1,0 +1,46 @@
+"""Settings of the jigsaw puzzle."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from mmgl_tf.flags.setting import setting
+
+
+@dataclass(frozen=True)
+class Jigsaw:
+    """Jigsaw: which of K orders an image's tiles are in (Noroozi and Favaro 2016; ResNet as in VISSL)."""
+
+    TITLE: ClassVar = "Jigsaw"
+    TINY: ClassVar = {"jigsaw_permutations": 4, "jigsaw_hidden_size": 8}
+    PRESETS: ClassVar = {
+        "demo": {"jigsaw_hidden_size": 128, "jigsaw_tile_height": 28, "jigsaw_tile_width": 14},
+        "smoke": {"jigsaw_hidden_size": 128, "jigsaw_tile_height": 28, "jigsaw_tile_width": 14},
+    }
+    RECIPES: ClassVar = {
+        "native": {
+            "base_learning_rate": 0.1,
+            "nesterov": False,
+            "weight_decay": 1e-4,
+            "wd_on_bn": False,
+            "lr_schedule": "step",
+            "milestone_shares": (0.3, 0.6, 0.9),
+            "warmup_share": 0.05,
+            "warmup_start": 0.25,
+            "clip_norm": 0.0,
+        }
+    }
+
+    jigsaw_permutations: int = setting(
+        64, "orders to choose from, K, as far apart as can be", low=2, high=1000, paper="silent"
+    )
+    jigsaw_tile_height: int = setting(
+        84, "of a tile; a cell of the 3x3 grid is a third of the image", unit="pixels", low=4, paper="silent"
+    )
+    jigsaw_tile_width: int = setting(42, "of a tile", unit="pixels", low=4, paper="silent")
+    jigsaw_grey: float = setting(
+        0.66, "odds that a visible image is shown without colour", low=0.0, high=1.0, paper="silent"
+    )
+    jigsaw_shared: bool = setting(
+        False, "one order per visible-infrared pair, as MMGL has it", paper="silent"
+    )
+    jigsaw_hidden_size: int = setting(1000, "width of the layer on each tile", low=2, paper="silent")

@@ -1,0 +1,31 @@
+"""Settings of the PSL-style method."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from mmgl_tf.flags.methods.jigsaw import Jigsaw
+from mmgl_tf.flags.setting import setting
+
+
+@dataclass(frozen=True)
+class Psl:
+    """PSL-style: jigsaw puzzles of growing difficulty on ever deeper parts of the network (Li et al. 2021).
+
+    The authors' code is not public; this follows their abstract alone.
+    """
+
+    TITLE: ClassVar = "PSL-style"
+    READS: ClassVar = ("jigsaw",)
+    TINY: ClassVar = {"psl_permutations": 4, "jigsaw_permutations": 4, "jigsaw_hidden_size": 8}
+    PRESETS: ClassVar = Jigsaw.PRESETS
+    RECIPES: ClassVar = Jigsaw.RECIPES
+
+    psl_permutations: int = setting(1000, "orders of the third stage", low=2, high=1000, paper="silent")
+    psl_first_share: float = setting(0.25, "share of the run that the first stage has", low=0.0, high=1.0)
+    psl_second_share: float = setting(0.25, "share of the run that the second stage has", low=0.0, high=1.0)
+    psl_freeze: str = setting(
+        "slow",
+        "what earlier stages' blocks do in later ones: learn as all, at a tenth of the rate, or not at all",
+        choices=("none", "slow", "hard"),
+        paper="silent",
+    )

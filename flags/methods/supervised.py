@@ -1,0 +1,22 @@
+"""Settings of supervised pre-training."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from mmgl_tf.flags.setting import setting
+
+
+@dataclass(frozen=True)
+class Supervised:
+    """Supervised: identities (or any labels) as classes; what pre-training without labels is measured by."""
+
+    TITLE: ClassVar = "Supervised"
+    READS: ClassVar = ("unseen_stem",)
+
+    supervised_modalities: str = setting(
+        "visible",
+        "whose images are trained on; visible images of people that are told apart make an upper row that "
+        "knows the data set, no stand-in for ImageNet",
+        choices=("visible", "infrared", "both"),
+        paper="visible (ImageNet's)",
+    )

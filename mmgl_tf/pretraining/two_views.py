@@ -1,0 +1,145 @@
+"""What methods share that compare two views of an image: recipe, network, measures, pictures."""
+
+import tensorflow as tf
+
+from mmgl_tf.figures import HAS_NONE, Figure
+from mmgl_tf.losses.partner_retrieval import partner_found
+from mmgl_tf.pipelines.augmentation.person_views import person_views
+from mmgl_tf.pipelines.batches.recipe import HeldOut, Recipe, each_modality
+from mmgl_tf.pretraining import two_views_look
+from mmgl_tf.pretraining.base import MODALITIES, PretrainingModel, pooled
+
+
+class TwoViewModel(PretrainingModel):
+    """An encoder trained on pairs of views of the same image; visible and infrared images are unrelated.
+
+    A method subclasses this and says which heads turn pooled features into what it compares (`head`), and
+    what its losses are.
+
+    A batch is a dict: `visible`, `infrared` float32 [B, H, W, 3] and, of the same images, `visible_2`,
+    `infrared_2`.
+
+    Args:
+        As `PretrainingModel`.
+    """
+
+    # BYOL and Barlow Twins blur and solarise the two views with odds of their own.
+    ASYMMETRIC = False
+
+    @classmethod
+    def recipe(cls, options, augmentation):
+        """Two views of each image; --augmix and --erase settings are MMGL's and not read."""
+        del augmentation
+        return Recipe(each_modality(person_views(options, cls.ASYMMETRIC)))
+
+    @classmethod
+    def held_out(cls, options, repeats):
+        """The same views of held-out images, under fixed draws; whole batches, as images are compared."""
+        del repeats
+        return HeldOut(cls.recipe(options, None), whole_batches=True)
+
+    @staticmethod
+    def two_view_figures(plan):
+        """The measure that all these methods have.
+
+        Args:
+            plan: `mmgl_tf.training.plan.TrainingPlan`.
+
+        Returns:
+            tuple of `Figure`.
+        """
+        return (
+            Figure(
+                "accuracy/partner",
+                "other view found in the batch",
+                1 / plan.batch_size,
+                "share",
+                short="partner",
+                held_out=True,
+            ),
+            Figure("projection/spread", "projection: spread", HAS_NONE, source="probe"),
+        )
+
+    def head(self, features, training):
+        """What a view's pooled features become.
+
+        Args:
+            features: float32 [2b, C].
+            training: batch norm uses batch statistics.
+
+        Returns:
+            {name: float32 [2b, D]}; "projection" is what `partner_found` and the collapse monitor look at.
+        """
+        raise NotImplementedError
+
+    def views(self, batch, training, encoder=None, count=2):
+        """Pooled features of each view, a list of float32 [2b, C].
+
+        Args:
+            batch: see the class.
+            training: batch norm uses batch statistics: of a view by itself, or of all with --view_joint.
+            encoder: None for the one that is trained.
+            count: views, from the first on.
+        """
+        images = [
+            {m: batch[m if number == 0 else f"{m}_{number + 1}"] for m in MODALITIES}
+            for number in range(count)
+        ]
+        if not self.options.view_joint:
+            return [pooled(encoder or self.encoder, view, training) for view in images]
+        whole = {m: tf.concat([view[m] for view in images], axis=0) for m in MODALITIES}
+        features = pooled(encoder or self.encoder, whole, training)
+        visible, infrared = (tf.split(half, count) for half in tf.split(features, 2))
+        return [tf.concat(pair, axis=0) for pair in zip(visible, infrared, strict=True)]
+
+    def outputs(self, batch):
+        """The heads' outputs of both views: {name + "_1", name + "_2"}."""
+        found = {}
+        for number, features in enumerate(self.views(batch, training=True), 1):
+            heads = self.head(features, training=True)
+            found |= {f"{name}_{number}": value for name, value in heads.items()}
+        return found
+
+    @staticmethod
+    def partner_measure(outputs):
+        """{"accuracy/partner"}: the mean over modalities, each by itself."""
+        halves = zip(*(tf.split(outputs[f"projection_{k}"], 2) for k in (1, 2)), strict=True)
+        found = [tf.reduce_mean(partner_found(first, second)) for first, second in halves]
+        return {"accuracy/partner": (found[0] + found[1]) / 2.0}
+
+    def validation_outputs(self, batch):
+        """Projections of both views, batch norm in inference mode."""
+        found = {"weight": batch["weight"]}
+        for number, features in enumerate(self.views(batch, training=False), 1):
+            found[f"projection_{number}"] = self.head(features, training=False)["projection"]
+        return found
+
+    def validation_figures(self, outputs):
+        """Whether the other view is found among those of the same modality."""
+        sides = zip(*(tf.split(outputs[f"projection_{k}"], 2) for k in (1, 2)), strict=True)
+        weights = tf.split(outputs["weight"], 2)
+        return {
+            f"accuracy/partner_{modality}": (partner_found(*side), weight)
+            for modality, side, weight in zip(MODALITIES, sides, weights, strict=True)
+        }
+
+    def score_name(self):
+        """See `PretrainingModel`."""
+        return "accuracy/partner"
+
+    def look(self, batch):
+        """Pooled features and projections of both views."""
+        first, second = self.views(batch, training=False)
+        return {
+            "features": first,
+            "projection": self.head(first, training=False)["projection"],
+            "projection_2": self.head(second, training=False)["projection"],
+        }
+
+    def look_pictures(self, found, batch, identities, source, scale):
+        """Whom a view's nearest other view shows."""
+        return two_views_look.look_pictures(found, batch, source, scale)
+
+    def batch_pictures(self, batch, scale):
+        """Both views of some images."""
+        return two_views_look.batch_pictures(batch, scale)
