@@ -9,6 +9,7 @@ import keras
 import tensorflow as tf
 
 from mmgl_tf.layers.frozen_statistics import statistics_are_frozen
+from mmgl_tf.layers.gathered_batch import batch_is_gathered
 from mmgl_tf.layers.global_batch_norm import global_batch_norm
 
 
@@ -53,8 +54,9 @@ class FusedBatchNorm(keras.layers.Layer):
         **kwargs: name, dtype, trainable.
 
     Attributes:
-        synchronised: True = the batch statistics are those of all replicas, see `global_batch_norm`. Of the
-            run, not of the model: it is not saved. See `synchronise`.
+        synchronised: True = the batch statistics are those of all replicas, see `global_batch_norm`; within
+            `gathered_batch` the own batch is theirs already. Of the run, not of the model: it is not saved.
+            See `synchronise`.
     """
 
     synchronised = False
@@ -133,7 +135,7 @@ class FusedBatchNorm(keras.layers.Layer):
 
     def _with_batch_statistics(self, x):
         gamma, beta = tf.convert_to_tensor(self.gamma), tf.convert_to_tensor(self.beta)
-        if self.synchronised:
+        if self.synchronised and not batch_is_gathered():
             y, mean, variance = global_batch_norm(x, gamma, beta, self.epsilon)
         else:
             result = tf.raw_ops.FusedBatchNormV3(

@@ -3,6 +3,7 @@
 import functools
 
 from mmgl_tf.training.checkpoints import Checkpoints, digest, restore
+from mmgl_tf.training.epoch_end import EpochEnd
 from mmgl_tf.training.guards import CollapseGuard, NonFiniteGuard, StopRequest, StopWhenRequested
 from mmgl_tf.training.position import Position
 from mmgl_tf.training.progress import Progress
@@ -98,10 +99,13 @@ class Training:
             held_out["validation_steps"] = int(validation().cardinality()) // distribution.local
         recording = saving = None
         with StopRequest(self.model, distribution.total) as stop:
+            # At the end of a step: it is counted and found finite; then, where it is an epoch's last, the
+            # method's state moves. All that validates, judges and saves the epoch comes after that.
             callbacks = [
                 position,
                 *([SharedStatistics(self.model, distribution.strategy)] if distribution.total > 1 else []),
                 NonFiniteGuard(position, self.checkpoints),
+                EpochEnd(position),
                 CollapseGuard(position),
                 ResumedMeans(self.epoch_means),
             ]

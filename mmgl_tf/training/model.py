@@ -3,9 +3,11 @@
 import keras
 import tensorflow as tf
 
+from mmgl_tf.layers.gathered_batch import gathered_batch
 from mmgl_tf.training.accumulation import accumulated_gradients
-from mmgl_tf.training.replicas import gather_rows, num_replicas, sum_gradients
+from mmgl_tf.training.replicas import gather_rows, images_in, num_replicas, share_of_loss, sum_gradients
 from mmgl_tf.training.running_mean import RunningMean
+from mmgl_tf.training.state import move_state
 
 
 class TrainingModel(keras.Model):
@@ -13,7 +15,12 @@ class TrainingModel(keras.Model):
 
     A method subclasses this and says what its network puts out for a batch (`outputs`) and what its losses
     make of that (`losses`); the step itself (gradient, update, running means) is the same for all of them,
-    in pre-training and in fine-tuning, on one device or on many.
+    in pre-training and in fine-tuning, on one device or on many. Where a method has more, it says so too:
+
+        outputs -> [rows of all replicas] -> joint -> losses -> gradient -> update -> after_update
+
+    and, at the end of an epoch, `after_epoch`. State that decides the future (a momentum copy, a queue, a
+    weight that an epoch sets) belongs in variables of the model, as only these are saved and resumed.
 
     Args:
         encoder: `mmgl_tf.backbones.Encoder`.
@@ -75,15 +82,32 @@ class TrainingModel(keras.Model):
             batch: dict; the method's class says of what. Under a strategy, this replica's rows of it.
 
         Returns:
-            {name: tensor [2b, ...]}, a row for each image, visible ones first; targets too.
+            {name: tensor [2b, ...] or [b, ...]}, a row for each image, visible ones first, or of one
+            modality; targets too. A loss that compares nothing across images may be an output itself, a value
+            for each row, so that nothing large is gathered.
         """
         raise NotImplementedError
+
+    def joint(self, outputs):
+        """Layers with weights that act on the gathered batch; a method may have some.
+
+        Every replica computes the same here, and the gradient counts once. Batch norm sees the global batch;
+        its moving statistics move once a step, under --accumulate too. Noise must be a function of
+        `step_seed`, or replicas would part.
+
+        Args:
+            outputs: as `outputs` returns them, of the global batch.
+
+        Returns:
+            {name: tensor} for `losses` and `after_update`, of any shapes.
+        """
+        return outputs
 
     def losses(self, outputs, seed):
         """The method's losses; no weight of the network acts here.
 
         Args:
-            outputs: as `outputs` returns them, of the global batch.
+            outputs: as `joint` returns them, of the global batch.
             seed: int32 [2], unique to the step.
 
         Returns:
@@ -91,9 +115,79 @@ class TrainingModel(keras.Model):
         """
         raise NotImplementedError
 
+    def after_update(self, outputs, step):
+        """State that moves with a step, after the optimiser's update: momentum copies, queues.
+
+        Nothing is assigned here: a step that loss scaling skips must leave the state as it is. Replicas must
+        arrive at the same values, so noise must be a function of `step_seed`'s parts.
+
+        Args:
+            outputs: as `joint` returned them before the update, of the global batch; under --accumulate too.
+            step: int64 scalar, steps gone by before this one (0 for the first).
+
+        Returns:
+            (variable, new value) pairs. The variables may be of any type; they are not among
+            `trained_variables`.
+        """
+        del outputs, step
+        return []
+
+    def after_epoch(self):
+        """State that moves at the end of an epoch; outside the graph, on every worker alike.
+
+        Called after the epoch's last step, before validation, probe and saving. The running means of the
+        epoch (`train_means`) are still there, the same on all workers and after a resume.
+        """
+
+    @property
+    def trained_variables(self):
+        """What the optimiser moves, in a fixed order; what it is built with.
+
+        A method that does not train all of its weights (a momentum copy) leaves them out here. Their layers'
+        `trainable` stays True, as batch norm would use its moving statistics otherwise.
+        """
+        return self.trainable_variables
+
+    def adjusted_gradients(self, gradients, variables, step):
+        """What the optimiser is given for the gradients; a method may change them.
+
+        Args:
+            gradients: of the scaled loss, in the order of `variables`, summed over replicas.
+            variables: `trained_variables`.
+            step: int64 scalar, steps gone by.
+
+        Returns:
+            list of tensors of the same shapes. Zero is no way to freeze a variable, as decay and momentum
+            would go on moving it: see `rate_factors`.
+        """
+        del variables, step
+        return gradients
+
+    def rate_factors(self, step):
+        """{how a variable's path begins: factor on its learning rate at this step}; 0 freezes it entirely.
+
+        The longest beginning wins; what none fits has factor 1. For what changes within a run (SwAV's
+        prototypes stand still in epoch 0, blocks of an earlier stage are slow); what does not is set on the
+        optimiser.
+
+        Args:
+            step: int64 scalar, steps gone by.
+        """
+        del step
+        return {}
+
+    def step_seed(self):
+        """int32 [2], unique to the step: of the run, and of the step."""
+        return tf.stack([tf.constant(self.seed, tf.int32), tf.cast(self.optimizer.iterations, tf.int32)])
+
+    def joined(self, outputs):
+        """`joint`, of gathered outputs."""
+        with gathered_batch():
+            return self.joint(outputs)
+
     def loss_terms(self, batch, seed):
         """The losses of a batch (of the global one, under a strategy); arguments and result as above."""
-        return self.losses(gather_rows(self.outputs(batch)), seed)
+        return self.losses(self.joined(gather_rows(self.outputs(batch), images_in(batch))), seed)
 
     def term_weight(self, term, step):
         """Weight of a loss term at a step; a method may switch terms on later."""
@@ -101,7 +195,7 @@ class TrainingModel(keras.Model):
         return self.term_weights[term]
 
     def weighted_losses(self, outputs, seed, step):
-        """(scaled total to differentiate, {figure name: value}) of gathered outputs."""
+        """(scaled total to differentiate, {figure name: value}) of joint outputs."""
         terms, measures = self.losses(outputs, seed)
         total = tf.add_n([self.term_weight(term, step) * value for term, value in terms.items()])
         figures = {"loss/total": total, **measures, **{f"loss/{term}": v for term, v in terms.items()}}
@@ -112,34 +206,41 @@ class TrainingModel(keras.Model):
 
         A mean that stops being finite stays so until the epoch ends; `NonFiniteGuard` stops the run on it.
         """
-        step = self.optimizer.iterations
-        seed = tf.stack([tf.constant(self.seed, tf.int32), tf.cast(step, tf.int32)])
-        variables = self.trainable_variables
+        step = tf.convert_to_tensor(self.optimizer.iterations)  # read now: the update counts it up
+        seed, images, variables = self.step_seed(), images_in(batch), self.trained_variables
+
+        def share(local):
+            """This replica's share of the loss, and what else comes of its outputs."""
+            outputs = self.joined(self.gather(local, images))
+            scaled, figures = self.weighted_losses(outputs, seed, step)
+            return share_of_loss(scaled), (outputs, figures)
+
         if self.accumulate > 1:
-            gradients, figures = accumulated_gradients(
-                self, batch, self.accumulate, lambda outputs: self.weighted_losses(outputs, seed, step)
-            )
+            gradients, (outputs, figures) = accumulated_gradients(self, batch, self.accumulate, share)
         else:
             with tf.GradientTape() as tape:
-                scaled, figures = self.weighted_losses(self.gather(self.outputs(batch)), seed, step)
-            gradients = tape.gradient(scaled, variables)
+                loss, (outputs, figures) = share(self.outputs(batch))
+            gradients = tape.gradient(loss, variables)
+        _require_all(gradients, variables)
         gradients = sum_gradients(gradients, variables)
         figures["gradient/norm"], counts = self.optimizer.unscaled_norm(gradients)
         if self.optimizer.loss_scale:
             figures["loss_scale/scale"] = tf.identity(self.optimizer.loss_scale.scale)  # of this step
             figures["loss_scale/skipped"] = 1.0 - counts
-        self.optimizer.apply(gradients, variables)
+        gradients = self.adjusted_gradients(gradients, variables, step)
+        taken = self.optimizer.apply(gradients, variables, self.rate_factors(step))
+        move_state(self.after_update(outputs, step), taken)
         for name, value in figures.items():
             self.train_means[name].update_state(value, counts if name == "gradient/norm" else None)
         return {name: mean.result() for name, mean in self.train_means.items()}
 
-    def gather(self, outputs):
+    def gather(self, outputs, images=None):
         """`gather_rows`, and with them the wishes to stop: they cost no message of their own."""
         if num_replicas() == 1:
-            return outputs
+            return gather_rows(outputs, images)
         rows = tf.shape(next(iter(outputs.values())))[0]
         wish = tf.fill([rows, 1], self.stop_wish)
-        gathered = gather_rows(outputs | {"stop/wish": wish})
+        gathered = gather_rows(outputs | {"stop/wish": wish}, images)
         self.stop_votes.assign(tf.reduce_sum(gathered.pop("stop/wish")) / tf.cast(rows, tf.float32))
         return gathered
 
@@ -176,6 +277,16 @@ class TrainingModel(keras.Model):
     def get_metrics_result(self):
         """Unused by this model: a step returns its own slash-named results."""
         return {}
+
+
+def _require_all(gradients, variables):
+    """A trained variable that the losses do not reach is a mistake of the method's."""
+    missing = [v.path for g, v in zip(gradients, variables, strict=True) if g is None]
+    if missing:
+        raise ValueError(
+            f"no loss reaches {len(missing)} of {len(variables)} trained variables, such as {missing[0]}; "
+            "expected a gradient for each. Leave them out of `trained_variables`, or do not make them."
+        )
 
 
 def _replicated(strategy, step):

@@ -117,9 +117,45 @@ def test_config_rebuilds_the_schedule(name):
     schedule = make_schedule(name, 0.2, 3, 30, 17)
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(schedule))
     assert type(again) is type(schedule)
-    config = {"peak": 0.2, "warmup_epochs": 3, "epochs": 30, "steps_per_epoch": 17}
-    more = {"milestones": (20, 50), "factor": 0.1} if name == "step" else {}
+    config = {"peak": 0.2, "warmup_epochs": 3, "epochs": 30, "steps_per_epoch": 17, "start": None}
+    more = {"final_fraction": 0.0}
+    if name == "step":
+        more = {"milestones": (20, 50), "factor": 0.1, "fractions": None}
     assert again.get_config() == config | more
+
+
+@pytest.mark.parametrize("name", ["authors", "offset"])
+@pytest.mark.parametrize("final", [0.001, 0.5, 1.0])
+def test_a_cosine_ends_at_its_final_fraction(name, final):
+    """What is above it shrinks alike, as in Barlow Twins and SwAV: final + (peak - final) (1 + cos) / 2."""
+    schedule = make_schedule(name, 0.6, 2, 7, 5, final_fraction=final)
+    for step in range(10, 60):
+        expected = final * 0.6 + (1 - final) * SLOW[name](step, 0.6, 2, 7, 5)
+        assert float(schedule(step)) == pytest.approx(expected, rel=1e-5)
+    assert float(schedule(35)) == pytest.approx(final * 0.6, rel=1e-6)
+    assert float(schedule(0)) == float(make_schedule(name, 0.6, 2, 7, 5)(0)), (
+        "the warm-up knows nothing of it"
+    )
+
+
+@pytest.mark.parametrize(("name", "length"), [("authors", 1), ("step", 1), ("offset", 5)])
+def test_a_warm_up_from_a_stated_start(name, length):
+    """The first rate is the start; with 5 steps an epoch, "offset" warms up step by step."""
+    schedule = make_schedule(name, 0.1, 4, 20, 5, start=0.025)
+    for step in range(20):
+        gone = (step // 5 * 5 if length == 1 else step) / 20
+        assert float(schedule(step)) == pytest.approx(0.025 + 0.075 * gone, rel=1e-6)
+    assert float(schedule(20)) == float(make_schedule(name, 0.1, 4, 20, 5)(20))
+
+
+@pytest.mark.parametrize(("epochs", "length"), [(10, 10), (100, 7), (1, 25), (2.5, 3)])
+def test_milestones_may_be_shares_of_the_run(epochs, length):
+    schedule = make_schedule("step", 0.1, 0, epochs, length, fractions=(0.3, 0.6, 0.9))
+    total = epochs * length
+    for step in range(int(total) + 3):
+        passed = sum(10 * step >= round(10 * share * total, 6) for share in (0.3, 0.6, 0.9))
+        assert float(schedule(step)) == pytest.approx(0.1**passed * 0.1, rel=1e-6), step
+    assert tuple(schedule.get_config()["fractions"]) == (0.3, 0.6, 0.9)
 
 
 def test_bad_arguments_say_what_was_expected():
@@ -133,3 +169,10 @@ def test_bad_arguments_say_what_was_expected():
         StepDecay(0.1, 1, 2, 3, factor=2.0)
     with pytest.raises(ValueError, match="peak=-1"):
         OffsetCosine(-1, 0, 2, 3)
+    with pytest.raises(ValueError, match=r"start=-1; expected a learning rate of at least 0"):
+        OffsetCosine(0.1, 1, 2, 3, start=-1)
+    with pytest.raises(ValueError, match=r"final_fraction=2; expected a share in \[0, 1\]"):
+        AuthorsCosine(0.1, 1, 2, 3, final_fraction=2)
+    for fractions in ((0.6, 0.3), (0.5, 1.0), (0.0, 0.5)):
+        with pytest.raises(ValueError, match=r"expected shares of the run in \(0, 1\) in ascending order"):
+            StepDecay(0.1, 1, 2, 3, fractions=fractions)
