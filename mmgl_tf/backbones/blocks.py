@@ -34,14 +34,17 @@ class BasicBlock(keras.layers.Layer):
         project: True for a shortcut with a 1x1 convolution and batch norm, False for the identity.
         place: where the block stands, such as "layer1/0"; with `seed` it fixes the initial kernels.
         seed: integer of the network.
+        zero_init_residual: True starts the last batch norm's gamma at 0, so that the block begins as its
+            shortcut.
         **kwargs: name, dtype, trainable.
     """
 
     expansion = 1
 
-    def __init__(self, width, strides=1, project=False, place="", seed=0, **kwargs):
+    def __init__(self, width, strides=1, project=False, place="", seed=0, zero_init_residual=False, **kwargs):
         super().__init__(**kwargs)
         self.width, self.strides, self.project, self.place, self.seed = width, strides, project, place, seed
+        self.zero_init_residual = zero_init_residual
         self._make_convolutions()
         if project:
             self.downsample_conv = self._conv("downsample_conv", width * self.expansion, 1, strides)
@@ -51,14 +54,15 @@ class BasicBlock(keras.layers.Layer):
         self.conv1 = self._conv("conv1", self.width, 3, self.strides)
         self.bn1 = self._norm("bn1")
         self.conv2 = self._conv("conv2", self.width, 3)
-        self.bn2 = self._norm("bn2")
+        self.bn2 = self._norm("bn2", last=True)
 
     def _conv(self, name, filters, kernel_size, strides=1):
         seed = kernel_seed(self.seed, f"{self.place}/{name}")
         return PaddedConv2D(filters, kernel_size, strides, seed=seed, name=name, dtype=self.dtype_policy)
 
-    def _norm(self, name):
-        return FusedBatchNorm(name=name, dtype=self.dtype_policy)
+    def _norm(self, name, last=False):
+        gamma = "zeros" if last and self.zero_init_residual else "ones"
+        return FusedBatchNorm(gamma_initializer=gamma, name=name, dtype=self.dtype_policy)
 
     def _chain(self):
         return [(self.conv1, self.bn1), (self.conv2, self.bn2)]
@@ -106,6 +110,7 @@ class BasicBlock(keras.layers.Layer):
             "project": self.project,
             "place": self.place,
             "seed": self.seed,
+            "zero_init_residual": self.zero_init_residual,
         }
 
 
@@ -125,7 +130,7 @@ class BottleneckBlock(BasicBlock):
         self.conv2 = self._conv("conv2", self.width, 3, self.strides)
         self.bn2 = self._norm("bn2")
         self.conv3 = self._conv("conv3", self.width * self.expansion, 1)
-        self.bn3 = self._norm("bn3")
+        self.bn3 = self._norm("bn3", last=True)
 
     def _chain(self):
         return [(self.conv1, self.bn1), (self.conv2, self.bn2), (self.conv3, self.bn3)]
@@ -142,13 +147,15 @@ class Stage(keras.layers.Layer):
         strides: step of the first block, pixels.
         project: True where the first block needs a projected shortcut.
         seed: integer of the network.
+        zero_init_residual: see `BasicBlock`.
         **kwargs: name (such as "layer1"), dtype, trainable.
     """
 
-    def __init__(self, block, depth, width, strides, project, seed=0, **kwargs):
+    def __init__(self, block, depth, width, strides, project, seed=0, zero_init_residual=False, **kwargs):
         super().__init__(**kwargs)
         self.block, self.depth, self.width = block, depth, width
         self.strides, self.project, self.seed = strides, project, seed
+        self.zero_init_residual = zero_init_residual
         make = {"basic": BasicBlock, "bottleneck": BottleneckBlock}[block]
         for i in range(depth):
             block = make(
@@ -157,6 +164,7 @@ class Stage(keras.layers.Layer):
                 project=project and i == 0,
                 place=f"{self.name}/{i}",
                 seed=seed,
+                zero_init_residual=zero_init_residual,
                 name=str(i),
                 dtype=self.dtype_policy,
             )
@@ -201,6 +209,7 @@ class Stage(keras.layers.Layer):
             "strides": self.strides,
             "project": self.project,
             "seed": self.seed,
+            "zero_init_residual": self.zero_init_residual,
         }
 
 

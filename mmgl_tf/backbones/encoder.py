@@ -36,6 +36,8 @@ class Encoder(keras.layers.Layer):
         stream: "two" or "one".
         stem_init: "shared" or "independent"; without meaning for one stream.
         seed: integer; the initial weights are a pure function of it and of each kernel's place.
+        zero_init_residual: True starts the gamma of each residual block's last batch norm at 0, so that the
+            trunk begins as a shallow network (Goyal et al., 2017). SimSiam and Barlow Twins do.
         **kwargs: name, dtype (a policy such as "mixed_bfloat16"), trainable.
 
     Example:
@@ -45,12 +47,21 @@ class Encoder(keras.layers.Layer):
         TensorShape([96, 18, 9, 2048])
     """
 
-    def __init__(self, backbone="resnet50", stream="two", stem_init="shared", seed=0, **kwargs):
+    def __init__(
+        self,
+        backbone="resnet50",
+        stream="two",
+        stem_init="shared",
+        seed=0,
+        zero_init_residual=False,
+        **kwargs,
+    ):
         super().__init__(**{"name": "encoder", **kwargs})
         _check_choice("backbone", backbone, tuple(BACKBONES))
         _check_choice("stream", stream, ("one", "two"))
         _check_choice("stem_init", stem_init, ("shared", "independent"))
         self.backbone, self.stream, self.stem_init, self.seed = backbone, stream, stem_init, seed
+        self.zero_init_residual = zero_init_residual
         plan, dtype = BACKBONES[backbone], self.dtype_policy
         self.num_features = plan.num_features
         self.stride = plan.stride
@@ -61,7 +72,7 @@ class Encoder(keras.layers.Layer):
         else:
             self.stem = plan.make_stem("stem", "stem", seed, dtype)
         # Attributes rather than a list: in weights files a list's members go by their class names.
-        for stage in plan.make_stages(seed, dtype):
+        for stage in plan.make_stages(seed, dtype, zero_init_residual):
             setattr(self, stage.name, stage)
         self.num_stages = len(plan.depths)
 
@@ -174,6 +185,7 @@ class Encoder(keras.layers.Layer):
             "stream": self.stream,
             "stem_init": self.stem_init,
             "seed": self.seed,
+            "zero_init_residual": self.zero_init_residual,
         }
 
 

@@ -51,13 +51,23 @@ class ResNet:
         """A new stem; stems of the same `place` and `seed` start from the same values."""
         return Stem(self.stem_width, self.stem_kernel_size, place=place, seed=seed, name=name, dtype=dtype)
 
-    def make_stages(self, seed, dtype):
-        """New stages "layer1" to "layer4" in order."""
+    def make_stages(self, seed, dtype, zero_init_residual=False):
+        """New stages "layer1" to "layer4" in order; see `BasicBlock` for `zero_init_residual`."""
         stages, channels = [], self.stem_width
         for i, (depth, width, step) in enumerate(zip(self.depths, self.widths, self.strides, strict=True), 1):
             project = step != 1 or channels != width * self.expansion
             stages.append(
-                Stage(self.block, depth, width, step, project, seed=seed, name=f"layer{i}", dtype=dtype)
+                Stage(
+                    self.block,
+                    depth,
+                    width,
+                    step,
+                    project,
+                    seed=seed,
+                    zero_init_residual=zero_init_residual,
+                    name=f"layer{i}",
+                    dtype=dtype,
+                )
             )
             channels = width * self.expansion
         return stages

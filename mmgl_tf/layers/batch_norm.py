@@ -6,6 +6,7 @@ one.
 """
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from mmgl_tf.layers.frozen_statistics import statistics_are_frozen
@@ -51,6 +52,7 @@ class FusedBatchNorm(keras.layers.Layer):
         epsilon: added to the variance, the square of the input's unit. 1e-5 is PyTorch's.
         momentum: in [0, 1], the share of the old moving statistics that stays. 0.9 is PyTorch's 0.1.
         gamma_initializer: Keras initialiser of the scale.
+        affine: False leaves gamma at 1 and beta at 0, without variables for them.
         **kwargs: name, dtype, trainable.
 
     Attributes:
@@ -61,7 +63,7 @@ class FusedBatchNorm(keras.layers.Layer):
 
     synchronised = False
 
-    def __init__(self, epsilon=1e-5, momentum=0.9, gamma_initializer="ones", **kwargs):
+    def __init__(self, epsilon=1e-5, momentum=0.9, gamma_initializer="ones", affine=True, **kwargs):
         super().__init__(**kwargs)
         if not 0.0 <= momentum <= 1.0:
             raise ValueError(
@@ -75,6 +77,7 @@ class FusedBatchNorm(keras.layers.Layer):
         self.epsilon = epsilon
         self.momentum = momentum
         self.gamma_initializer = keras.initializers.get(gamma_initializer)
+        self.affine = affine
 
     def build(self, input_shape):
         """Makes gamma, beta, moving_mean and moving_variance [C]; only the channels are read."""
@@ -94,8 +97,11 @@ class FusedBatchNorm(keras.layers.Layer):
                 autocast=False,  # the op wants float32 beside a bfloat16 input, and small sums need it
             )
 
-        self.gamma = vector("gamma", self.gamma_initializer)
-        self.beta = vector("beta", "zeros")
+        if self.affine:
+            self.gamma = vector("gamma", self.gamma_initializer)
+            self.beta = vector("beta", "zeros")
+        else:
+            self.gamma, self.beta = np.ones(channels, "float32"), np.zeros(channels, "float32")
         self._build_moving_statistics(channels)
         self.built = True
 
@@ -172,8 +178,10 @@ class FusedBatchNorm(keras.layers.Layer):
 
     def get_config(self):
         """Constructor arguments, for saving."""
-        return super().get_config() | {
+        config = super().get_config() | {
             "epsilon": self.epsilon,
             "momentum": self.momentum,
             "gamma_initializer": keras.initializers.serialize(self.gamma_initializer),
         }
+        # Named only where it says something: the configs of layers that were saved before stay as they are.
+        return config if self.affine else config | {"affine": False}
