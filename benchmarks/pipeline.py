@@ -77,10 +77,12 @@ def _ours(stores, number, warp="pil"):
     """A function that makes a number of training batches; each has 2 * BATCH images."""
     from mmgl_tf.flags.config import Augmentation
     from mmgl_tf.pipelines.batches.build import training_dataset
+    from mmgl_tf.pipelines.batches.plans import image_plan
+    from mmgl_tf.pipelines.batches.recipe import mmgl_recipe
 
-    settings = Augmentation(data_threads=1, warp=warp)
+    recipe = mmgl_recipe(Augmentation(warp=warp), STRIPES)
     # One data set for all rounds, as for all epochs of a run: its buffers are allocated once.
-    return training_dataset(*stores, settings, STRIPES, BATCH, 0, 0, number).__iter__
+    return training_dataset(stores, recipe, image_plan(stores, BATCH, 0), 0, number, threads=1).__iter__
 
 
 def _decoding(store, number, load):

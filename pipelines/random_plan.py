@@ -5,6 +5,7 @@ the batches, or the step a run is resumed at, the same image of the same epoch g
 """
 
 import enum
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -29,6 +30,34 @@ class Stream(enum.IntEnum):
     IDENTITY_ORDER = 7
     VISIBLE_OF_IDENTITY = 8
     INFRARED_OF_IDENTITY = 9
+    VISIBLE_TILES = 10
+    INFRARED_TILES = 11
+    EVALUATION_TILES = 12
+    VISIBLE_HELD_OUT_ORDER = 13
+    INFRARED_HELD_OUT_ORDER = 14
+
+
+# Further views of an image draw from streams of their own, beyond all that are named above.
+_FURTHER_VIEWS = 1 << 16
+
+
+def view_stream(modality: int, number: int) -> int:
+    """The stream that a view of a modality's images draws from.
+
+    Args:
+        modality: VISIBLE (0) or INFRARED (1).
+        number: of the view among those of its modality; 0 is `VISIBLE_IMAGES` or `INFRARED_IMAGES`.
+
+    Returns:
+        A stream that no other view and nothing else draws from.
+
+    Raises:
+        ValueError: `number` is negative, or beyond what fits into the generator's 32-bit counter.
+    """
+    if not 0 <= number < _FURTHER_VIEWS:
+        raise ValueError(f"stream is {number}; expected 0 to {_FURTHER_VIEWS - 1}.")
+    images = (Stream.VISIBLE_IMAGES, Stream.INFRARED_IMAGES)[modality]
+    return int(images) if number == 0 else _FURTHER_VIEWS + 2 * number + modality
 
 
 def philox(counter, key) -> np.ndarray:
@@ -56,12 +85,12 @@ def philox(counter, key) -> np.ndarray:
     return np.stack((c0, c1, c2, c3), axis=-1)
 
 
-def uniforms(seed, stream: Stream, epoch: int, positions, count: int) -> np.ndarray:
+def uniforms(seed, stream: int, epoch: int, positions, count: int) -> np.ndarray:
     """Uniform numbers, `count` for each position.
 
     Args:
         seed: the run's seed, 0 <= seed < 2**64; an integer array [n] gives each position its own.
-        stream: what the numbers are for.
+        stream: what the numbers are for, a `Stream` or a `view_stream`.
         epoch: epoch number from 0.
         positions: integers [n], the places in the epoch's plan (not image numbers: an image that occurs
             twice in an epoch must not be augmented alike).
@@ -77,7 +106,7 @@ def uniforms(seed, stream: Stream, epoch: int, positions, count: int) -> np.ndar
     return (words.reshape(len(positions), -1)[:, :count] + 0.5) * 2.0**-32
 
 
-def orders(seed, stream: Stream, epoch: int, positions, length: int) -> np.ndarray:
+def orders(seed, stream: int, epoch: int, positions, length: int) -> np.ndarray:
     """Permutations of 0..length-1, uniform over all of them, one for each position.
 
     Args:
@@ -94,7 +123,7 @@ def orders(seed, stream: Stream, epoch: int, positions, length: int) -> np.ndarr
     return np.argsort(draws, axis=1, kind="stable").astype(np.int32)
 
 
-def shuffles(seed: int, stream: Stream, epoch: int, passes: int, length: int) -> np.ndarray:
+def shuffles(seed: int, stream: int, epoch: int, passes: int, length: int) -> np.ndarray:
     """Long permutations of 0..length-1 by sorting 64-bit draws: one for each pass over the data.
 
     Args:
@@ -111,6 +140,34 @@ def shuffles(seed: int, stream: Stream, epoch: int, passes: int, length: int) ->
     items = np.arange(length, dtype=np.uint64)[None, :]
     words = philox((passes, items, epoch, int(stream)), _key(seed))
     return np.argsort((words[..., 0] << _HALF) | words[..., 1], axis=1, kind="stable")
+
+
+@dataclass(frozen=True)
+class Draws:
+    """The random numbers of some rows of a batch.
+
+    Attributes:
+        seed: as in `uniforms`; held-out images have one each, made of their pixels.
+        epoch: as in `uniforms`.
+        positions: integers [n], one for each row, as in `uniforms`.
+        held_out: whether the rows are of held-out images, whose targets have streams of their own.
+    """
+
+    seed: int | np.ndarray
+    epoch: int
+    positions: np.ndarray
+    held_out: bool = False
+
+    def __len__(self):
+        return len(self.positions)
+
+    def uniforms(self, stream: int, count: int) -> np.ndarray:
+        """float64 [n, count], see `uniforms`."""
+        return uniforms(self.seed, stream, self.epoch, self.positions, count)
+
+    def orders(self, stream: int, length: int) -> np.ndarray:
+        """int32 [n, length], see `orders`."""
+        return orders(self.seed, stream, self.epoch, self.positions, length)
 
 
 def _key(seed):

@@ -1,18 +1,14 @@
 """--mode=finetune: from an encoder to one that finds people, with identities."""
 
-import numpy as np
-
 from mmgl_tf.modes.reading import agree_on_images, open_stores, read_splits
 from mmgl_tf.modes.saved_run import require_start, start_encoder
 from mmgl_tf.modes.training.identity_search import IdentitySearch
 from mmgl_tf.modes.training.pictures import NoPictures
 from mmgl_tf.modes.training.trainer import Material, train
-from mmgl_tf.pipelines.batches.build import finetuning_dataset
-from mmgl_tf.pipelines.batches.identity_sampling import (
-    class_labels,
-    missing_modality,
-    steps_in_identity_epoch,
-)
+from mmgl_tf.pipelines.batches.build import training_dataset
+from mmgl_tf.pipelines.batches.identity_sampling import missing_modality
+from mmgl_tf.pipelines.batches.plans import people_plan
+from mmgl_tf.pipelines.batches.recipe import finetuning_recipe
 from mmgl_tf.pipelines.records import INFRARED, VISIBLE
 from mmgl_tf.training.plan import TrainingPlan
 
@@ -38,15 +34,23 @@ class LabelledImages(Material):
             )
         self.stores = distribution.chief_first(lambda: open_stores(config.data, self.splits))
         agree_on_images(distribution, self.stores)
-        classes = class_labels(sample.identity for sample in train.samples)
-        self.labels = {
-            modality: np.array([classes[sample.identity] for sample in train.of_modality(modality)])
-            for modality in (VISIBLE, INFRARED)
-        }
-        sizes = (config.finetuning.identities_per_batch, config.finetuning.images_per_identity)
-        numbers = [len(self.stores["train", modality].usable) for modality in (VISIBLE, INFRARED)]
-        length = config.optimization.steps_per_epoch or steps_in_identity_epoch(*numbers, *sizes)
-        self.plan = TrainingPlan(length, config.optimization.epochs, sizes[0] * sizes[1], len(classes))
+        modalities = (VISIBLE, INFRARED)
+        self.images = [self.stores["train", modality] for modality in modalities]
+        self.recipe = finetuning_recipe(config.augmentation)
+        self.batch_plan = people_plan(
+            self.images,
+            [[sample.identity for sample in train.of_modality(modality)] for modality in modalities],
+            config.finetuning.identities_per_batch,
+            config.finetuning.images_per_identity,
+            config.run.seed,
+            config.optimization.steps_per_epoch,
+        )
+        self.plan = TrainingPlan(
+            self.batch_plan.steps_per_epoch,
+            config.optimization.epochs,
+            self.batch_plan.batch_size,
+            len(train.identities()),
+        )
 
     def start(self, model, first_step):
         """The weights that --init names."""
@@ -55,9 +59,7 @@ class LabelledImages(Material):
         lonely = [
             f"{len(found)} identities have no {modality} training image and are left out"
             for modality, found in zip(
-                ("visible", "infrared"),
-                missing_modality(self.labels[VISIBLE], self.labels[INFRARED]),
-                strict=True,
+                ("visible", "infrared"), missing_modality(*self.batch_plan.classes), strict=True
             )
             if len(found)
         ]
@@ -65,21 +67,10 @@ class LabelledImages(Material):
 
     def batches(self, first_step, steps, wait, shards):
         """See `Material`."""
-        options = self.config.finetuning
-        return finetuning_dataset(
-            self.stores["train", VISIBLE],
-            self.stores["train", INFRARED],
-            self.labels[VISIBLE],
-            self.labels[INFRARED],
-            self.config.augmentation,
-            identities_per_batch=options.identities_per_batch,
-            images_per_identity=options.images_per_identity,
-            seed=self.config.run.seed,
-            first_step=first_step,
-            total_steps=first_step + steps,
-            steps_per_epoch=self.plan.steps_per_epoch,
-            wait=wait,
-            shards=shards,
+        threads = self.config.augmentation.data_threads
+        last = first_step + steps
+        return training_dataset(
+            self.images, self.recipe, self.batch_plan, first_step, last, threads, wait, shards
         )
 
     def probe(self, model, first_step):

@@ -7,8 +7,9 @@ import numpy as np
 from mmgl_tf.modes.reading import agree_on_images, read_data
 from mmgl_tf.modes.training.pictures import PretrainingPictures
 from mmgl_tf.modes.training.trainer import Material, train
-from mmgl_tf.pipelines.batches.build import evaluation_dataset, training_dataset
-from mmgl_tf.pipelines.batches.sampling import steps_in_epoch
+from mmgl_tf.pipelines.batches.build import held_out_dataset, training_dataset
+from mmgl_tf.pipelines.batches.plans import image_plan
+from mmgl_tf.pipelines.batches.recipe import mmgl_held_out, mmgl_recipe
 from mmgl_tf.pipelines.records import INFRARED, VISIBLE
 from mmgl_tf.pretraining.probe import Probe
 from mmgl_tf.training.plan import TrainingPlan
@@ -27,28 +28,25 @@ class Images(Material):
         self.splits, self.stores = distribution.chief_first(lambda: read_data(config))
         agree_on_images(distribution, self.stores)
         optimization = config.optimization
-        numbers = [len(self.stores["train", modality].usable) for modality in (VISIBLE, INFRARED)]
-        length = optimization.steps_per_epoch or steps_in_epoch(
-            *numbers, optimization.batch_size, optimization.epoch_by
+        self.images = [self.stores["train", modality] for modality in (VISIBLE, INFRARED)]
+        self.recipe = mmgl_recipe(config.augmentation, config.mmgl.num_stripes)
+        self.batch_plan = image_plan(
+            self.images,
+            optimization.batch_size,
+            config.run.seed,
+            optimization.epoch_by,
+            optimization.steps_per_epoch,
+            self.recipe.modalities,
         )
+        length = self.batch_plan.steps_per_epoch
         self.plan = TrainingPlan(length, optimization.epochs, optimization.batch_size)
 
     def batches(self, first_step, steps, wait, shards):
         """See `Material`."""
-        config, plan = self.config, self.plan
+        threads = self.config.augmentation.data_threads
+        last = first_step + steps
         return training_dataset(
-            self.stores["train", VISIBLE],
-            self.stores["train", INFRARED],
-            config.augmentation,
-            num_stripes=config.mmgl.num_stripes,
-            batch_size=plan.batch_size,
-            seed=config.run.seed,
-            first_step=first_step,
-            total_steps=first_step + steps,
-            steps_per_epoch=plan.steps_per_epoch,
-            epoch_by=config.optimization.epoch_by,
-            wait=wait,
-            shards=shards,
+            self.images, self.recipe, self.batch_plan, first_step, last, threads, wait, shards
         )
 
     def validation(self, shards):
@@ -91,14 +89,13 @@ class Images(Material):
         )
 
     def _held_out(self, name, batch_size, permutations, max_images, **more):
-        return evaluation_dataset(
-            self.stores[name, VISIBLE],
-            self.stores[name, INFRARED],
-            num_stripes=self.config.mmgl.num_stripes,
-            seed=self.config.run.seed,
-            batch_size=batch_size,
-            permutations_per_image=permutations,
-            max_images=max_images,
+        return held_out_dataset(
+            [self.stores[name, modality] for modality in (VISIBLE, INFRARED)],
+            mmgl_held_out(self.config.mmgl.num_stripes, permutations),
+            batch_size,
+            self.config.run.seed,
+            max_images,
+            self.config.augmentation.data_threads,
             **more,
         )
 

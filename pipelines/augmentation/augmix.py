@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from mmgl_tf.pipelines.augmentation import pixel_operations as pixels
+from mmgl_tf.pipelines.augmentation.operation import Operation
 
 OPERATIONS = (
     "autocontrast",
@@ -26,6 +27,37 @@ OPERATIONS = (
 AUTOCONTRAST, EQUALIZE, POSTERIZE, ROTATE, SOLARIZE, SHEAR_X, SHEAR_Y, TRANSLATE_X, TRANSLATE_Y = range(9)
 MAX_DEPTH = 3
 MIN_LEVEL = 0.1
+
+
+@dataclass(frozen=True)
+class AugMix(Operation):
+    """AugMix of each image; the result is float32, so it comes last of all operations on pixels.
+
+    Attributes:
+        severity: largest level, 0.1 to 10.
+        width: chains.
+        depth: operations in a chain; 0 = uniform from 1 to 3.
+        warp: "pil" for Pillow's warps, "fast" for OpenCV's own.
+    """
+
+    severity: float
+    width: int
+    depth: int
+    warp: str = "pil"
+
+    @property
+    def draws(self):
+        """Uniform numbers that an image needs; follows width and depth."""
+        return draws_per_image(self.width, self.depth)
+
+    def plan(self, draws, source, view):
+        """See `plan_augmix`."""
+        return plan_augmix(draws, self.severity, self.width, self.depth, *source)
+
+    def act(self, image, plan, row, memory):
+        """See `augmix`."""
+        mixed = augmix(image, plan, row, memory.scratch(*image.shape), self.warp)
+        return mixed.reshape(image.shape)
 
 
 @dataclass(frozen=True)

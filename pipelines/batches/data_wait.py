@@ -47,27 +47,25 @@ class DataWait:
             self.batches += 1
             self._since = None
 
-    def attach(self, dataset: tf.data.Dataset, entry: str, parts: int = 1) -> tf.data.Dataset:
+    def attach(self, dataset: tf.data.Dataset, parts: int = 1) -> tf.data.Dataset:
         """Adds the stage that notices arrivals.
 
         Args:
-            dataset: yields dicts; its last stage should be a prefetch.
-            entry: name of a small tensor in them that the trainer reads.
+            dataset: yields dicts of tensors; its last stage should be a prefetch.
             parts: elements that the trainer asks for at once, one for each replica.
 
         Returns:
             The same elements.
         """
 
-        def stamp(value):
+        def stamp():
             self.arrived(parts)
-            return np.asarray(value)
+            return np.int64(0)
 
         def stage(batch):
-            # The stamp is on the way of a tensor that is needed, or the graph would drop it.
-            stamped = tf.numpy_function(stamp, [batch[entry]], batch[entry].dtype)
-            stamped.set_shape(batch[entry].shape)
-            return {**batch, entry: stamped}
+            # The function runs once the element is here; what it returns is awaited and forgotten.
+            with tf.control_dependencies([tf.numpy_function(stamp, [], tf.int64)]):
+                return {name: tf.identity(value) for name, value in batch.items()}
 
         options = tf.data.Options()
         # A prefetch or a parallel map that the runtime adds behind this stage would stamp too early.

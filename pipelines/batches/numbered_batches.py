@@ -14,8 +14,8 @@ def numbered_batches(
     """batches(first), ..., batches(end - 1) as a dataset, made ahead of their use by one thread.
 
     Args:
-        batches: a pure function number -> tuple of arrays.
-        spec: name, shape and type of each array, in the tuple's order.
+        batches: a pure function number -> {name: array}.
+        spec: shape and type of each array that is wanted, by name.
         first: number of the first element.
         end: number to stop before.
         ahead: elements that are kept ready.
@@ -25,9 +25,13 @@ def numbered_batches(
     """
     types = [part.dtype for part in spec.values()]
 
+    def arrays(number):
+        made = batches(number)
+        return [made[name] for name in spec]
+
     def make(number):
         # stateful=False: a pure function of its number, as tf.data may want to know.
-        parts = tf.numpy_function(batches, [number], types, stateful=False)
+        parts = tf.numpy_function(arrays, [number], types, stateful=False)
         for part, known in zip(parts, spec.values(), strict=True):
             part.set_shape(known.shape)
         return dict(zip(spec, parts, strict=True))
@@ -48,7 +52,7 @@ def sharded_batches(
     """The parts of batches first, ..., end - 1 that the replicas of this process get, in `Shards`' order.
 
     Args:
-        batches: a pure function (number, rows) -> tuple of arrays, rows a range of 0 to B - 1.
+        batches: a pure function (number, rows) -> {name: array}, rows a range of 0 to B - 1.
         spec: as in `numbered_batches`, of a part.
         first: number of the first batch.
         end: number to stop before.

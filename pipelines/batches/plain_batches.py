@@ -1,28 +1,20 @@
 """Unaugmented images of one modality in a given order, in NumPy: what features are extracted from."""
 
-import functools
-from concurrent.futures import ThreadPoolExecutor
-
 import cv2
 import numpy as np
 
-from mmgl_tf.pipelines.batches.batch_slots import SlotWriter
+from mmgl_tf.pipelines.augmentation.working_memory import working_memory
 from mmgl_tf.pipelines.batches.buffer_pool import BufferPool
-from mmgl_tf.pipelines.batches.cores import available_cores
-
-_UNSHUFFLED = np.zeros(1, np.int32)  # one stripe: the whole image
-
-
-@functools.lru_cache
-def _shared_pool(threads):
-    return ThreadPoolExecutor(threads, "normalise")
+from mmgl_tf.pipelines.batches.worker_threads import WorkerThreads
+from mmgl_tf.pipelines.layouts.layout import UNSHUFFLED
+from mmgl_tf.pipelines.layouts.slot_writer import SlotWriter
 
 
 class PlainBatches:
     """Normalised images by batch number; each batch is full, the last one padded.
 
     TensorFlow never lets go of the Python function behind a data set, and a validation makes one each
-    time. So threads are shared by all objects of this class, and memory is dropped after the last batch.
+    time. So memory is dropped after the last batch.
 
     Args:
         store: `image_store.ImageStore`, or anything with `usable` and `[i] -> uint8 [H, W, 1 or 3]` that
@@ -41,7 +33,6 @@ class PlainBatches:
     """
 
     def __init__(self, store, positions, batch_size: int, flip: bool = False, threads: int = 0):
-        cv2.setNumThreads(1)  # as in TrainingBatches: the threads are ours
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}; expected at least 1 image in a batch.")
         if not len(store.usable):
@@ -60,40 +51,31 @@ class PlainBatches:
         self.image_shape = store[int(store.usable[0])].shape[:2]
         self._writer = SlotWriter(self.image_shape[1])
         self._buffers = self._fresh_buffers()
-        self._threads = threads or available_cores()
+        self._threads = WorkerThreads(threads)
 
-    def __call__(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+    def __call__(self, number: int) -> dict[str, np.ndarray]:
         """One batch.
 
         Args:
             number: from 0 to num_batches - 1.
 
         Returns:
-            (images, weight): float32 [b, H, W, 3]; float32 [b], 1, or 0 on padding, whose images are 0.
+            images, float32 [b, H, W, 3]; weight, float32 [b], 1, or 0 on padding, whose images are 0.
         """
         first = int(number) * self._batch_size
         chosen = self._positions[first : first + self._batch_size].tolist()
         images = self._buffers.take()
         images[len(chosen) :] = 0.0
-        rows = list(enumerate(chosen))
-        if self._threads == 1:
-            self._fill(images, rows)
-        else:
-            pool = _shared_pool(self._threads)
-            shares = [rows[start :: self._threads] for start in range(self._threads)]
-            for done in [pool.submit(self._fill, images, share) for share in shares]:
-                done.result()
+        self._threads.each(lambda place: self._fill(images[place[0]], place[1]), list(enumerate(chosen)))
         if int(number) == self.num_batches - 1:
             self._buffers = self._fresh_buffers()
         weight = (np.arange(self._batch_size) < len(chosen)).astype(np.float32)
-        return images, weight
+        return {"images": images, "weight": weight}
 
-    def _fill(self, images, rows):
-        rgb = np.empty((*self.image_shape, 3), np.float32)
-        for row, position in rows:
-            image = self._store[position]
-            pixels = (cv2.flip(image, 1) if self._flip else image).reshape(len(image), -1)
-            self._writer.write(pixels, _UNSHUFFLED, images[row], rgb)
+    def _fill(self, out, position):
+        image = self._store[position]
+        pixels = cv2.flip(image, 1).reshape(image.shape) if self._flip else image
+        self._writer.write(pixels, UNSHUFFLED, out, working_memory())
 
     def _fresh_buffers(self):
         return BufferPool((self._batch_size, *self.image_shape, 3))

@@ -3,14 +3,17 @@
 import numpy as np
 
 from mmgl_tf.pipelines.random_plan import Stream, shuffles
+from mmgl_tf.pipelines.records import MODALITIES
 
 
-def steps_in_epoch(num_visible: int, num_infrared: int, batch_size: int, epoch_by: str = "max") -> int:
+def steps_in_epoch(
+    num_visible: int | None, num_infrared: int | None, batch_size: int, epoch_by: str = "max"
+) -> int:
     """Full batches in one pass over the larger (`max`) or smaller (`min`) modality; the rest is dropped.
 
     Args:
-        num_visible: visible images.
-        num_infrared: infrared images.
+        num_visible: visible images; None = the method shows none, so that none are missed.
+        num_infrared: infrared images, likewise.
         batch_size: images per modality in a batch.
         epoch_by: "max" or "min".
 
@@ -20,31 +23,35 @@ def steps_in_epoch(num_visible: int, num_infrared: int, batch_size: int, epoch_b
     Raises:
         ValueError: a modality has fewer images than a batch, or `epoch_by` is unknown.
     """
-    for name, number in (("visible", num_visible), ("infrared", num_infrared)):
+    numbers = [number for number in (num_visible, num_infrared) if number is not None]
+    for name, number in zip(MODALITIES, (num_visible, num_infrared), strict=True):
+        if number is None:
+            continue
         if number == 0:
+            needed = "both modalities" if len(numbers) > 1 else "them"
             raise ValueError(
-                f"There are no {name} images to train on; pre-training needs both modalities. "
+                f"There are no {name} images to train on; pre-training needs {needed}. "
                 "`python main.py --mode=check_data` shows what was found where."
             )
         if number < batch_size:
             raise ValueError(
                 f"The batch needs {batch_size} {name} images, but there are only {number}. "
-                f"Lower --batch_size to at most {min(num_visible, num_infrared)}, or add {name} images."
+                f"Lower --batch_size to at most {min(numbers)}, or add {name} images."
             )
     if epoch_by not in ("max", "min"):
         raise ValueError(f"epoch_by is {epoch_by!r}; expected 'max' or 'min'.")
-    return (max if epoch_by == "max" else min)(num_visible, num_infrared) // batch_size
+    return (max if epoch_by == "max" else min)(numbers) // batch_size
 
 
 def pretraining_plan(
-    num_visible: int,
-    num_infrared: int,
+    num_visible: int | None,
+    num_infrared: int | None,
     batch_size: int,
     seed: int,
     epoch: int,
     epoch_by: str = "max",
     steps_per_epoch: int = 0,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray | None, np.ndarray | None]:
     """The images of every step of one epoch, without labels: a shuffle of each modality on its own.
 
     A modality that is used up starts again in a new order, so that within an epoch the images of a
@@ -52,8 +59,8 @@ def pretraining_plan(
     by their place in the batch alone: MMGL knows no identities.
 
     Args:
-        num_visible: visible images.
-        num_infrared: infrared images.
+        num_visible: visible images; None = the method shows none.
+        num_infrared: infrared images, likewise.
         batch_size: images per modality in a batch, B.
         seed: the run's seed.
         epoch: epoch number from 0.
@@ -61,7 +68,7 @@ def pretraining_plan(
         steps_per_epoch: length of the epoch; 0 = one pass by `epoch_by`. Longer than a pass is allowed.
 
     Returns:
-        (visible, infrared): int64 [steps, B] each, indices from 0.
+        (visible, infrared): int64 [steps, B] each, indices from 0; None where none are shown.
 
     Raises:
         ValueError: as `steps_in_epoch`, or a negative `steps_per_epoch`.
@@ -71,7 +78,9 @@ def pretraining_plan(
         raise ValueError(f"steps_per_epoch is {steps_per_epoch}; expected 0 (one pass) or more.")
     steps = steps_per_epoch or one_pass
     return tuple(
-        _cycled_shuffle(number, steps * batch_size, seed, stream, epoch).reshape(steps, batch_size)
+        None
+        if number is None
+        else _cycled_shuffle(number, steps * batch_size, seed, stream, epoch).reshape(steps, batch_size)
         for number, stream in ((num_visible, Stream.VISIBLE_ORDER), (num_infrared, Stream.INFRARED_ORDER))
     )
 

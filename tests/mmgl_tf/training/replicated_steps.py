@@ -82,11 +82,11 @@ def dataset(method, distribution, steps):
 
     def part(step, rows):
         batch = global_batch(int(step), method)
-        cut = []
-        for value in batch.values():
+        cut = {}
+        for name, value in batch.items():
             halves = value.reshape(len(value) // IMAGES, IMAGES, *value.shape[1:])[:, rows]
-            cut.append(halves.reshape(-1, *value.shape[1:]))
-        return tuple(cut)
+            cut[name] = halves.reshape(-1, *value.shape[1:])
+        return cut
 
     shards = Shards(distribution.first, distribution.local, distribution.total)
     return sharded_batches(part, spec, 0, steps, IMAGES, shards)

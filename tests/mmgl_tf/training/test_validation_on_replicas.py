@@ -9,7 +9,8 @@ import pytest
 from mmgl_tf.flags.config import from_flat
 from mmgl_tf.modes.model import build_model
 from mmgl_tf.modes.reading import open_stores, read_splits
-from mmgl_tf.pipelines.batches.build import evaluation_dataset
+from mmgl_tf.pipelines.batches.build import held_out_dataset
+from mmgl_tf.pipelines.batches.recipe import mmgl_held_out
 from mmgl_tf.pipelines.records import INFRARED, VISIBLE
 from mmgl_tf.training.checkpoints import Checkpoints, restore
 from mmgl_tf.training.plan import TrainingPlan
@@ -35,14 +36,12 @@ def test_replicas_that_normalise_apart_are_validated_as_the_saved_network_is_on_
 
     config = from_flat(json.loads((tmp_path / "run" / "config.json").read_text()))
     stores = open_stores(config.data, read_splits(config), ["validation"])
-    images = evaluation_dataset(
-        stores["validation", VISIBLE],
-        stores["validation", INFRARED],
-        num_stripes=config.mmgl.num_stripes,
-        seed=config.run.seed,
-        batch_size=config.optimization.batch_size,
-        permutations_per_image=config.validation.validation_permutations,
-        max_images=config.validation.validation_images,
+    images = held_out_dataset(
+        [stores["validation", modality] for modality in (VISIBLE, INFRARED)],
+        mmgl_held_out(config.mmgl.num_stripes, config.validation.validation_permutations),
+        config.optimization.batch_size,
+        config.run.seed,
+        config.validation.validation_images,
     )
     assert any((batch["weight"] == 0).numpy().any() for batch in images), "padding is tested too"
     model = build_model(config, TrainingPlan(config.optimization.steps_per_epoch))

@@ -2,8 +2,6 @@ import numpy as np
 import pytest
 
 from mmgl_tf.pipelines.augmentation.stripes import shuffle_stripes, stripe_height, unshuffle_stripes
-from mmgl_tf.pipelines.batches.batch_slots import SlotWriter
-from mmgl_tf.pipelines.decode import normalise
 
 
 @pytest.fixture
@@ -38,16 +36,3 @@ def test_stripes_must_divide_the_image(images):
     with pytest.raises(ValueError, match=r"5 stripes do not divide an image of 12 rows.*\[2, 3, 4, 6\]"):
         shuffle_stripes(images, np.arange(5)[None])
     assert stripe_height(288, 6) == 48
-
-
-@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
-@pytest.mark.parametrize("channels", [1, 3])
-def test_the_writer_equals_normalising_and_shuffling(images, dtype, channels):
-    image = images[0, :, :, :channels].astype(dtype)
-    if dtype == np.float32:
-        image += np.random.default_rng(1).random(image.shape, np.float32)
-    order = np.array([2, 0, 1])
-    out, rgb = np.empty((12, 4, 3), np.float32), np.empty((12, 4, 3), np.float32)
-    SlotWriter(4).write(np.ascontiguousarray(image).reshape(12, -1), order, out, rgb)
-    expected = normalise(np.broadcast_to(image, (12, 4, 3))).numpy()
-    np.testing.assert_array_equal(out, shuffle_stripes(expected[None], order[None])[0])

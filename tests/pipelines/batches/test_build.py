@@ -8,31 +8,44 @@ import pytest
 
 from mmgl_tf.flags.config import Augmentation
 from mmgl_tf.pipelines.augmentation.stripes import unshuffle_stripes
-from mmgl_tf.pipelines.batches.build import evaluation_dataset, pretraining_batches, training_dataset
+from mmgl_tf.pipelines.batches.build import held_out_dataset, training_dataset
 from mmgl_tf.pipelines.batches.data_wait import DataWait
+from mmgl_tf.pipelines.batches.plans import image_plan
+from mmgl_tf.pipelines.batches.recipe import mmgl_held_out, mmgl_recipe
 from mmgl_tf.pipelines.batches.sampling import pretraining_plan
+from mmgl_tf.pipelines.batches.training_batches import TrainingBatches
 from mmgl_tf.pipelines.decode import normalise
 from tests.pipelines.fake_store import BATCH, HEIGHT, STRIPES, WIDTH, FakeStore, assert_same, stores
 
-PLAIN = Augmentation(
-    pad_pixels=0, flip_probability=0.0, augmix_modalities="none", erase_modalities="none", data_threads=1
-)
+PLAIN = {
+    "pad_pixels": 0,
+    "flip_probability": 0.0,
+    "augmix_modalities": "none",
+    "erase_modalities": "none",
+}
 
 
-def batches(augmentation=None, seed=0, **arguments):
-    augmentation = augmentation or Augmentation(data_threads=1)
-    return pretraining_batches(*stores(), augmentation, STRIPES, BATCH, seed, **arguments)
+def batches(seed=0, pair=None, batch_size=BATCH, stripes=STRIPES, settings=None, **plan):
+    """step -> (visible, infrared, permutation)."""
+    pair = pair or stores()
+    recipe = mmgl_recipe(Augmentation(**settings or {}), stripes)
+    made = TrainingBatches(pair, recipe, image_plan(pair, batch_size, seed, **plan), 1)
+    return lambda step: tuple(made(step)[name] for name in ("visible", "infrared", "permutation"))
 
 
-def elements(first, total, threads=1, **arguments):
-    dataset = training_dataset(
-        *stores(), Augmentation(data_threads=threads), STRIPES, BATCH, 0, first, total, **arguments
-    )
+def timed(first, total, threads=1, pair=None, wait=None, settings=None):
+    pair = pair or stores()
+    recipe = mmgl_recipe(Augmentation(**settings or {}), STRIPES)
+    return training_dataset(pair, recipe, image_plan(pair, BATCH, 0), first, total, threads, wait)
+
+
+def elements(*arguments, **settings):
+    dataset = timed(*arguments, **settings)
     return [{key: value.numpy() for key, value in batch.items()} for batch in dataset]
 
 
 def test_shapes_types_and_length_are_static():
-    dataset = training_dataset(*stores(), Augmentation(), STRIPES, BATCH, 0, 3, 10)
+    dataset = timed(3, 10)
     spec = dataset.element_spec
     assert spec["visible"].shape == spec["infrared"].shape == (BATCH, HEIGHT, WIDTH, 3)
     assert spec["permutation"].shape == (2 * BATCH, STRIPES)
@@ -90,7 +103,7 @@ def test_another_seed_or_epoch_gives_other_batches():
 
 def test_without_augmentation_images_are_normalised_and_shuffled_as_planned():
     visible_store, infrared_store = stores()
-    made = pretraining_batches(visible_store, infrared_store, PLAIN, STRIPES, BATCH, seed=0)
+    made = batches(pair=(visible_store, infrared_store), settings=PLAIN)
     for step in (0, 6):
         visible, infrared, permutation = made(step)
         plan = pretraining_plan(22, 9, BATCH, 0, step // 5)
@@ -105,7 +118,7 @@ def test_without_augmentation_images_are_normalised_and_shuffled_as_planned():
 def test_a_pair_shares_its_order_unless_told_not_to():
     _, _, permutation = batches()(2)
     np.testing.assert_array_equal(permutation[:BATCH], permutation[BATCH:])
-    _, _, apart = batches(Augmentation(share_permutation=False, data_threads=1))(2)
+    _, _, apart = batches(settings={"share_permutation": False})(2)
     np.testing.assert_array_equal(apart[:BATCH], permutation[:BATCH])
     assert not (apart[:BATCH] == apart[BATCH:]).all(axis=1).any()
     assert (np.sort(apart, axis=1) == np.arange(STRIPES)).all()
@@ -113,8 +126,8 @@ def test_a_pair_shares_its_order_unless_told_not_to():
 
 def test_crops_and_flips_differ_within_a_pair():
     same = FakeStore(40, height=96), FakeStore(40, height=96)
-    settings = Augmentation(augmix_modalities="none", erase_modalities="none", data_threads=1)
-    made = pretraining_batches(*same, settings, STRIPES, 40, seed=0)
+    settings = {"augmix_modalities": "none", "erase_modalities": "none"}
+    made = batches(pair=same, batch_size=40, settings=settings)
     visible, infrared, permutation = made(0)
     columns, flips = [], []
     for images, order in ((visible, permutation[:40]), (infrared, permutation[40:])):
@@ -128,8 +141,7 @@ def test_crops_and_flips_differ_within_a_pair():
 
 def test_shuffling_comes_last():
     """With equal draws otherwise, one order of stripes or another differ in their order only."""
-    one = pretraining_batches(*stores(), Augmentation(data_threads=1), STRIPES, BATCH, 0)(1)
-    two = pretraining_batches(*stores(), Augmentation(data_threads=1), 3, BATCH, 0)(1)
+    one, two = batches()(1), batches(stripes=3)(1)
     for modality, rows in ((0, slice(0, BATCH)), (1, slice(BATCH, None))):
         np.testing.assert_array_equal(
             unshuffle_stripes(one[modality], one[2][rows]), unshuffle_stripes(two[modality], two[2][rows])
@@ -138,18 +150,16 @@ def test_shuffling_comes_last():
 
 def test_erasing_fills_with_the_mean_and_each_modality_can_be_left_out():
     for modality, name in enumerate(("visible", "infrared")):
-        settings = Augmentation(
-            erase_probability=1.0, erase_modalities=name, augmix_modalities="none", data_threads=1
-        )
-        parts = batches(settings)(0)
+        settings = {"erase_probability": 1.0, "erase_modalities": name, "augmix_modalities": "none"}
+        parts = batches(settings=settings)(0)
         assert all((image == 0).all(axis=-1).mean() > 0.015 for image in parts[modality])
         assert not (parts[1 - modality] == 0).all(axis=-1).any()
 
 
 def test_augmix_acts_on_the_modalities_named_and_moves_no_other_draw():
-    without = batches(Augmentation(augmix_modalities="none", data_threads=1))(0)
+    without = batches(settings={"augmix_modalities": "none"})(0)
     for modality, name in enumerate(("visible", "infrared")):
-        parts = batches(Augmentation(augmix_modalities=name, data_threads=1))(0)
+        parts = batches(settings={"augmix_modalities": name})(0)
         assert not np.array_equal(parts[modality], without[modality])
         np.testing.assert_array_equal(parts[1 - modality], without[1 - modality])
         np.testing.assert_array_equal(parts[modality] == 0, without[modality] == 0)
@@ -158,7 +168,7 @@ def test_augmix_acts_on_the_modalities_named_and_moves_no_other_draw():
 def test_images_that_occur_twice_are_augmented_apart():
     same = FakeStore(BATCH)
     same.images[:] = same.images[0]
-    made = pretraining_batches(same, same, Augmentation(data_threads=1), STRIPES, BATCH, 0, steps_per_epoch=2)
+    made = batches(pair=(same, same), steps_per_epoch=2)
     parts = [made(step) for step in (0, 1)]
     assert not (parts[0][2] == parts[1][2]).all(axis=1).any()
     images = [image for part in parts for image in unshuffle_stripes(np.concatenate(part[:2]), part[2])]
@@ -170,17 +180,16 @@ def test_grey_and_colour_copies_of_an_image_come_out_alike():
     grey = FakeStore(8, channels=1)
     colour = FakeStore(8)
     colour.images = np.repeat(grey.images, 3, axis=3)
-    settings = Augmentation(data_threads=1)
-    one = pretraining_batches(grey, colour, settings, STRIPES, BATCH, 0)(0)
-    two = pretraining_batches(colour, grey, settings, STRIPES, BATCH, 0)(0)
+    one, two = batches(pair=(grey, colour))(0), batches(pair=(colour, grey))(0)
     np.testing.assert_array_equal(one[0], two[0])
     np.testing.assert_array_equal(one[1], two[1])
 
 
 def test_unusable_images_are_never_read():
     bad = FakeStore(22, usable=[index for index in range(22) if index not in (0, 7, 21)])
-    made = pretraining_batches(bad, FakeStore(9), PLAIN, STRIPES, BATCH, 0)
-    assert made.steps_per_epoch == 4
+    pair = bad, FakeStore(9)
+    assert image_plan(pair, BATCH, 0).steps_per_epoch == 4
+    made = batches(pair=pair, settings=PLAIN)
     for step in range(8):
         made(step)  # FakeStore refuses
 
@@ -195,7 +204,7 @@ def test_a_failing_image_stops_the_dataset_with_its_message():
             return super().__getitem__(index)
 
     store = Broken(22)
-    dataset = training_dataset(store, FakeStore(9), Augmentation(data_threads=2), STRIPES, BATCH, 0, 0, 3)
+    dataset = timed(0, 3, 2, (store, FakeStore(9)))
     store.broken = True
     with pytest.raises(Exception, match=r"cam1/0001/0001.jpg is truncated"):
         next(iter(dataset))
@@ -203,23 +212,22 @@ def test_a_failing_image_stops_the_dataset_with_its_message():
 
 def test_bad_settings_are_refused():
     with pytest.raises(ValueError, match="5 stripes do not divide an image of 48 rows"):
-        pretraining_batches(*stores(), PLAIN, 5, BATCH, 0)
+        batches(stripes=5)
     with pytest.raises(ValueError, match="10 infrared images, but there are only 9"):
-        pretraining_batches(*stores(), PLAIN, STRIPES, 10, 0)
+        batches(batch_size=10)
     with pytest.raises(ValueError, match=r"--erase_min_area=0\.5 is above"):
-        pretraining_batches(*stores(), Augmentation(erase_min_area=0.5), STRIPES, BATCH, 0)
+        batches(settings={"erase_min_area": 0.5})
     with pytest.raises(ValueError, match=r"\(96, 24\), infrared ones \(48, 24\)"):
-        pretraining_batches(FakeStore(9, height=96), FakeStore(9), PLAIN, STRIPES, BATCH, 0)
+        batches(pair=(FakeStore(9, height=96), FakeStore(9)))
     with pytest.raises(ValueError, match="start at step 9 of 8"):
         elements(9, 8)
     with pytest.raises(ValueError, match="Neither modality"):
-        evaluation_dataset(FakeStore(0), FakeStore(0), STRIPES, BATCH, 1, 0)
+        held_out_dataset((FakeStore(0), FakeStore(0)), mmgl_held_out(STRIPES, 1), BATCH, 0)
 
 
 def test_by_the_smaller_modality_and_fixed_lengths():
-    assert batches().steps_per_epoch == 5
-    assert batches(epoch_by="min").steps_per_epoch == 2
-    assert batches(steps_per_epoch=7).steps_per_epoch == 7
+    for arguments, steps in (({}, 5), ({"epoch_by": "min"}, 2), ({"steps_per_epoch": 7}, 7)):
+        assert image_plan(stores(), BATCH, 0, **arguments).steps_per_epoch == steps
 
 
 def test_waiting_is_measured_from_request_to_arrival():
@@ -229,7 +237,7 @@ def test_waiting_is_measured_from_request_to_arrival():
             return super().__getitem__(index)
 
     wait = DataWait()
-    dataset = training_dataset(Slow(22), FakeStore(9), PLAIN, STRIPES, BATCH, 0, 0, 8, wait=wait)
+    dataset = timed(0, 8, pair=(Slow(22), FakeStore(9)), wait=wait, settings=PLAIN)
     np.testing.assert_array_equal(next(iter(dataset))["permutation"], elements(0, 1)[0]["permutation"])
     assert wait.batches == 0 and wait.seconds == 0.0  # nobody asked
     iterator = iter(dataset)

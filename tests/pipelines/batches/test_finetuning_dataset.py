@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 from mmgl_tf.flags.config import Augmentation
-from mmgl_tf.pipelines.batches.build import finetuning_dataset
+from mmgl_tf.pipelines.batches.build import training_dataset
 from mmgl_tf.pipelines.batches.data_wait import DataWait
 from mmgl_tf.pipelines.batches.identity_sampling import identity_plan
+from mmgl_tf.pipelines.batches.plans import people_plan
+from mmgl_tf.pipelines.batches.recipe import finetuning_recipe
 from mmgl_tf.pipelines.decode import normalise
 from tests.pipelines.fake_store import HEIGHT, WIDTH, FakeStore, assert_same
 
@@ -23,10 +25,15 @@ def stores():
     return FakeStore(len(VISIBLE)), FakeStore(len(INFRARED), channels=1, seed=1)
 
 
-def elements(first=0, total=6, augmentation=PLAIN, pair=None, seed=0, **arguments):
-    dataset = finetuning_dataset(
-        *(pair or stores()), VISIBLE, INFRARED, augmentation, 3, 2, seed, first, total, **arguments
-    )
+def labelled(first=0, total=6, augmentation=PLAIN, pair=None, seed=0, steps_per_epoch=0, wait=None):
+    pair = pair or stores()
+    plan = people_plan(pair, (VISIBLE, INFRARED), 3, 2, seed, steps_per_epoch)
+    threads = augmentation.data_threads
+    return training_dataset(pair, finetuning_recipe(augmentation), plan, first, total, threads, wait)
+
+
+def elements(first=0, total=6, *arguments, **settings):
+    dataset = labelled(first, total, *arguments, **settings)
     made = [{key: value.numpy() for key, value in batch.items()} for batch in dataset]
     assert len(made) == dataset.cardinality() == total - first
     return made
@@ -54,7 +61,7 @@ def test_images_and_classes_are_those_of_the_plan():
 
 def test_shapes_are_static_with_and_without_a_wait():
     for wait in (None, DataWait()):
-        dataset = finetuning_dataset(*stores(), VISIBLE, INFRARED, CROPS, 3, 2, 0, 1, 4, wait=wait)
+        dataset = labelled(1, 4, CROPS, wait=wait)
         assert set(dataset.element_spec) == {"visible", "infrared", "labels"}
         for name in ("visible", "infrared"):
             assert dataset.element_spec[name].shape == (6, HEIGHT, WIDTH, 3)
@@ -123,7 +130,8 @@ def test_bad_requests_are_refused_at_once():
     pair = stores()
 
     def make(visible=VISIBLE, infrared=INFRARED, identities=3, first=0, total=1):
-        return finetuning_dataset(*pair, visible, infrared, PLAIN, identities, 2, 0, first, total)
+        plan = people_plan(pair, (visible, infrared), identities, 2, 0)
+        return training_dataset(pair, finetuning_recipe(PLAIN), plan, first, total)
 
     with pytest.raises(ValueError, match="needs 5 identities"):
         make(identities=5)
@@ -146,10 +154,7 @@ def test_waiting_is_measured():
             return super().__getitem__(index)
 
     wait = DataWait()
-    dataset = finetuning_dataset(
-        Slow(len(VISIBLE)), stores()[1], VISIBLE, INFRARED, PLAIN, 3, 2, 0, 0, 4, wait=wait
-    )
-    iterator = iter(dataset)
+    iterator = iter(labelled(0, 4, pair=(Slow(len(VISIBLE)), stores()[1]), wait=wait))
     wait.requested()
     next(iterator)
     assert wait.batches == 1 and wait.seconds > 0.05  # six sleeps

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 
 from mmgl_tf.flags.config import Augmentation
-from mmgl_tf.pipelines.batches.build import evaluation_dataset, finetuning_dataset, training_dataset
+from mmgl_tf.pipelines.batches.build import held_out_dataset, training_dataset
 from mmgl_tf.pipelines.batches.data_wait import DataWait
 from mmgl_tf.pipelines.batches.identity_sampling import identity_plan
+from mmgl_tf.pipelines.batches.plans import image_plan, people_plan
+from mmgl_tf.pipelines.batches.recipe import finetuning_recipe, mmgl_held_out, mmgl_recipe
 from mmgl_tf.pipelines.batches.sampling import pretraining_plan
 from mmgl_tf.pipelines.batches.shards import WHOLE, Shards
 from tests.pipelines.drawn_files import HEIGHT as FILE_HEIGHT
@@ -34,10 +36,9 @@ SPLITS = {
 
 
 def pretraining(shards=WHOLE, first=0, total=7, pair=None, batch_size=BATCH, wait=None, **settings):
-    settings = Augmentation(**{"data_threads": 2, **settings})
-    return training_dataset(
-        *(pair or stores()), settings, STRIPES, batch_size, 3, first, total, wait=wait, shards=shards
-    )
+    pair = pair or stores()
+    recipe = mmgl_recipe(Augmentation(**settings), STRIPES)
+    return training_dataset(pair, recipe, image_plan(pair, batch_size, 3), first, total, 2, wait, shards)
 
 
 def unshared(shards=WHOLE, **arguments):
@@ -45,15 +46,13 @@ def unshared(shards=WHOLE, **arguments):
 
 
 def finetuning(shards=WHOLE, first=0, total=7, pair=None, sizes=(2, 2), wait=None):
-    identities = VISIBLE_IDENTITIES, INFRARED_IDENTITIES
-    settings = Augmentation(data_threads=2)
-    return finetuning_dataset(
-        *(pair or stores()), *identities, settings, *sizes, 3, first, total, wait=wait, shards=shards
-    )
+    pair = pair or stores()
+    plan = people_plan(pair, (VISIBLE_IDENTITIES, INFRARED_IDENTITIES), *sizes, 3)
+    return training_dataset(pair, finetuning_recipe(Augmentation()), plan, first, total, 2, wait, shards)
 
 
 def evaluation(shards=WHOLE, pair=None, batch_size=BATCH):
-    return evaluation_dataset(*(pair or stores()), STRIPES, batch_size, 2, 3, shards=shards)
+    return held_out_dataset(pair or stores(), mmgl_held_out(STRIPES, 2), batch_size, 3, shards=shards)
 
 
 def elements(dataset):
@@ -206,8 +205,7 @@ def test_images_from_disk_are_shared_likewise(tmp_path):
     pair = [open_(chosen, tmp_path / str(modality)) for modality, chosen in enumerate(pairs)]
 
     def make(shards=WHOLE):
-        settings = Augmentation(data_threads=2, augmix_modalities="visible")
-        return elements(training_dataset(*pair, settings, STRIPES, 4, 0, 0, 3, shards=shards))
+        return elements(pretraining(shards, total=3, pair=pair, augmix_modalities="visible"))
 
     made = make()
     assert made[0]["visible"].shape == (4, FILE_HEIGHT, FILE_WIDTH, 3)

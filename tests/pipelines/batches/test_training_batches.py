@@ -5,6 +5,8 @@ import pytest
 
 from mmgl_tf.flags.config import Augmentation
 from mmgl_tf.pipelines.augmentation.stripes import unshuffle_stripes
+from mmgl_tf.pipelines.batches.plans import BatchPlan
+from mmgl_tf.pipelines.batches.recipe import mmgl_recipe
 from mmgl_tf.pipelines.batches.training_batches import TrainingBatches
 from tests.pipelines.fake_store import BATCH, STRIPES, FakeStore
 
@@ -20,14 +22,14 @@ SWITCHED_OFF = {
 def batches(seed=0, **settings):
     """Every step of every epoch shows the same images, so that only the draws can make a difference."""
     same = np.tile(np.arange(BATCH), (STEPS, 1))
-    augmentation = Augmentation(**SWITCHED_OFF | settings, data_threads=1)
+    recipe = mmgl_recipe(Augmentation(**SWITCHED_OFF | settings), STRIPES)
     stores = FakeStore(BATCH), FakeStore(BATCH, seed=1)
-    return TrainingBatches(*stores, augmentation, STRIPES, BATCH, seed, STEPS, lambda epoch: (same, same))
+    return TrainingBatches(stores, recipe, BatchPlan(BATCH, STEPS, seed, lambda epoch: (same, same)), 1)
 
 
 def whole(batch):
     """Both modalities' images with their stripes put back."""
-    visible, infrared, order = batch
+    visible, infrared, order = (batch[name] for name in ("visible", "infrared", "permutation"))
     return np.concatenate(
         [unshuffle_stripes(visible, order[:BATCH]), unshuffle_stripes(infrared, order[BATCH:])]
     )
@@ -62,4 +64,4 @@ def test_the_same_images_are_augmented_anew(other, settings):
 def test_the_same_images_are_shuffled_anew(other):
     first, second = batches()(0), OTHERS[other]()
     np.testing.assert_array_equal(whole(first), whole(second))
-    assert not np.array_equal(first[2], second[2])
+    assert not np.array_equal(first["permutation"], second["permutation"])

@@ -1,14 +1,7 @@
 import numpy as np
 import pytest
 
-from mmgl_tf.pipelines.augmentation.crop_flip_erase import (
-    DRAWS_PER_ERASE,
-    CropPlan,
-    crop_flip,
-    erase_shuffled,
-    plan_crop_flip,
-    plan_erasing,
-)
+from mmgl_tf.pipelines.augmentation.erase import DRAWS_PER_ERASE, Erase, erase_shuffled, plan_erasing
 from mmgl_tf.pipelines.augmentation.stripes import shuffle_stripes
 from mmgl_tf.pipelines.random_plan import Stream, uniforms
 
@@ -20,33 +13,6 @@ def drawn(number, count):
 def boxes_of(number=20000, probability=0.5, height=288, width=144):
     draws = drawn(number, DRAWS_PER_ERASE)
     return plan_erasing(draws, probability, 0.02, 0.4, 0.3, height, width)
-
-
-@pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("pad", [0, 2, 10])
-def test_a_crop_is_padding_then_slicing_then_flipping(pad, channels):
-    image = np.random.default_rng(0).integers(1, 256, (12, 7, channels), np.uint8)
-    padded = np.pad(image, ((pad, pad), (pad, pad), (0, 0)))
-    for down in range(2 * pad + 1):
-        for right in range(2 * pad + 1):
-            for flip in (False, True):
-                plan = CropPlan(np.array([0, down]), np.array([0, right]), np.array([False, flip]))
-                out = np.full_like(image, 99)
-                crop_flip(image, plan, 1, pad, out)
-                expected = padded[down : down + 12, right : right + 7]
-                np.testing.assert_array_equal(out, expected[:, ::-1] if flip else expected)
-
-
-def test_crops_are_uniform_and_flips_follow_their_probability():
-    plan = plan_crop_flip(drawn(21000, 3), 10, 0.3)
-    for places in (plan.down, plan.right):
-        counts = np.bincount(places)
-        assert len(counts) == 21
-        assert abs(counts / 1000 - 1).max() < 0.12
-    assert abs(np.corrcoef(plan.down, plan.right)[0, 1]) < 0.03
-    assert abs(plan.flip.mean() - 0.3) < 0.01
-    assert not plan_crop_flip(drawn(100, 3), 0, 0.0).flip.any()
-    assert plan_crop_flip(drawn(100, 3), 0, 1.0).flip.all()
 
 
 def test_boxes_stay_inside_and_have_the_published_sizes():
@@ -102,3 +68,8 @@ def test_erasing_before_shuffling_equals_erasing_the_shuffled_box():
         erase_shuffled(shuffled, box, order)
         image[top : top + box[2], left : left + box[3]] = 0
         np.testing.assert_array_equal(shuffled, shuffle_stripes(image[None], order[None])[0])
+
+
+def test_an_empty_range_of_areas_is_refused():
+    with pytest.raises(ValueError, match=r"--erase_min_area=0\.5 is above --erase_max_area=0\.4"):
+        Erase(0.5, 0.5, 0.4, 0.3)

@@ -1,67 +1,52 @@
-"""Zero-pad and crop, horizontal flip, and random erasing (Zhong et al. 2020), planned per batch."""
+"""Random erasing (Zhong et al. 2020): a box of the normalised image becomes the data's mean."""
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
-DRAWS_PER_CROP = 3
+from mmgl_tf.pipelines.augmentation.operation import Operation
+
 ERASE_TRIES = 8
 DRAWS_PER_ERASE = 1 + 4 * ERASE_TRIES
 
 
 @dataclass(frozen=True)
-class CropPlan:
-    """Where each of n images is cut out of its padded self, and whether it is mirrored.
+class Erase(Operation):
+    """Erases a box of random size, aspect and place.
 
     Attributes:
-        down: int64 [n], rows of the padded image above the crop, 0 to 2 * pad.
-        right: int64 [n], columns to its left, 0 to 2 * pad.
-        flip: bool [n].
+        probability: odds that an image is erased at all; with 0 its numbers are drawn all the same.
+        min_area: smallest share of the image's area.
+        max_area: largest share.
+        min_aspect: smallest height/width; the largest is its inverse.
+
+    Raises:
+        ValueError: an empty range of areas.
     """
 
-    down: np.ndarray
-    right: np.ndarray
-    flip: np.ndarray
+    probability: float
+    min_area: float
+    max_area: float
+    min_aspect: float
 
+    draws = DRAWS_PER_ERASE
+    finishing = True
 
-def plan_crop_flip(draws: np.ndarray, pad_pixels: int, flip_probability: float) -> CropPlan:
-    """Turns uniform numbers into crops and flips.
+    def __post_init__(self):
+        if self.min_area > self.max_area:
+            raise ValueError(
+                f"--erase_min_area={self.min_area} is above --erase_max_area={self.max_area}; expected "
+                "min <= max. Lower the one or raise the other."
+            )
 
-    Args:
-        draws: float64 [n, 3] in (0, 1).
-        pad_pixels: zeros on each side before the crop of the original size.
-        flip_probability: odds of a mirror image.
+    def plan(self, draws, source, view):
+        """See `plan_erasing`."""
+        sizes = (self.min_area, self.max_area, self.min_aspect)
+        return plan_erasing(draws, self.probability, *sizes, *source)
 
-    Returns:
-        The plan of the n images.
-    """
-    places = (draws[:, :2] * (2 * pad_pixels + 1)).astype(np.int64)
-    return CropPlan(places[:, 0], places[:, 1], draws[:, 2] < flip_probability)
-
-
-def crop_flip(image: np.ndarray, plan: CropPlan, row: int, pad_pixels: int, out: np.ndarray) -> None:
-    """Carries out one image's part of a plan.
-
-    Args:
-        image: uint8 [H, W, C].
-        plan: decisions of the batch.
-        row: which image of the plan.
-        pad_pixels: as given to `plan_crop_flip`.
-        out: uint8 [H, W, C], another array; receives the result.
-    """
-    height, width, _ = image.shape
-    down, right = int(plan.down[row]) - pad_pixels, int(plan.right[row]) - pad_pixels
-    top, left = max(0, -down), max(0, -right)
-    rows, columns = height - abs(down), width - abs(right)
-    out[:] = 0
-    if rows <= 0 or columns <= 0:
-        return
-    source = image[max(0, down) :, max(0, right) :][:rows, :columns]
-    if plan.flip[row]:
-        left = width - left - columns
-        source = cv2.flip(source, 1).reshape(source.shape)
-    out[top : top + rows, left : left + columns] = source
+    def finish(self, image, plan, row, order):
+        """See `erase_shuffled`."""
+        erase_shuffled(image, plan[row], order)
 
 
 def plan_erasing(

@@ -1,0 +1,131 @@
+"""Which images meet in which step: the plans that training batches are made by."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mmgl_tf.pipelines.batches.identity_sampling import class_labels, identity_plan, steps_in_identity_epoch
+from mmgl_tf.pipelines.batches.sampling import pretraining_plan, steps_in_epoch
+from mmgl_tf.pipelines.records import INFRARED, MODALITIES, VISIBLE
+
+
+@dataclass(frozen=True, eq=False)
+class BatchPlan:
+    """Which images meet in which step, and of which class they are.
+
+    Attributes:
+        batch_size: images per modality in a step, B.
+        steps_per_epoch: length of an epoch, at least 1; the epoch of a step is step // steps_per_epoch.
+        seed: the run's seed, for the order of the images and for all that is drawn for them.
+        epoch: a pure function epoch -> (visible, infrared), integers [steps_per_epoch, B] each, places in
+            `usable` of the stores; None for a modality that is not shown.
+        classes: the class of each image of each store (visible, infrared), skipped ones included, int32; or
+            None where nobody knows.
+        sized_by: what the user sets B with, for errors.
+
+    Raises:
+        ValueError: an epoch without steps.
+    """
+
+    batch_size: int
+    steps_per_epoch: int
+    seed: int
+    epoch: Callable[[int], tuple[np.ndarray | None, np.ndarray | None]]
+    classes: tuple[np.ndarray, np.ndarray] | None = None
+    sized_by: str = "--batch_size"
+
+    def __post_init__(self):
+        if self.steps_per_epoch < 1:
+            raise ValueError(
+                f"steps_per_epoch is {self.steps_per_epoch}; expected at least 1 step in an epoch."
+            )
+
+
+def image_plan(
+    stores,
+    batch_size: int,
+    seed: int,
+    epoch_by: str = "max",
+    steps_per_epoch: int = 0,
+    modalities: Sequence[int] = (VISIBLE, INFRARED),
+    identities=None,
+) -> BatchPlan:
+    """Images in random order, each modality by itself; see `sampling.pretraining_plan`.
+
+    Args:
+        stores: (visible, infrared) `image_store.ImageStore`s.
+        batch_size: images per modality, B.
+        seed: the run's seed.
+        epoch_by: "max" or "min": an epoch is one pass over the larger or the smaller modality.
+        steps_per_epoch: length of an epoch; 0 = one pass by `epoch_by`.
+        modalities: those that are shown, `recipe.modalities`.
+        identities: where labels are wanted, as for `people_plan`.
+
+    Raises:
+        ValueError: see `sampling.steps_in_epoch`; or identities that are unknown or do not match the stores.
+    """
+    numbers = [len(store.usable) if m in modalities else None for m, store in enumerate(stores)]
+    one_pass = steps_in_epoch(*numbers, batch_size, epoch_by)
+    if steps_per_epoch < 0:
+        raise ValueError(f"steps_per_epoch is {steps_per_epoch}; expected 0 (one pass) or more.")
+    steps = steps_per_epoch or one_pass
+    return BatchPlan(
+        batch_size,
+        steps,
+        seed,
+        lambda epoch: pretraining_plan(*numbers, batch_size, seed, epoch, epoch_by, steps),
+        None if identities is None else _classes(stores, identities),
+    )
+
+
+def people_plan(
+    stores,
+    identities: Sequence,
+    identities_per_batch: int,
+    images_per_identity: int,
+    seed: int,
+    steps_per_epoch: int = 0,
+) -> BatchPlan:
+    """P identities a batch, K visible and K infrared images of each; see `identity_sampling.identity_plan`.
+
+    Images that the stores skipped are never drawn, nor are identities that are left with one modality.
+    Classes are those of `identity_sampling.class_labels` of all identities given, drawn or not.
+
+    Args:
+        stores: (visible, infrared) `image_store.ImageStore`s.
+        identities: (visible, infrared), integers [len(store)] each, of each image, skipped ones included.
+        identities_per_batch: P.
+        images_per_identity: K, of each modality.
+        seed: the run's seed.
+        steps_per_epoch: length of an epoch; 0 = `identity_sampling.steps_in_identity_epoch` of the usable
+            images.
+
+    Raises:
+        ValueError: see `identity_plan`; or identities that are unknown or do not match the stores.
+    """
+    classes = _classes(stores, identities)
+    usable = [known[store.usable] for store, known in zip(stores, classes, strict=True)]
+    sizes = (identities_per_batch, images_per_identity)
+    steps = steps_per_epoch or steps_in_identity_epoch(*map(len, usable), *sizes)
+    identity_plan(*usable, *sizes, seed, 0, 1)  # too few identities are an error now, not in the first step
+    return BatchPlan(
+        identities_per_batch * images_per_identity,
+        steps,
+        seed,
+        lambda epoch: identity_plan(*usable, *sizes, seed, epoch, steps)[:2],
+        classes,
+        "--identities_per_batch times --images_per_identity",
+    )
+
+
+def _classes(stores, identities):
+    """The class of each image of each store, int32, by the identities of both."""
+    for modality, store, known in zip(MODALITIES, stores, identities, strict=True):
+        if len(known) != len(store):
+            raise ValueError(
+                f"{len(known)} identities were given for {len(store)} {modality} images; expected one for "
+                "each image of the store, in its order."
+            )
+    classes = class_labels(identity for known in identities for identity in known)
+    return tuple(np.array([classes[identity] for identity in known], np.int32) for known in identities)
