@@ -6,7 +6,7 @@ from mmgl_tf.pipelines.batches.data_wait import DataWait
 from mmgl_tf.pipelines.batches.held_out_batches import HeldOutBatches
 from mmgl_tf.pipelines.batches.numbered_batches import numbered_batches, sharded_batches
 from mmgl_tf.pipelines.batches.plain_batches import PlainBatches
-from mmgl_tf.pipelines.batches.plans import Plan
+from mmgl_tf.pipelines.batches.plans import BatchPlan
 from mmgl_tf.pipelines.batches.recipe import HeldOut, Recipe
 from mmgl_tf.pipelines.batches.shards import WHOLE, Shards
 from mmgl_tf.pipelines.batches.training_batches import TrainingBatches
@@ -15,7 +15,7 @@ from mmgl_tf.pipelines.batches.training_batches import TrainingBatches
 def training_dataset(
     stores,
     recipe: Recipe,
-    plan: Plan,
+    plan: BatchPlan,
     first_step: int,
     total_steps: int,
     threads: int = 0,

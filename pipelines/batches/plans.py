@@ -11,7 +11,7 @@ from mmgl_tf.pipelines.records import INFRARED, MODALITIES, VISIBLE
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
+class BatchPlan:
     """Which images meet in which step, and of which class they are.
 
     Attributes:
@@ -50,7 +50,7 @@ def image_plan(
     steps_per_epoch: int = 0,
     modalities: Sequence[int] = (VISIBLE, INFRARED),
     identities=None,
-) -> Plan:
+) -> BatchPlan:
     """Images in random order, each modality by itself; see `sampling.pretraining_plan`.
 
     Args:
@@ -70,7 +70,7 @@ def image_plan(
     if steps_per_epoch < 0:
         raise ValueError(f"steps_per_epoch is {steps_per_epoch}; expected 0 (one pass) or more.")
     steps = steps_per_epoch or one_pass
-    return Plan(
+    return BatchPlan(
         batch_size,
         steps,
         seed,
@@ -86,7 +86,7 @@ def people_plan(
     images_per_identity: int,
     seed: int,
     steps_per_epoch: int = 0,
-) -> Plan:
+) -> BatchPlan:
     """P identities a batch, K visible and K infrared images of each; see `identity_sampling.identity_plan`.
 
     Images that the stores skipped are never drawn, nor are identities that are left with one modality.
@@ -109,7 +109,7 @@ def people_plan(
     sizes = (identities_per_batch, images_per_identity)
     steps = steps_per_epoch or steps_in_identity_epoch(*map(len, usable), *sizes)
     identity_plan(*usable, *sizes, seed, 0, 1)  # too few identities are an error now, not in the first step
-    return Plan(
+    return BatchPlan(
         identities_per_batch * images_per_identity,
         steps,
         seed,

@@ -4,7 +4,7 @@ import functools
 
 import numpy as np
 
-from mmgl_tf.pipelines.batches.plans import Plan
+from mmgl_tf.pipelines.batches.plans import BatchPlan
 from mmgl_tf.pipelines.batches.recipe import Recipe
 from mmgl_tf.pipelines.batches.recipe_engine import RecipeEngine
 from mmgl_tf.pipelines.images.image_size import image_size
@@ -26,7 +26,7 @@ class TrainingBatches:
         ValueError: see `RecipeEngine` and `image_size`; or labels are wanted that the plan does not know.
     """
 
-    def __init__(self, stores, recipe: Recipe, plan: Plan, threads: int = 0):
+    def __init__(self, stores, recipe: Recipe, plan: BatchPlan, threads: int = 0):
         if recipe.labelled and plan.classes is None:
             raise ValueError(
                 "The recipe wants labels, but the plan knows no classes. Make the plan with the images' "

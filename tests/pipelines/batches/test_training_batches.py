@@ -5,7 +5,7 @@ import pytest
 
 from mmgl_tf.flags.config import Augmentation
 from mmgl_tf.pipelines.augmentation.stripes import unshuffle_stripes
-from mmgl_tf.pipelines.batches.plans import Plan
+from mmgl_tf.pipelines.batches.plans import BatchPlan
 from mmgl_tf.pipelines.batches.recipe import mmgl_recipe
 from mmgl_tf.pipelines.batches.training_batches import TrainingBatches
 from tests.pipelines.fake_store import BATCH, STRIPES, FakeStore
@@ -24,7 +24,7 @@ def batches(seed=0, **settings):
     same = np.tile(np.arange(BATCH), (STEPS, 1))
     recipe = mmgl_recipe(Augmentation(**SWITCHED_OFF | settings), STRIPES)
     stores = FakeStore(BATCH), FakeStore(BATCH, seed=1)
-    return TrainingBatches(stores, recipe, Plan(BATCH, STEPS, seed, lambda epoch: (same, same)), 1)
+    return TrainingBatches(stores, recipe, BatchPlan(BATCH, STEPS, seed, lambda epoch: (same, same)), 1)
 
 
 def whole(batch):
