@@ -4,7 +4,8 @@ import tensorflow as tf
 
 from mmgl_tf.backbones.encoder import MODALITIES as MODALITIES
 from mmgl_tf.figures import OF_EVERY_RUN
-from mmgl_tf.pretraining.probe import FIGURES
+from mmgl_tf.pretraining.collapse import CollapseMonitor
+from mmgl_tf.pretraining.probe import FIGURES, SPREAD
 from mmgl_tf.training.model import TrainingModel
 from mmgl_tf.training.replicas import gather_rows
 from mmgl_tf.training.running_mean import RunningMean
@@ -41,6 +42,8 @@ class PretrainingModel(TrainingModel):
             if figure.held_out
             for name in (f"{figure.name}_visible", f"{figure.name}_infrared")
         }
+
+    WARMUP_EPOCHS = 2  # whose projections are not judged
 
     @staticmethod
     def figures(options, plan):
@@ -79,11 +82,6 @@ class PretrainingModel(TrainingModel):
             `mmgl_tf.pipelines.batches.recipe.HeldOut`.
         """
         raise NotImplementedError
-
-    @staticmethod
-    def encoder_options():
-        """Arguments of `Encoder` that the method wants otherwise than the flags have them."""
-        return {}
 
     def build_from(self, height, width):
         """Makes every weight, for images of a size in pixels.
@@ -136,6 +134,16 @@ class PretrainingModel(TrainingModel):
         name = self.score_name()
         found = [float(value) for key, value in logs.items() if name and key.startswith(f"val_{name}_")]
         return sum(found) / len(found) if found else None
+
+    def judged(self, epochs):
+        """Whether the projections became a point; see `mmgl_tf.pretraining.collapse`."""
+        # Half of a short run is warm-up: an untrained projector says little.
+        warmup = min(self.WARMUP_EPOCHS, self.plan.epochs // 2)
+        monitor, verdict = CollapseMonitor(warmup), None
+        for epoch, row in sorted(epochs.items()):
+            groups = {name: row[name] for name in row if name.startswith(SPREAD.name)}
+            verdict = monitor.judge(epoch - 1, groups)
+        return verdict.reason if verdict and verdict.state == "collapsed" else ""
 
     def look(self, batch):
         """What there is to see of fixed images, batch norm in inference mode.

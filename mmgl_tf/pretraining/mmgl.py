@@ -228,8 +228,11 @@ class Mmgl(PretrainingModel):
         return "accuracy/part" if self.options.part else ""
 
     def look(self, batch):
-        """All heads, noise-free, and the pooled features."""
-        return self({name: batch[name] for name in MODALITIES}, training=False)
+        """All heads, noise-free, and the pooled features; stripes of all images are the projections."""
+        heads = self({name: batch[name] for name in MODALITIES}, training=False)
+        if self.options.part or self.options.pcc:
+            heads["projection"] = tf.reshape(heads["parts"], [-1, heads["parts"].shape[-1]])
+        return heads
 
     def look_figures(self, found, batch, identities):
         """Order recovered, and where soft neighbours lie."""

@@ -2,12 +2,13 @@
 
 import tensorflow as tf
 
-from mmgl_tf.figures import HAS_NONE, Figure
+from mmgl_tf.figures import Figure
 from mmgl_tf.losses.partner_retrieval import partner_found
 from mmgl_tf.pipelines.augmentation.person_views import person_views
 from mmgl_tf.pipelines.batches.recipe import HeldOut, Recipe, each_modality
 from mmgl_tf.pretraining import two_views_look
 from mmgl_tf.pretraining.base import MODALITIES, PretrainingModel, pooled
+from mmgl_tf.pretraining.probe import SPREAD
 
 
 class TwoViewModel(PretrainingModel):
@@ -57,7 +58,7 @@ class TwoViewModel(PretrainingModel):
                 short="partner",
                 held_out=True,
             ),
-            Figure("projection/spread", "projection: spread", HAS_NONE, source="probe"),
+            SPREAD,
         )
 
     def head(self, features, training):
