@@ -49,6 +49,7 @@ class SwAv:
             "warmup_share": 0.0,
             "clip_norm": 0.0,
             "swav_adapt_vectors": True,
+            "view_joint": True,
         }
     }
 
