@@ -14,6 +14,9 @@ from mmgl_tf.flags.methods.agw import Agw
 from mmgl_tf.flags.methods.baseline import OneStream, TwoStream
 from mmgl_tf.flags.methods.mmgl import Mmgl
 from mmgl_tf.flags.methods.triplet import BatchHard, Triplet
+from mmgl_tf.flags.methods.two_views import TwoViews
+from mmgl_tf.flags.methods.unseen_stem import UnseenStem
+from mmgl_tf.flags.methods.views import Views
 
 PRETRAINING = {
     "mmgl": Mmgl,
@@ -27,6 +30,9 @@ FINETUNING = {
 SHARED = {
     "triplet": Triplet,
     "batch_hard": BatchHard,
+    "views": Views,
+    "two_views": TwoViews,
+    "unseen_stem": UnseenStem,
 }
 METHODS = PRETRAINING | FINETUNING
 # The method of a mode where neither the command line nor the preset names one.
