@@ -11,8 +11,13 @@ A method's settings are a frozen dataclass. Beside its fields, each of which is 
 """
 
 from mmgl_tf.flags.methods.agw import Agw
+from mmgl_tf.flags.methods.barlow_twins import BarlowTwins
 from mmgl_tf.flags.methods.baseline import OneStream, TwoStream
+from mmgl_tf.flags.methods.byol import Byol
 from mmgl_tf.flags.methods.mmgl import Mmgl
+from mmgl_tf.flags.methods.simclr import SimClr
+from mmgl_tf.flags.methods.simsiam import SimSiam
+from mmgl_tf.flags.methods.swav import SwAv
 from mmgl_tf.flags.methods.triplet import BatchHard, Triplet
 from mmgl_tf.flags.methods.two_views import TwoViews
 from mmgl_tf.flags.methods.unseen_stem import UnseenStem
@@ -20,6 +25,11 @@ from mmgl_tf.flags.methods.views import Views
 
 PRETRAINING = {
     "mmgl": Mmgl,
+    "simclr": SimClr,
+    "swav": SwAv,
+    "byol": Byol,
+    "simsiam": SimSiam,
+    "barlow_twins": BarlowTwins,
 }
 FINETUNING = {
     "one_stream": OneStream,

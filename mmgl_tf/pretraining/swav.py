@@ -1,7 +1,6 @@
 """SwAV: from one view predict the cluster that the batch assigned to another view (Caron et al. 2020)."""
 
 import math
-from types import SimpleNamespace
 
 import tensorflow as tf
 
@@ -16,7 +15,7 @@ from mmgl_tf.losses.swapped_assignment import (
     swapped_accuracy,
     swapped_assignment_loss,
 )
-from mmgl_tf.pipelines.augmentation.person_views import person_views
+from mmgl_tf.pipelines.augmentation.person_views import crop_of, person_chain, person_views
 from mmgl_tf.pipelines.batches.recipe import HeldOut, Recipe, View, each_modality, view_name
 from mmgl_tf.pipelines.records import INFRARED, VISIBLE
 from mmgl_tf.pretraining import prototype_look
@@ -61,17 +60,11 @@ class SwAv(TwoViewModel):
         """Two views of full size, and smaller ones that show a smaller part."""
         del augmentation
         views = each_modality(person_views(options, cls.ASYMMETRIC))
-        small = SimpleNamespace(
-            **vars(options)
-            | {
-                "view_min_scale": options.swav_small_min_scale,
-                "view_max_scale": options.swav_small_max_scale,
-            }
-        )
+        crop = crop_of(options, options.swav_small_min_scale, options.swav_small_max_scale)
         size = (options.swav_small_height, options.swav_small_width)
-        chains = person_views(small, cls.ASYMMETRIC)
+        chains = {m: person_chain(options, m, crop, options.view_blur) for m in (VISIBLE, INFRARED)}
         more = tuple(
-            View(view_name(modality, number), modality, chains[modality][0], *size, number)
+            View(view_name(modality, number), modality, chains[modality], *size, number)
             for modality in (VISIBLE, INFRARED)
             for number in range(ASSIGNING, ASSIGNING + options.swav_small_crops)
         )
