@@ -141,7 +141,11 @@ class PretrainingModel(TrainingModel):
         warmup = min(self.WARMUP_EPOCHS, self.plan.epochs // 2)
         monitor, verdict = CollapseMonitor(warmup), None
         for epoch, row in sorted(epochs.items()):
-            groups = {name: row[name] for name in row if name.startswith(SPREAD.name)}
+            groups = {
+                name.removeprefix(SPREAD).removeprefix("_") or "joint": value
+                for name, value in row.items()
+                if name.startswith(SPREAD)
+            }
             verdict = monitor.judge(epoch - 1, groups)
         return verdict.reason if verdict and verdict.state == "collapsed" else ""
 
@@ -152,7 +156,9 @@ class PretrainingModel(TrainingModel):
             batch: as in validation, without `weight`.
 
         Returns:
-            {name: tensor}; "features" float32 [n, C] is the pooled feature map, visible images first.
+            {name: tensor}; "features" float32 [n, C] is the pooled feature map, visible images first. A
+            method with a projector adds "judged", its output for the collapse monitor: on batch statistics
+            that leave no trace, as an untrained network's moving ones make all images alike.
         """
         raise NotImplementedError
 

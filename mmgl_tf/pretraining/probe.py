@@ -14,8 +14,13 @@ FIGURES = (
     Figure("embedding/effective_rank", "embedding: effective rank", HAS_NONE, source="probe"),
     Figure("embedding/modality_gap", "embedding: modality gap", HAS_NONE, source="probe"),
 )
-# And of what its losses see, where it has a projector; 1 is an even spread, 0 a point.
-SPREAD = Figure("projection/spread", "projection: spread, 1 = even", HAS_NONE, source="probe")
+# And of what its losses see, where it has a projector. The spread is 1 where even, 0 for a point; a norm
+# without offset keeps a collapsed network at two opposite points, which the rank shows.
+SPREAD = "projection/spread"
+OF_PROJECTIONS = (
+    Figure(SPREAD, "projection: spread, 1 = even", HAS_NONE, source="probe"),
+    Figure("projection/effective_rank", "projection: effective rank", HAS_NONE, source="probe"),
+)
 
 
 class Probe:
@@ -67,16 +72,14 @@ class Probe:
 
     def _spreads(self):
         """Of the projector's output, each modality apart and joint; {} for a method without one."""
-        if "projection" not in self.found:
+        if "judged" not in self.found:
             return {}
-        shown, rows = [m for m in MODALITIES if m in self.batch], self.found["projection"]
+        shown, rows = [m for m in MODALITIES if m in self.batch], self.found["judged"]
         images = [len(self.batch[m]) for m in shown]
         cut = len(rows) * images[0] // sum(images)  # a method may have several rows an image
         found = spreads(**dict(zip(shown, (rows[:cut], rows[cut:]), strict=False)))
-        return {
-            SPREAD.name if group == "joint" else f"{SPREAD.name}_{group}": value
-            for group, value in found.items()
-        }
+        named = {SPREAD if group == "joint" else f"{SPREAD}_{group}": value for group, value in found.items()}
+        return named | {"projection/effective_rank": effective_rank(rows)}
 
     def _alive(self):
         features = self.found["features"]

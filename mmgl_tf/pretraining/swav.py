@@ -16,8 +16,7 @@ from mmgl_tf.losses.swapped_assignment import (
     swapped_assignment_loss,
 )
 from mmgl_tf.pipelines.augmentation.person_views import crop_of, person_chain, person_views
-from mmgl_tf.pipelines.batches.recipe import HeldOut, Recipe, View, each_modality, view_name
-from mmgl_tf.pipelines.records import INFRARED, VISIBLE
+from mmgl_tf.pipelines.batches.recipe import HeldOut, Recipe, each_modality
 from mmgl_tf.pretraining import prototype_look
 from mmgl_tf.pretraining.base import pooled
 from mmgl_tf.pretraining.two_views import TwoViewModel
@@ -62,12 +61,11 @@ class SwAv(TwoViewModel):
         views = each_modality(person_views(options, cls.ASYMMETRIC))
         crop = crop_of(options, options.swav_small_min_scale, options.swav_small_max_scale)
         size = (options.swav_small_height, options.swav_small_width)
-        chains = {m: person_chain(options, m, crop, options.view_blur) for m in (VISIBLE, INFRARED)}
-        more = tuple(
-            View(view_name(modality, number), modality, chains[modality], *size, number)
-            for modality in (VISIBLE, INFRARED)
-            for number in range(ASSIGNING, ASSIGNING + options.swav_small_crops)
-        )
+        chains = [
+            [person_chain(options, modality, crop, options.view_blur)] * options.swav_small_crops
+            for modality in range(2)
+        ]
+        more = each_modality(chains, *size, first=ASSIGNING)
         return Recipe(views + more)
 
     @classmethod
@@ -183,9 +181,8 @@ class SwAv(TwoViewModel):
 
     def look(self, batch):
         """Also the scores of the first view."""
-        first, second = self.views(batch, training=False)
-        heads = self.head(first, training=False)
-        return {"features": first, **heads, "projection_2": self.head(second, training=False)["projection"]}
+        found = super().look(batch)
+        return found | {"scores": self.prototypes(found["projection"])}
 
     def look_pictures(self, found, batch, identities, source, scale):
         """Partners, and which images share a prototype."""
