@@ -57,8 +57,8 @@ class Operation:
             memory: arrays to work in; `memory.other(image)` is where a result may go.
 
         Returns:
-            uint8 [H', W', C]; `image` itself where nothing happens. The last operation on pixels may return
-            float32 in 0..255 instead.
+            uint8 [H', W', C], or [H', W', 1] once the three channels are equal; `image` itself where nothing
+            happens. The last operation on pixels may return float32 in 0..255 instead.
         """
         raise NotImplementedError
 

@@ -33,10 +33,9 @@ def person_views(views, asymmetric: bool) -> tuple[list[tuple[Operation, ...]], 
             (views.view_blur_2, views.view_solarise_2),
         ]
     crop = crop_of(views)
-    return tuple([person_chain(views, modality, crop, *each) for each in odds] for modality in _MODALITIES)
-
-
-_MODALITIES = (VISIBLE, INFRARED)
+    return tuple(
+        [person_chain(views, modality, crop, *each) for each in odds] for modality in (VISIBLE, INFRARED)
+    )
 
 
 def crop_of(views, min_scale: float = 0.0, max_scale: float = 0.0) -> ResizedCrop:

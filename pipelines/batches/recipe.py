@@ -62,7 +62,8 @@ class TileOrder:
     permutations[tile_order[b]][i]. Each tile is normalised by its own mean and deviation.
 
     Attributes:
-        permutations: the orders to choose from, each a permutation of 0 to tiles - 1.
+        permutations: the orders to choose from, each a permutation of 0 to tiles - 1, such as
+            `augmentation.permutation_sets.permutation_set` makes; kept as tuples of integers.
         rows: of the grid; must divide the view's height.
         columns: of the grid; must divide the view's width.
         tile_height: rows of a tile, in pixels, at most those of a cell.
@@ -76,6 +77,10 @@ class TileOrder:
     tile_height: int
     tile_width: int
     shared: bool = False
+
+    def __post_init__(self):
+        orders = tuple(tuple(int(tile) for tile in order) for order in self.permutations)
+        object.__setattr__(self, "permutations", orders)
 
 
 @dataclass(frozen=True)

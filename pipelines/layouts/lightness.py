@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mmgl_tf.pipelines.augmentation.lab import lab_of
+from mmgl_tf.pipelines.augmentation.lab import lab_of, lightness_of
 from mmgl_tf.pipelines.decode import MEAN, STD
 from mmgl_tf.pipelines.layouts.layout import TargetSpec, WholeLayout
 from mmgl_tf.pipelines.records import VISIBLE
@@ -23,7 +23,8 @@ class LightnessLayout(WholeLayout):
 
     def write(self, pixels, plan, row, out, targets, memory):
         """Lays an image's lightness into its row, and its colour into the target."""
-        lab = lab_of(pixels)
-        np.divide(lab[..., :1] * np.float32(0.01) - np.float32(MEAN), np.float32(STD), out=out)
+        lightness = lightness_of(pixels)[:, :, None] * np.float32(0.01)
+        np.divide(lightness - np.float32(MEAN), np.float32(STD), out=out)
         if "ab" in targets:
-            targets["ab"][row] = lab[:: self._every, :: self._every, 1:]
+            some = np.ascontiguousarray(pixels[:: self._every, :: self._every])
+            targets["ab"][row] = lab_of(some)[..., 1:]

@@ -1,6 +1,5 @@
 """What a recipe may ask for, and that the engine gives it: views, tiles, colour, one modality, labels."""
 
-import cv2
 import numpy as np
 import pytest
 
@@ -27,6 +26,7 @@ from mmgl_tf.pipelines.batches.training_batches import TrainingBatches
 from mmgl_tf.pipelines.decode import MEAN, STD, normalise
 from mmgl_tf.pipelines.random_plan import Stream, view_stream
 from mmgl_tf.pipelines.records import INFRARED, VISIBLE
+from tests.pipelines.augmentation.test_lab import by_definition as lab_by_definition
 from tests.pipelines.fake_store import BATCH, HEIGHT, STRIPES, WIDTH, FakeStore, stores
 
 CROP = (PadCropFlip(6, 0.5),)
@@ -232,7 +232,7 @@ def test_lightness_and_colour_of_every_fourth_pixel():
     batch, plain = batches(recipe, pair)(0), batches(Recipe(recipe.views), pair)(0)
     assert batch.keys() == {"visible", "ab"} and batch["ab"].shape == (BATCH, HEIGHT // 4, WIDTH // 4, 2)
     rgb = plain["visible"] * np.float32(STD) + np.float32(MEAN)  # the same crop, in 0..1
-    lab = np.stack([cv2.cvtColor(image, cv2.COLOR_RGB2Lab) for image in rgb])
+    lab = np.stack([lab_by_definition(image * 255) for image in rgb])
     np.testing.assert_allclose(batch["ab"], lab[:, ::4, ::4, 1:], atol=1e-2)
     lightness = batch["visible"] * np.float32(STD) + np.float32(MEAN)
     np.testing.assert_allclose(lightness, np.repeat(lab[..., :1], 3, axis=-1) / 100, atol=1e-4)
