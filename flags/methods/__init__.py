@@ -7,7 +7,8 @@ A method's settings are a frozen dataclass. Beside its fields, each of which is 
 - `STREAM`: "one" where a fine-tuning method has one stem, else it has two;
 - `PRESETS`: {preset: {setting: value}}, of any group, over the preset's own;
 - `RECIPES`: {recipe: {setting: value}}, over those, see `mmgl_tf.flags.resolution`;
-- `FIXED`: names of its fields that are built into the weights, and cannot be changed afterwards.
+- `FIXED`: names of its fields that are built into the weights, and cannot be changed afterwards;
+- `TINY`: {setting: value} that makes the method small, for `tests/contracts`.
 """
 
 from mmgl_tf.flags.methods.agw import Agw

@@ -85,6 +85,13 @@ class StepContract:
         """
         return self.trainable_variables
 
+    def without_gradient(self):
+        """How the paths of trained variables end whose gradient is 0 by construction, or rounding.
+
+        Such as a bias whose layer batch norm follows: the norm takes it away again.
+        """
+        return ()
+
     def adjusted_gradients(self, gradients, variables, step):
         """What the optimiser is given for the gradients; a method may change them.
 
