@@ -17,3 +17,16 @@ def lab_of(image: np.ndarray) -> np.ndarray:
     if rgb.shape[2] == 1:
         rgb = cv2.cvtColor(rgb, cv2.COLOR_GRAY2RGB)
     return cv2.cvtColor(rgb, cv2.COLOR_RGB2Lab)
+
+
+def rgb_of(lab: np.ndarray) -> np.ndarray:
+    """The inverse, for the eye.
+
+    Args:
+        lab: float [H, W, 3]; colours that sRGB has not are clipped channel by channel.
+
+    Returns:
+        uint8 [H, W, 3].
+    """
+    rgb = cv2.cvtColor(np.asarray(lab, np.float32), cv2.COLOR_Lab2RGB)
+    return np.rint(np.clip(rgb, 0.0, 1.0) * 255.0).astype(np.uint8)
