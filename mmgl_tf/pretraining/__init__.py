@@ -2,9 +2,11 @@
 
 from mmgl_tf.pretraining.barlow_twins import BarlowTwins
 from mmgl_tf.pretraining.byol import Byol
+from mmgl_tf.pretraining.colorization import Colorization
 from mmgl_tf.pretraining.mmgl import Mmgl
 from mmgl_tf.pretraining.simclr import SimClr
 from mmgl_tf.pretraining.simsiam import SimSiam
+from mmgl_tf.pretraining.supervised import Supervised
 from mmgl_tf.pretraining.swav import SwAv
 
 PRETRAINING = {
@@ -14,4 +16,6 @@ PRETRAINING = {
     "byol": Byol,
     "simsiam": SimSiam,
     "barlow_twins": BarlowTwins,
+    "colorization": Colorization,
+    "supervised": Supervised,
 }

@@ -27,7 +27,13 @@ class PretrainingModel(TrainingModel):
 
     Attributes:
         shown: tuple of `Figure`, all that a run of this model reports.
+        modalities: names of those whose images the method shows, "visible" first.
+        plain_batches: function (most batches) -> iterable of {modality: float32 [b, H, W, 3]}, training
+            images of every modality that there is, unaugmented, each at most once, in an order that is always
+            the same; or None outside of a run.
     """
+
+    plain_batches = None
 
     def __init__(self, encoder, options, seed, plan, term_weights, name):
         figures = self.figures(options, plan)
@@ -36,11 +42,12 @@ class PretrainingModel(TrainingModel):
         self.options = options
         self.plan = plan
         self.shown = (*OF_EVERY_RUN, *FIGURES, *figures)
+        self.modalities = tuple(MODALITIES[m] for m in self.held_out(options, 1).recipe.modalities)
         self.validation_means = {
             name: RunningMean("validation_" + name.replace("/", "_"))
             for figure in figures
             if figure.held_out
-            for name in (f"{figure.name}_visible", f"{figure.name}_infrared")
+            for name in (f"{figure.name}_{modality}" for modality in self.modalities)
         }
 
     WARMUP_EPOCHS = 2  # whose projections are not judged
@@ -83,6 +90,24 @@ class PretrainingModel(TrainingModel):
         """
         raise NotImplementedError
 
+    @staticmethod
+    def survey(options, images):
+        """What the method has to know of the training images before its network can be made.
+
+        Called once in a run, before its first step; `plan.survey` has the result, on every worker and after
+        a resume. What of it decides the run's future belongs in variables of the model as well.
+
+        Args:
+            options: as in the class.
+            images: function (modality, most images) -> iterable of uint8 [H, W, 1 or 3], training images
+                spread evenly over those of the modality, with a length.
+
+        Returns:
+            {name: array}; {} for a method that asks nothing.
+        """
+        del options, images
+        return {}
+
     def build_from(self, height, width):
         """Makes every weight, for images of a size in pixels.
 
@@ -94,6 +119,10 @@ class PretrainingModel(TrainingModel):
     def describe(self):
         """What distinguishes the network, for the announcement: "6 stripes"."""
         return ""
+
+    def notes(self):
+        """Further lines of the announcement, (name, text) pairs."""
+        return []
 
     def validation_outputs(self, batch):
         """What `validation_figures` reads: {name: [2b, ...]}, visible rows first, noise-free.

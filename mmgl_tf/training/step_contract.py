@@ -12,6 +12,9 @@ class StepContract:
     `adjusted_gradients`, the update by `rate_factors`, `after_update`; at an epoch's end `after_epoch`.
     """
 
+    # Whose images a step shows, in the order of a batch's rows.
+    modalities = ("visible", "infrared")
+
     def outputs(self, batch):
         """What the losses read of one training batch.
 
