@@ -1,4 +1,4 @@
-"""A step moves each trained weight, the state that the method says, statistics of batch norm, nothing else."""
+"""A step moves each trained weight, the state that the method says, batch norm's statistics, nothing else."""
 
 import numpy as np
 import pytest
