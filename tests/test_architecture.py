@@ -23,7 +23,11 @@ ABOVE = ("absl", "main", "mmgl_tf.modes", "tests", "benchmarks", "experiments")
 BESIDE = ("flags", "modes", "pipelines")
 CONFIG = "mmgl_tf.flags.config"
 # What a method says of its batches, as data; how they are made is none of its business.
-DESCRIPTIONS = ("mmgl_tf.pipelines.batches.recipe", "mmgl_tf.pipelines.augmentation")
+DESCRIPTIONS = (
+    "mmgl_tf.pipelines.batches.recipe",
+    "mmgl_tf.pipelines.augmentation",
+    "mmgl_tf.pipelines.records",
+)
 RULES = (
     ("pipelines/", ("keras", "mmgl_tf", *ABOVE), ("mmgl_tf.pipelines", CONFIG)),
     ("mmgl_tf/", ("mmgl_tf.flags", *ABOVE), (CONFIG,)),
