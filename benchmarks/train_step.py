@@ -1,6 +1,7 @@
 """How fast a pre-training step is, beside the same step in plain PyTorch, and where its time goes.
 
     python -m benchmarks.train_step [--batch 8] [--size 288x144] [--backbone resnet50] [--rounds 5]
+    python -m benchmarks.train_step --method=all        # each method beside MMGL
 
 Everything runs pinned to one core, and CPU time is counted, so that other processes are not. Ours and the
 peer take turns within a round, and the ratio is taken per round, so that a change of the core's speed meets
@@ -241,12 +242,18 @@ def main():
     parser.add_argument("--size", default="288x144", help="height x width, pixels")
     parser.add_argument("--backbone", default="resnet50", choices=tuple(BACKBONES))
     parser.add_argument("--rounds", type=int, default=5, help="turns of each after two that do not count")
+    parser.add_argument("--method", default="", help="compare methods instead: all, or one beside MMGL")
     arguments = parser.parse_args()
     height, width = (int(number) for number in arguments.size.split("x"))
 
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})  # before either library starts its threads
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
+    if arguments.method:
+        from benchmarks.method_steps import compare_methods
+
+        compare_methods(arguments, height, width)
+        return
     try:
         import torch
 

@@ -36,6 +36,53 @@ def pretext_rows(experiment, cells):
     return ["pre-training, people held out", *FIGURES], rows
 
 
+def pretext_by_method(experiment, cells):
+    """The same where arms are pre-trained by different methods: a row for each figure of each of them.
+
+    Failed pre-trainings are shown too, with the figures that they ended with.
+
+    Args:
+        experiment, cells: as in `pretext_rows`.
+
+    Returns:
+        (header, rows), lists of texts.
+    """
+    rows, seen = [], set()
+    for arm in experiment.arms:
+        stages = [cell.stages[0] for cell in cells if cell.arm.name == arm.name and len(cell.stages) == 3]
+        directories = [stage.directory for stage in stages if stage.directory not in seen]
+        seen.update(directories)  # arms may share a pre-training
+        found = [last for directory in directories if (last := _last_row(directory))]
+        if not found:
+            continue
+        shown = [f for f in _figures(directories) if f["held_out"] or f["name"].startswith("projection/")]
+        for figure in shown:
+            prefix = "validation/" if figure["held_out"] else ""
+            names = [f"{prefix}{figure['name']}{suffix}" for suffix in ("_visible", "_infrared")]
+            names = [n for n in names if any(n in row for row in found)] or [figure["name"]]
+            factor = 100.0 if figure["axis"] == "share" else 1.0
+            text = " / ".join(filter(None, (_mean_text(found, name, factor) for name in names)))
+            chance = "" if figure["chance"] is None else f"{factor * figure['chance']:.1f}"
+            if text:
+                rows.append([arm.name, figure["title"], text, chance])
+    return ["pre-training", "on people held out", "visible / infrared", "chance"], rows
+
+
+def methods_differ(experiment):
+    """Whether the arms are pre-trained by more than one method."""
+    return len({arm.pretrain.get("method", "") for arm in experiment.arms if arm.pretrain is not None}) > 1
+
+
+def _figures(directories):
+    """What the figures of a run are called: its figures.json, as dicts."""
+    for directory in directories:
+        try:
+            return json.loads((directory / "figures.json").read_text())
+        except FileNotFoundError:
+            continue
+    return []
+
+
 def closing_words(cells):
     """What the pre-trainings of the first seed said when they ended.
 
@@ -64,10 +111,18 @@ def _text(rows, name, factor):
     names = [name] if name.startswith("matching/") else [f"{name}_{modality}" for modality in MODALITIES]
     parts = []
     for full in names:
-        values = [factor * row[full] for row in rows if full in row]
-        if values:
-            digits = 1 if factor > 1 else 2
-            measured = mean_and_deviation(values)
-            deviation = "" if measured.deviation is None else f" ± {measured.deviation:.{digits}f}"
-            parts.append(f"{measured.mean:.{digits}f}{deviation}")
+        text = _mean_text(rows, full, factor)
+        if text:
+            parts.append(text)
     return " / ".join(parts)
+
+
+def _mean_text(rows, name, factor):
+    """Mean and deviation of a figure over seeds; "" where no row has it."""
+    values = [factor * row[name] for row in rows if name in row]
+    if not values:
+        return ""
+    digits = 1 if factor > 1 else 2
+    measured = mean_and_deviation(values)
+    deviation = "" if measured.deviation is None else f" ± {measured.deviation:.{digits}f}"
+    return f"{measured.mean:.{digits}f}{deviation}"

@@ -2,7 +2,7 @@
 
 from experiments.estimates import clock
 from experiments.paired import mean_and_deviation, paired_difference
-from experiments.pretext import pretext_rows
+from experiments.pretext import methods_differ, pretext_by_method, pretext_rows
 from experiments.results import METRICS, read
 
 PAIRED_METRICS = ("rank1", "mAP")
@@ -109,7 +109,8 @@ def _paired_table(experiment, seeds, readings):
 
 
 def _pretext_table(experiment, cells):
-    header, rows = pretext_rows(experiment, cells)
+    found = (pretext_by_method if methods_differ(experiment) else pretext_rows)(experiment, cells)
+    header, rows = found
     return markdown(header, rows) if rows else ""
 
 

@@ -31,7 +31,7 @@ class Figure:
         line: label of the figure's line in such a panel.
         held_out: whether it is also measured on held-out images, each modality apart.
         source: who measures it: "step" = every training step; "probe" = a look at fixed images after each
-            epoch; "search" = retrieval of validation identities.
+            epoch; "search" = retrieval of validation identities; "held_out" = held-out images alone.
     """
 
     name: str

@@ -31,10 +31,11 @@ def described(saved):
         saved: flat configuration of a run.
     """
     method = saved.get("method")
-    changed = ", ".join(f"{name}={value}" for name, value in departures(saved).items())
+    titled_by = getattr(METHODS.get(method), "TITLED_BY", None)
+    changed = ", ".join(f"{name}={value}" for name, value in departures(saved).items() if name != titled_by)
     recipe = saved.get("recipe", "common")
     about = ", ".join(part for part in (changed, "" if recipe == "common" else f"recipe {recipe}") if part)
-    words = title(method) + (f" ({about})" if about else "")
+    words = title(method, saved) + (f" ({about})" if about else "")
     return words if method in FINETUNING or method in WITH_IDENTITIES else f"{words}, no identities"
 
 

@@ -8,8 +8,8 @@ from mmgl_tf.finetuning import FINETUNING
 from mmgl_tf.flags.config import options
 from mmgl_tf.flags.methods import stream
 from mmgl_tf.layers.batch_norm import synchronise
+from mmgl_tf.optimizers import OPTIMIZERS
 from mmgl_tf.optimizers.schedules import make_schedule
-from mmgl_tf.optimizers.torch_sgd import TorchSGD
 from mmgl_tf.pretraining import PRETRAINING
 from mmgl_tf.training.replicas import num_replicas
 
@@ -39,9 +39,10 @@ def build_model(config, plan):
     Returns:
         `mmgl_tf.training.model.TrainingModel`.
     """
-    network, seed = config.network, config.run.seed
-    encoder = Encoder(network.backbone, stems(config), network.stem_init, seed=seed)
-    model = METHODS[config.run.method](encoder, options(config), seed, plan)
+    network, seed, method = config.network, config.run.seed, METHODS[config.run.method]
+    stem_init = network.stem_init
+    encoder = Encoder(network.backbone, stems(config), stem_init, seed=seed, **method.encoder_options())
+    model = method(encoder, options(config), seed, plan)
     model.build_from(config.data.image_height, config.data.image_width)
     _compile(model, config, plan.steps_per_epoch)
     return model
@@ -62,7 +63,7 @@ def build_embedder(config):
 
 
 def _compile(model, config, length):
-    optimization, scale = config.optimization, config.scale
+    scale = config.scale
     replicas = num_replicas()
     if replicas > 1 and scale.sync_batch_norm:
         if scale.accumulate > 1:
@@ -73,27 +74,49 @@ def _compile(model, config, length):
         synchronise(model)
     model.accumulate = scale.accumulate
     model.compile(
-        optimizer=TorchSGD(
-            make_schedule(
-                optimization.lr_schedule,
-                optimization.learning_rate,
-                optimization.warmup_epochs,
-                _period(config),
-                length,
-                milestones=milestones(optimization.lr_milestones),
-            ),
-            momentum=optimization.momentum,
-            weight_decay=optimization.weight_decay,
-            nesterov=optimization.nesterov,
-            decay_norms_and_biases=optimization.wd_on_bn,
-            global_clipnorm=optimization.clip_norm or None,
-            learning_rate_multipliers=model.learning_rate_multipliers(),
-            dynamic_loss_scale=optimization.precision == "float16",
-        ),
+        optimizer=make_optimizer(config, model, length),
         jit_compile=compiles(config, replicas),
-        auto_scale_loss=False,  # the optimiser above does
+        auto_scale_loss=False,  # the optimiser does
     )
-    model.optimizer.build(model.trainable_variables)
+    model.optimizer.build(model.trained_variables)
+
+
+def make_optimizer(config, model, length):
+    """The optimiser of a configuration, with the groups of variables that the method asks for.
+
+    Args:
+        config: `mmgl_tf.flags.config.Config`.
+        model: built `TrainingModel`.
+        length: steps per epoch.
+    """
+    optimization = config.optimization
+    name, peak = optimization.lr_schedule, optimization.learning_rate
+    more = {} if name == "step" else {"final_fraction": optimization.lr_final}
+    if optimization.warmup_start:
+        more["start"] = optimization.warmup_start * peak
+    schedule = make_schedule(
+        name,
+        peak,
+        optimization.warmup_epochs,
+        _period(config),
+        length,
+        milestones=milestones(optimization.lr_milestones),
+        **more,
+    )
+    own = {
+        "sgd": {"momentum": optimization.momentum, "nesterov": optimization.nesterov},
+        "lars": {"momentum": optimization.momentum},
+        "adam": {"betas": (optimization.momentum, optimization.adam_beta_2)},
+    }[optimization.optimizer]
+    return OPTIMIZERS[optimization.optimizer](
+        schedule,
+        weight_decay=optimization.weight_decay,
+        decay_norms_and_biases=optimization.wd_on_bn,
+        global_clipnorm=optimization.clip_norm or None,
+        learning_rate_multipliers=model.learning_rate_multipliers(),
+        dynamic_loss_scale=optimization.precision == "float16",
+        **(own | model.optimizer_options()),
+    )
 
 
 def compiles(config, replicas):

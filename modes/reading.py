@@ -13,10 +13,10 @@ from mmgl_tf.pipelines.records import INFRARED, MODALITIES, VISIBLE
 NAMED = 50  # unreadable files that an error message lists
 
 
-def read_data(config):
+def read_data(config, modalities=(VISIBLE, INFRARED)):
     """(data set, its images): see `read_splits` and `open_stores`."""
     splits = read_splits(config)
-    return splits, open_stores(config.data, splits)
+    return splits, open_stores(config.data, splits, needed=modalities)
 
 
 def read_splits(config):
@@ -49,20 +49,21 @@ def data_fingerprint(splits):
     return digest.hexdigest()[:16]
 
 
-def open_stores(data, splits, names=("train", "validation")):
+def open_stores(data, splits, names=("train", "validation"), needed=(VISIBLE, INFRARED)):
     """The images of some splits, each modality apart.
 
     Args:
         data: `mmgl_tf.flags.config.Data`.
         splits: `mmgl_tf.pipelines.records.DatasetSplits`.
         names: which splits: "train", "validation", "query", "gallery".
+        needed: modalities that training and validation images must be of.
 
     Returns:
-        {(split name, modality): ImageStore}; a split without images is left out, and so is the modality
-        that a query or gallery split lacks. Training and validation have both modalities.
+        {(split name, modality): ImageStore}; a split without images is left out, and so is a modality that a
+        split lacks.
 
     Raises:
-        ValueError: training or validation images lack a modality, or images are unreadable and
+        ValueError: training or validation images lack a needed modality, or images are unreadable and
             --on_bad_image=fail; names those of all stores at once.
     """
     known = {split.name: split for split in splits.splits()}
@@ -72,7 +73,7 @@ def open_stores(data, splits, names=("train", "validation")):
     wanted = [known[name] for name in dict.fromkeys(names)]
     for split in wanted:
         if split.name in ("train", "validation"):
-            _judge_modalities(split)
+            _judge_modalities(split, needed)
     stores = {}
     for split in wanted:
         for modality in (VISIBLE, INFRARED):
@@ -128,13 +129,15 @@ class _Few(list):
         return f"{len(self)} of them"
 
 
-def _judge_modalities(split):
-    """Refuses a split of one modality; an empty one too where it is trained on."""
+def _judge_modalities(split, needed):
+    """Refuses a split that lacks a modality; one that lacks all where it is trained on."""
     found = {modality: len(split.of_modality(modality)) for modality in (VISIBLE, INFRARED)}
-    if (len(split) or split.name == "train") and not all(found.values()):
+    lacking = [MODALITIES[modality] for modality in needed if not found[modality]]
+    if lacking and (len(split) or split.name == "train"):
+        needs = "both modalities are" if len(needed) == 2 else f"{MODALITIES[needed[0]]} ones are"
         raise ValueError(
             f"{found[VISIBLE]} visible and {found[INFRARED]} infrared images were found for "
-            f"{split.name}; both modalities are needed. "
+            f"{split.name}; {needs} needed. "
             + (
                 "--train_ids=trainval holds nothing out."
                 if split.name == "validation"
@@ -143,25 +146,34 @@ def _judge_modalities(split):
         )
 
 
-def require_identities(split, why):
+def require_identities(split, why, modalities=(VISIBLE, INFRARED)):
     """Refuse training images of which nobody knows who is on them.
 
     Args:
         split: `pipelines.records.Split`.
         why: what needs to know, e.g. "--mode=finetune".
+        modalities: whose images have to be known.
     """
-    unlabelled = sum(sample.identity is None for sample in split.samples)
+    samples = [sample for sample in split.samples if sample.modality in modalities]
+    unlabelled = sum(sample.identity is None for sample in samples)
     if unlabelled:
         raise ValueError(
-            f"{unlabelled} of {len(split)} {split.name}ing images have no identity; {why} needs them. In a "
+            f"{unlabelled} of {len(samples)} {split.name}ing images have no identity; {why} needs them. In a "
             "folder data set each person has a directory of their own below visible/ and infrared/."
         )
 
 
-def identities_of(split):
-    """(of the visible, of the infrared images): int64 [n], in the order of the stores."""
+def identities_of(split, modalities=(VISIBLE, INFRARED)):
+    """(of the visible, of the infrared images): int64 [n], in the order of the stores.
+
+    Args:
+        split: `pipelines.records.Split`.
+        modalities: those wanted; None stands for another one.
+    """
     return tuple(
         np.array([sample.identity for sample in split.of_modality(modality)], np.int64)
+        if modality in modalities
+        else None
         for modality in (VISIBLE, INFRARED)
     )
 

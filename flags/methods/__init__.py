@@ -3,16 +3,25 @@
 A method's settings are a frozen dataclass. Beside its fields, each of which is a flag, it may say:
 
 - `TITLE`: what the method is called in tables and sentences;
+- `TITLED_BY`: name of a field of text that belongs to that, as in "Supervised (visible)";
 - `READS`: names of groups in `SHARED` that it reads as well;
 - `STREAM`: "one" where a fine-tuning method has one stem, else it has two;
 - `PRESETS`: {preset: {setting: value}}, of any group, over the preset's own;
 - `RECIPES`: {recipe: {setting: value}}, over those, see `mmgl_tf.flags.resolution`;
-- `FIXED`: names of its fields that are built into the weights, and cannot be changed afterwards.
+- `FIXED`: names of its fields that are built into the weights, and cannot be changed afterwards;
+- `TINY`: {setting: value} that makes the method small, for `tests/contracts`.
 """
 
 from mmgl_tf.flags.methods.agw import Agw
+from mmgl_tf.flags.methods.barlow_twins import BarlowTwins
 from mmgl_tf.flags.methods.baseline import OneStream, TwoStream
+from mmgl_tf.flags.methods.byol import Byol
+from mmgl_tf.flags.methods.colorization import Colorization
 from mmgl_tf.flags.methods.mmgl import Mmgl
+from mmgl_tf.flags.methods.simclr import SimClr
+from mmgl_tf.flags.methods.simsiam import SimSiam
+from mmgl_tf.flags.methods.supervised import Supervised
+from mmgl_tf.flags.methods.swav import SwAv
 from mmgl_tf.flags.methods.triplet import BatchHard, Triplet
 from mmgl_tf.flags.methods.two_views import TwoViews
 from mmgl_tf.flags.methods.unseen_stem import UnseenStem
@@ -20,6 +29,13 @@ from mmgl_tf.flags.methods.views import Views
 
 PRETRAINING = {
     "mmgl": Mmgl,
+    "simclr": SimClr,
+    "swav": SwAv,
+    "byol": Byol,
+    "simsiam": SimSiam,
+    "barlow_twins": BarlowTwins,
+    "colorization": Colorization,
+    "supervised": Supervised,
 }
 FINETUNING = {
     "one_stream": OneStream,
@@ -44,13 +60,19 @@ def methods_of(mode):
     return {"pretrain": PRETRAINING, "finetune": FINETUNING}.get(mode, METHODS)
 
 
-def title(method):
+def title(method, settings=None):
     """What a method is called, e.g. "MMGL".
 
     Args:
         method: its name, or "" or None for no method.
+        settings: flat settings of a run of it, {name: value}, where they are known: they may belong to the
+            name.
     """
-    return METHODS[method].TITLE if method in METHODS else (method or "no method")
+    if method not in METHODS:
+        return method or "no method"
+    kind = METHODS[method]
+    known = (settings or {}).get(getattr(kind, "TITLED_BY", None))
+    return f"{kind.TITLE} ({known})" if known else kind.TITLE
 
 
 def groups_read(method):

@@ -12,10 +12,10 @@ class Colorization:
 
     TITLE: ClassVar = "Colorization"
     READS: ClassVar = ("unseen_stem",)
-    TINY: ClassVar = {"colorization_hidden_size": 8}
+    TINY: ClassVar = {"colorization_hidden_size": 8, "unseen_stem_batches": 2}
     PRESETS: ClassVar = {
-        "demo": {"colorization_hidden_size": 128},
-        "smoke": {"colorization_hidden_size": 128},
+        "demo": {"colorization_hidden_size": 128, "unseen_stem_batches": 40},
+        "smoke": {"colorization_hidden_size": 128, "unseen_stem_batches": 5},
     }
     RECIPES: ClassVar = {
         "native": {
@@ -26,25 +26,31 @@ class Colorization:
             "lr_schedule": "offset",
             "warmup_share": 0.0,
             "clip_norm": 0.0,
-            "augmix_modalities": "none",
-            "erase_modalities": "none",
         }
     }
 
     colorization_hidden_size: int = setting(512, "channels of the head", low=2, paper="silent")
+    colorization_bins: str = setting(
+        "",
+        "the colours that are told apart: an .npy file with a and b of each, such as the 313 of the method's "
+        "authors; empty = a grid of 10 units, as far as the training images reach",
+        paper="silent",
+    )
     colorization_neighbours: int = setting(
         5, "bins that a colour is spread over; its authors' code has 10", low=1, paper="silent"
     )
     colorization_rebalance: float = setting(
         0.5,
-        "share of the uniform distribution in the prior by which rare colours count more",
+        "share of the even distribution in the prior by which rare colours weigh more: 0 = by the prior "
+        "alone, 1 = all weigh alike",
         low=0.0,
         high=1.0,
+        paper="silent (its authors have 0.5)",
     )
     colorization_infrared: str = setting(
         "skip",
-        "infrared images have no colour: skip = they are not shown; both = the lightness of visible images "
-        "goes through both stems",
+        "infrared images have no colour and are not shown: skip = nothing goes through their stem; both = "
+        "the lightness of visible images goes through both stems",
         choices=("skip", "both"),
         paper="silent",
     )

@@ -11,6 +11,7 @@ class Mmgl:
     """MMGL: the pre-training losses (paper Eqs. 2 to 7)."""
 
     TITLE: ClassVar = "MMGL"
+    TINY: ClassVar = {"part_embedding_size": 8, "gumbel_samples": 2, "sinkhorn_iters": 5}
     PRESETS: ClassVar = {
         "demo": {"part_embedding_size": 128, "validation_permutations": 2},
         "smoke": {"part_embedding_size": 128, "validation_permutations": 1},

@@ -11,7 +11,10 @@ class Supervised:
     """Supervised: identities (or any labels) as classes; what pre-training without labels is measured by."""
 
     TITLE: ClassVar = "Supervised"
+    TITLED_BY: ClassVar = "supervised_modalities"
     READS: ClassVar = ("unseen_stem",)
+    TINY: ClassVar = {"unseen_stem_batches": 2}
+    PRESETS: ClassVar = {"demo": {"unseen_stem_batches": 40}, "smoke": {"unseen_stem_batches": 5}}
 
     supervised_modalities: str = setting(
         "visible",

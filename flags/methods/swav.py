@@ -19,7 +19,7 @@ class SwAv:
         "swav_small_crops": 1,
         "swav_small_height": 32,
         "swav_small_width": 16,
-        "swav_queue_size": 12,
+        "swav_queue_size": 16,
         "swav_queue_start_epoch": 0,
         "swav_frozen_epochs": 0,
     }
@@ -49,6 +49,7 @@ class SwAv:
             "warmup_share": 0.0,
             "clip_norm": 0.0,
             "swav_adapt_vectors": True,
+            "view_joint": True,
         }
     }
 

@@ -11,8 +11,16 @@ class UnseenStem:
 
     unseen_stem: str = setting(
         "copy",
-        "what it becomes: copy = the other stem's weights, with statistics estimated anew on both "
-        "modalities, at the end of each epoch; keep = its random start",
+        "what it becomes: copy = the other stem, at the end of each epoch, and saved encoders get batch "
+        "norm's statistics of both modalities; keep = its random start, and the statistics of training",
         choices=("copy", "keep"),
         paper="silent (the field copies ImageNet's)",
+    )
+    unseen_stem_batches: int = setting(
+        200,
+        "batches of plain training images that the statistics of a saved encoder are estimated from, at the "
+        "end of each epoch; each image at most once",
+        unit="batches",
+        low=1,
+        paper="silent",
     )

@@ -19,6 +19,10 @@ class Agw(FinetuningModel):
             encoder, non_local_width=options.non_local_width, gem_power=options.gem_power, seed=3 * seed
         )
 
+    def without_gradient(self):
+        """The norm behind a non-local block's projection takes its bias away again."""
+        return ("/project/bias",)
+
     def metric_loss(self, features, labels):
         """Weighted regularised triplet loss; see `FinetuningModel.metric_loss`."""
         return weighted_triplet(features, labels, self.options.triplet_form)

@@ -50,9 +50,12 @@ class Prototypes(keras.layers.Layer):
 
     def normalise(self):
         """Sets every prototype to unit length; one of length 0 stays as it is."""
+        self.kernel.assign(self.normalised())
+
+    def normalised(self):
+        """The prototypes in unit length, [K, D], without assigning them."""
         kernel = tf.convert_to_tensor(self.kernel)
-        length = tf.norm(kernel, axis=1, keepdims=True)
-        self.kernel.assign(tf.math.divide_no_nan(kernel, length))
+        return tf.math.divide_no_nan(kernel, tf.norm(kernel, axis=1, keepdims=True))
 
     def call(self, embeddings):
         """Scores.

@@ -17,6 +17,7 @@ def colour_rows(logits, ab, bins, weights, neighbours=5, sigma=5.0, grey=5.0):
         weighted  mean over pixels of w_q* (-sum_q Z_q log p_q); 0 for a grey image
         right     mean over pixels of w_q* [argmax p = q*]
         weight    mean over pixels of w_q*
+        grey      1 for a grey image, else 0
 
     An image is grey if |a| and |b| exceed `grey` at none of its pixels here: it says nothing of colour. The
     loss is the mean of `weighted` over all images, grey ones included, which is what the released code
@@ -34,7 +35,7 @@ def colour_rows(logits, ab, bins, weights, neighbours=5, sigma=5.0, grey=5.0):
         grey: in units of a and b.
 
     Returns:
-        dict of float32 [B]: "plain", "weighted", "right" and "weight". Chance for `plain` is ln Q.
+        dict of float32 [B]: "plain", "weighted", "right", "weight" and "grey". Chance for `plain` is ln Q.
 
     Raises:
         ValueError: logits and bins of different numbers, or logits and colours of different sizes.
@@ -62,6 +63,7 @@ def colour_rows(logits, ab, bins, weights, neighbours=5, sigma=5.0, grey=5.0):
         "weighted": coloured * mean(weight * entropy),
         "right": mean(weight * right),
         "weight": mean(weight),
+        "grey": 1.0 - coloured,
     }
 
 

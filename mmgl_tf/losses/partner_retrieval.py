@@ -24,7 +24,5 @@ def partner_found(first, second):
     similarity = tf.matmul(l2_normalise(first), l2_normalise(second), transpose_b=True)
     own = tf.linalg.diag_part(similarity)
     # Others alone: the diagonal is taken out by a value below every cosine.
-    others = tf.reduce_max(
-        tf.linalg.set_diag(similarity, tf.fill(tf.shape(own), tf.cast(-2.0, own.dtype))), axis=1
-    )
+    others = tf.linalg.set_diag(similarity, tf.fill(tf.shape(own), tf.cast(-2.0, own.dtype)))
     return tf.cast(own > tf.reduce_max(others, axis=1), tf.float32)

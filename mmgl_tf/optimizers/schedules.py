@@ -216,7 +216,7 @@ class StepDecay(_WarmUp):
         """First step of each lower rate."""
         if self.fractions is None:
             return [m * self.steps_per_epoch for m in self.milestones]
-        # Rounded first: 0.3 times 10 epochs of 10 steps is a little more than 30.
+        # Rounded first: 0.07 times 100 epochs comes out a little above 7.
         return [math.ceil(round(f * self.epochs * self.steps_per_epoch, 6)) for f in self.fractions]
 
     def __call__(self, step):

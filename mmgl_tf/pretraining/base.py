@@ -4,7 +4,8 @@ import tensorflow as tf
 
 from mmgl_tf.backbones.encoder import MODALITIES as MODALITIES
 from mmgl_tf.figures import OF_EVERY_RUN
-from mmgl_tf.pretraining.probe import FIGURES
+from mmgl_tf.pretraining.collapse import CollapseMonitor
+from mmgl_tf.pretraining.probe import FIGURES, SPREAD
 from mmgl_tf.training.model import TrainingModel
 from mmgl_tf.training.replicas import gather_rows
 from mmgl_tf.training.running_mean import RunningMean
@@ -26,7 +27,13 @@ class PretrainingModel(TrainingModel):
 
     Attributes:
         shown: tuple of `Figure`, all that a run of this model reports.
+        modalities: names of those whose images the method shows, "visible" first.
+        plain_batches: function (most batches) -> iterable of {modality: float32 [b, H, W, 3]}, training
+            images of every modality that there is, unaugmented, each at most once, in an order that is always
+            the same; or None outside of a run.
     """
+
+    plain_batches = None
 
     def __init__(self, encoder, options, seed, plan, term_weights, name):
         figures = self.figures(options, plan)
@@ -35,12 +42,15 @@ class PretrainingModel(TrainingModel):
         self.options = options
         self.plan = plan
         self.shown = (*OF_EVERY_RUN, *FIGURES, *figures)
+        self.modalities = tuple(MODALITIES[m] for m in self.held_out(options, 1).recipe.modalities)
         self.validation_means = {
             name: RunningMean("validation_" + name.replace("/", "_"))
             for figure in figures
             if figure.held_out
-            for name in (f"{figure.name}_visible", f"{figure.name}_infrared")
+            for name in (f"{figure.name}_{modality}" for modality in self.modalities)
         }
+
+    WARMUP_EPOCHS = 2  # whose projections are not judged
 
     @staticmethod
     def figures(options, plan):
@@ -81,8 +91,21 @@ class PretrainingModel(TrainingModel):
         raise NotImplementedError
 
     @staticmethod
-    def encoder_options():
-        """Arguments of `Encoder` that the method wants otherwise than the flags have them."""
+    def survey(options, images):
+        """What the method has to know of the training images before its network can be made.
+
+        Called once in a run, before its first step; `plan.survey` has the result, on every worker and after
+        a resume. What of it decides the run's future belongs in variables of the model as well.
+
+        Args:
+            options: as in the class.
+            images: function (modality, most images) -> iterable of uint8 [H, W, 1 or 3], training images
+                spread evenly over those of the modality, with a length.
+
+        Returns:
+            {name: array}; {} for a method that asks nothing.
+        """
+        del options, images
         return {}
 
     def build_from(self, height, width):
@@ -96,6 +119,10 @@ class PretrainingModel(TrainingModel):
     def describe(self):
         """What distinguishes the network, for the announcement: "6 stripes"."""
         return ""
+
+    def notes(self):
+        """Further lines of the announcement, (name, text) pairs."""
+        return []
 
     def validation_outputs(self, batch):
         """What `validation_figures` reads: {name: [2b, ...]}, visible rows first, noise-free.
@@ -137,6 +164,20 @@ class PretrainingModel(TrainingModel):
         found = [float(value) for key, value in logs.items() if name and key.startswith(f"val_{name}_")]
         return sum(found) / len(found) if found else None
 
+    def judged(self, epochs):
+        """Whether the projections became a point; see `mmgl_tf.pretraining.collapse`."""
+        # Half of a short run is warm-up: an untrained projector says little.
+        warmup = min(self.WARMUP_EPOCHS, self.plan.epochs // 2)
+        monitor, verdict = CollapseMonitor(warmup), None
+        for epoch, row in sorted(epochs.items()):
+            groups = {
+                name.removeprefix(SPREAD).removeprefix("_") or "joint": value
+                for name, value in row.items()
+                if name.startswith(SPREAD)
+            }
+            verdict = monitor.judge(epoch - 1, groups)
+        return verdict.reason if verdict and verdict.state == "collapsed" else ""
+
     def look(self, batch):
         """What there is to see of fixed images, batch norm in inference mode.
 
@@ -144,7 +185,9 @@ class PretrainingModel(TrainingModel):
             batch: as in validation, without `weight`.
 
         Returns:
-            {name: tensor}; "features" float32 [n, C] is the pooled feature map, visible images first.
+            {name: tensor}; "features" float32 [n, C] is the pooled feature map, visible images first. A
+            method with a projector adds "judged", its output for the collapse monitor: on batch statistics
+            that leave no trace, as an untrained network's moving ones make all images alike.
         """
         raise NotImplementedError
 

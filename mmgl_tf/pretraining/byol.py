@@ -2,7 +2,6 @@
 
 import tensorflow as tf
 
-from mmgl_tf.backbones import Encoder
 from mmgl_tf.figures import HAS_NONE, Figure
 from mmgl_tf.layers.projector import Projector
 from mmgl_tf.losses.modality_scope import by_scope
@@ -25,7 +24,7 @@ class Byol(TwoViewModel):
         widths = (options.byol_hidden_size, options.byol_embedding_size)
         self.projector = Projector(widths, seed=seed)
         self.predictor = Projector(widths, seed=seed, name="predictor")
-        self.target_encoder = Encoder.from_config(encoder.get_config() | {"name": "target_encoder"})
+        self.target_encoder = type(encoder).from_config(encoder.get_config() | {"name": "target_encoder"})
         self.target_projector = Projector(widths, seed=seed, name="target_projector")
 
     @classmethod

@@ -49,6 +49,13 @@ def spreads(visible=None, infrared=None):
 
     Each modality for itself, because two points, one a modality, have a sound joint spread.
 
+    Hand over what the losses see, the projector's output on batch statistics. With the moving statistics of
+    a young network, which are not its own, the images lie close together: an untrained ResNet-50 has 0.04 of
+    an even spread there, and 0.26 (SimCLR) to 0.99 (SimSiam) on batch statistics.
+
+    Behind a batch norm without offset, as SimSiam's projector ends, the mean is 0, so that all images cannot
+    be one point; two opposite points have a spread of about 0.8, and an `effective_rank` of 1 tells.
+
     Args:
         visible: float [M, D], the projector's output, at least two rows; None for a method without such
             images.
@@ -103,7 +110,7 @@ class CollapseMonitor:
         Returns:
             `Verdict`.
         """
-        first = max(epoch - self.patience + 1, self.warmup_epochs)
+        first = epoch - self.patience + 1
         self._seen = {seen: values for seen, values in self._seen.items() if first <= seen < epoch}
         if epoch >= self.warmup_epochs:
             self._seen[epoch] = {group: float(value) for group, value in spreads.items()}

@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from mmgl_tf.backbones import MODALITIES
+from mmgl_tf.layers.frozen_statistics import frozen_statistics
 from mmgl_tf.layers.gumbel_sinkhorn import GumbelSinkhorn, row_error
 from mmgl_tf.layers.permutation_head import PermutationHead
 from mmgl_tf.layers.stripe_head import StripeHead
@@ -228,8 +229,13 @@ class Mmgl(PretrainingModel):
         return "accuracy/part" if self.options.part else ""
 
     def look(self, batch):
-        """All heads, noise-free, and the pooled features."""
-        return self({name: batch[name] for name in MODALITIES}, training=False)
+        """All heads, noise-free, and the pooled features; what is judged are the stripes of all images."""
+        heads = self({name: batch[name] for name in MODALITIES}, training=False)
+        if self.options.part or self.options.pcc:
+            with frozen_statistics():
+                parts = self({name: batch[name] for name in MODALITIES}, training=True)["parts"]
+            heads["judged"] = tf.reshape(parts, [-1, parts.shape[-1]])
+        return heads
 
     def look_figures(self, found, batch, identities):
         """Order recovered, and where soft neighbours lie."""

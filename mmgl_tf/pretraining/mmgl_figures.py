@@ -7,6 +7,7 @@ import tensorflow as tf
 from mmgl_tf.figures import HAS_NONE, Figure
 from mmgl_tf.layers.gumbel_sinkhorn import GumbelSinkhorn
 from mmgl_tf.losses.permutation import permutation_loss
+from mmgl_tf.pretraining.probe import OF_PROJECTIONS
 
 _SOFT = "soft neighbours: same part, same slot"
 
@@ -43,6 +44,8 @@ def mmgl_figures(options, plan):
             Figure("loss/part", "part cross-entropy", math.log(stripes), short="part"),
             Figure("accuracy/part", "stripes classified right", 1 / stripes, "share", held_out=True),
         ]
+    if options.part or options.pcc:
+        figures += OF_PROJECTIONS
     if options.pcc:
         # The contrast of equal embeddings.
         queries = stripes * plan.batch_size

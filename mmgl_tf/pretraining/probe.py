@@ -3,7 +3,9 @@
 import numpy as np
 import tensorflow as tf
 
+from mmgl_tf.backbones.encoder import MODALITIES
 from mmgl_tf.figures import HAS_NONE, Figure
+from mmgl_tf.pretraining.collapse import spreads
 from mmgl_tf.pretraining.diagnostics import effective_rank, embedding_std, modality_gap
 
 # What a probe measures of the pooled feature map, whatever the method.
@@ -11,6 +13,13 @@ FIGURES = (
     Figure("embedding/std", "embedding: standard deviation", HAS_NONE, source="probe"),
     Figure("embedding/effective_rank", "embedding: effective rank", HAS_NONE, source="probe"),
     Figure("embedding/modality_gap", "embedding: modality gap", HAS_NONE, source="probe"),
+)
+# And of what its losses see, where it has a projector. The spread is 1 where even, 0 for a point; a norm
+# without offset keeps a collapsed network at two opposite points, which the rank shows.
+SPREAD = "projection/spread"
+OF_PROJECTIONS = (
+    Figure(SPREAD, "projection: spread, 1 = even", HAS_NONE, source="probe"),
+    Figure("projection/effective_rank", "projection: effective rank", HAS_NONE, source="probe"),
 )
 
 
@@ -44,7 +53,7 @@ class Probe:
         """
         tensors = {name: tf.constant(value) for name, value in self.batch.items()}
         self.found = {name: value.numpy() for name, value in self._look(tensors).items()}
-        figures = self._alive()
+        figures = self._alive() | self._spreads()
         figures |= self.model.look_figures(self.found, self.batch, self.identities)
         return {name: float(value) for name, value in figures.items()}
 
@@ -61,8 +70,25 @@ class Probe:
             self()
         return self.model.look_pictures(self.found, self.batch, self.identities, self.source, scale)
 
+    def _spreads(self):
+        """Of the projector's output, each modality apart and joint; {} for a method without one."""
+        if "judged" not in self.found:
+            return {}
+        shown, rows = [m for m in MODALITIES if m in self.batch], self.found["judged"]
+        images = [len(self.batch[m]) for m in shown]
+        cut = len(rows) * images[0] // sum(images)  # a method may have several rows an image
+        found = spreads(**dict(zip(shown, (rows[:cut], rows[cut:]), strict=False)))
+        named = {SPREAD if group == "joint" else f"{SPREAD}_{group}": value for group, value in found.items()}
+        return named | {"projection/effective_rank": effective_rank(rows)}
+
     def _alive(self):
-        features, count = self.found["features"], len(self.batch["visible"])
+        features = self.found["features"]
+        if any(m not in self.batch for m in MODALITIES):
+            return {
+                "embedding/std": embedding_std(features),
+                "embedding/effective_rank": effective_rank(features),
+            }
+        count = len(self.batch["visible"])
         unit = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
         return {
             "embedding/std": embedding_std(features),

@@ -2,12 +2,14 @@
 
 import tensorflow as tf
 
-from mmgl_tf.figures import HAS_NONE, Figure
+from mmgl_tf.figures import Figure
+from mmgl_tf.layers.frozen_statistics import frozen_statistics
 from mmgl_tf.losses.partner_retrieval import partner_found
 from mmgl_tf.pipelines.augmentation.person_views import person_views
 from mmgl_tf.pipelines.batches.recipe import HeldOut, Recipe, each_modality
 from mmgl_tf.pretraining import two_views_look
 from mmgl_tf.pretraining.base import MODALITIES, PretrainingModel, pooled
+from mmgl_tf.pretraining.probe import OF_PROJECTIONS
 
 
 class TwoViewModel(PretrainingModel):
@@ -57,7 +59,7 @@ class TwoViewModel(PretrainingModel):
                 short="partner",
                 held_out=True,
             ),
-            Figure("projection/spread", "projection: spread", HAS_NONE, source="probe"),
+            *OF_PROJECTIONS,
         )
 
     def head(self, features, training):
@@ -128,12 +130,15 @@ class TwoViewModel(PretrainingModel):
         return "accuracy/partner"
 
     def look(self, batch):
-        """Pooled features and projections of both views."""
+        """Pooled features and projections of both views, and what the collapse monitor judges."""
         first, second = self.views(batch, training=False)
+        with frozen_statistics():
+            judged = self.head(self.views(batch, training=True)[0], training=True)["projection"]
         return {
             "features": first,
             "projection": self.head(first, training=False)["projection"],
             "projection_2": self.head(second, training=False)["projection"],
+            "judged": judged,
         }
 
     def look_pictures(self, found, batch, identities, source, scale):

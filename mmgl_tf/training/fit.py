@@ -7,6 +7,7 @@ from mmgl_tf.training.epoch_end import EpochEnd
 from mmgl_tf.training.guards import CollapseGuard, NonFiniteGuard, StopRequest, StopWhenRequested
 from mmgl_tf.training.position import Position
 from mmgl_tf.training.progress import Progress
+from mmgl_tf.training.projection_guard import ProjectionGuard
 from mmgl_tf.training.recording import Recording
 from mmgl_tf.training.saving import ResumedMeans, Saving
 from mmgl_tf.training.shared_statistics import SharedStatistics
@@ -115,7 +116,7 @@ class Training:
                 )
                 every = self.settings.validation.log_every_steps
                 bar = Progress(position, epochs, self.images_per_step, every, self.model.shown)
-                callbacks += [recording, bar, saving]
+                callbacks += [recording, bar, ProjectionGuard(recording, self.model.judged), saving]
                 if watch:
                     watch(recording)
             callbacks.append(StopWhenRequested(stop, position))

@@ -7,7 +7,13 @@ import keras
 
 
 class Diverged(ValueError):
-    """A run cannot go on: the paper's "fail". Its message says by which of the definitions below."""
+    """A run cannot go on: the paper's "fail". Its message says by which of the definitions below.
+
+    Attributes:
+        status: what summary.json calls it.
+    """
+
+    status = "fail"
 
 
 class NonFiniteLoss(Diverged):
@@ -20,6 +26,8 @@ class NonFiniteNetwork(Diverged):
 
 class Collapsed(Diverged):
     """All embeddings point the same way, so nobody can be told from anybody."""
+
+    status = "collapsed"
 
 
 class Interrupted(Exception):

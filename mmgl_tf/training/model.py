@@ -8,9 +8,10 @@ from mmgl_tf.training.accumulation import accumulated_gradients
 from mmgl_tf.training.replicas import gather_rows, images_in, num_replicas, share_of_loss, sum_gradients
 from mmgl_tf.training.running_mean import RunningMean
 from mmgl_tf.training.state import move_state
+from mmgl_tf.training.step_contract import StepContract
 
 
-class TrainingModel(keras.Model):
+class TrainingModel(StepContract, keras.Model):
     """An encoder with heads, trained on a weighted sum of loss terms.
 
     A method subclasses this and says what its network puts out for a batch (`outputs`) and what its losses
@@ -75,107 +76,6 @@ class TrainingModel(keras.Model):
         """See the class."""
         return self._stop["votes"]
 
-    def outputs(self, batch):
-        """What the losses read of one training batch.
-
-        Args:
-            batch: dict; the method's class says of what. Under a strategy, this replica's rows of it.
-
-        Returns:
-            {name: tensor [2b, ...] or [b, ...]}, a row for each image, visible ones first, or of one
-            modality; targets too. A loss that compares nothing across images may be an output itself, a value
-            for each row, so that nothing large is gathered.
-        """
-        raise NotImplementedError
-
-    def joint(self, outputs):
-        """Layers with weights that act on the gathered batch; a method may have some.
-
-        Every replica computes the same here, and the gradient counts once. Batch norm sees the global batch;
-        its moving statistics move once a step, under --accumulate too. Noise must be a function of
-        `step_seed`, or replicas would part.
-
-        Args:
-            outputs: as `outputs` returns them, of the global batch.
-
-        Returns:
-            {name: tensor} for `losses` and `after_update`, of any shapes.
-        """
-        return outputs
-
-    def losses(self, outputs, seed):
-        """The method's losses; no weight of the network acts here.
-
-        Args:
-            outputs: as `joint` returns them, of the global batch.
-            seed: int32 [2], unique to the step.
-
-        Returns:
-            ({term: float32 scalar}, {measure name: float32 scalar}).
-        """
-        raise NotImplementedError
-
-    def after_update(self, outputs, step):
-        """State that moves with a step, after the optimiser's update: momentum copies, queues.
-
-        Nothing is assigned here: a step that loss scaling skips must leave the state as it is. Replicas must
-        arrive at the same values, so noise must be a function of `step_seed`'s parts.
-
-        Args:
-            outputs: as `joint` returned them before the update, of the global batch; under --accumulate too.
-            step: int64 scalar, steps gone by before this one (0 for the first).
-
-        Returns:
-            (variable, new value) pairs. The variables may be of any type; they are not among
-            `trained_variables`.
-        """
-        del outputs, step
-        return []
-
-    def after_epoch(self):
-        """State that moves at the end of an epoch; outside the graph, on every worker alike.
-
-        Called after the epoch's last step, before validation, probe and saving. The running means of the
-        epoch (`train_means`) are still there, the same on all workers and after a resume.
-        """
-
-    @property
-    def trained_variables(self):
-        """What the optimiser moves, in a fixed order; what it is built with.
-
-        A method that does not train all of its weights (a momentum copy) leaves them out here. Their layers'
-        `trainable` stays True, as batch norm would use its moving statistics otherwise.
-        """
-        return self.trainable_variables
-
-    def adjusted_gradients(self, gradients, variables, step):
-        """What the optimiser is given for the gradients; a method may change them.
-
-        Args:
-            gradients: of the scaled loss, in the order of `variables`, summed over replicas.
-            variables: `trained_variables`.
-            step: int64 scalar, steps gone by.
-
-        Returns:
-            list of tensors of the same shapes. Zero is no way to freeze a variable, as decay and momentum
-            would go on moving it: see `rate_factors`.
-        """
-        del variables, step
-        return gradients
-
-    def rate_factors(self, step):
-        """{how a variable's path begins: factor on its learning rate at this step}; 0 freezes it entirely.
-
-        The longest beginning wins; what none fits has factor 1. For what changes within a run (SwAV's
-        prototypes stand still in epoch 0, blocks of an earlier stage are slow); what does not is set on the
-        optimiser.
-
-        Args:
-            step: int64 scalar, steps gone by.
-        """
-        del step
-        return {}
-
     def step_seed(self):
         """int32 [2], unique to the step: of the run, and of the step."""
         return tf.stack([tf.constant(self.seed, tf.int32), tf.cast(self.optimizer.iterations, tf.int32)])
@@ -188,11 +88,6 @@ class TrainingModel(keras.Model):
     def loss_terms(self, batch, seed):
         """The losses of a batch (of the global one, under a strategy); arguments and result as above."""
         return self.losses(self.joined(gather_rows(self.outputs(batch), images_in(batch))), seed)
-
-    def term_weight(self, term, step):
-        """Weight of a loss term at a step; a method may switch terms on later."""
-        del step
-        return self.term_weights[term]
 
     def weighted_losses(self, outputs, seed, step):
         """(scaled total to differentiate, {figure name: value}) of joint outputs."""
@@ -260,14 +155,6 @@ class TrainingModel(keras.Model):
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
         """Nothing: everything is built before `fit`, and Keras's way reads a batch across workers."""
-
-    def learning_rate_multipliers(self):
-        """{prefix of a variable's path: factor on the learning rate}; none where all learn alike."""
-        return {}
-
-    def saved_layers(self):
-        """{name: layer} whose weights are saved by themselves at the end of each epoch."""
-        return {"encoder": self.encoder}
 
     @property
     def metrics(self):

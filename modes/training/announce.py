@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from mmgl_tf.flags.config import to_flat
 from mmgl_tf.flags.methods import title
 from mmgl_tf.modes.model import compiles
 from mmgl_tf.pipelines.records import INFRARED, MODALITIES, VISIBLE
@@ -22,7 +23,12 @@ def announce(config, splits, stores, model, training, distribution, notes=()):
     optimization, data = config.optimization, config.data
     finetuning, run = config.run.mode == "finetune", config.run
     recipe = f", recipe {run.recipe}" if run.recipe != "common" else ""
-    lines = [("run", f"{run.mode} {title(run.method)}, seed {run.seed}, preset {run.preset}{recipe}")]
+    lines = [
+        (
+            "run",
+            f"{run.mode} {title(run.method, to_flat(config))}, seed {run.seed}, preset {run.preset}{recipe}",
+        )
+    ]
     lines.append(("data", f"{splits.name} in {splits.root}, --train_ids={data.train_ids}"))
     for split in splits.splits():
         if len(split):
@@ -58,8 +64,9 @@ def announce(config, splits, stores, model, training, distribution, notes=()):
         )
     )
     lines += notes
-    each = training.images_per_step // 2
-    batch = f"{each} visible + {each} infrared images (global batch {2 * each})"
+    each, shown = training.images_per_step // len(model.modalities), len(model.modalities)
+    batch = " + ".join(f"{each} {modality}" for modality in model.modalities)
+    batch += f" images (global batch {training.images_per_step})"
     if finetuning:
         options = config.finetuning
         batch += (
@@ -71,7 +78,7 @@ def announce(config, splits, stores, model, training, distribution, notes=()):
             f"{optimization.epochs} epochs x {training.steps_per_epoch} steps of {batch}",
         )
     )
-    lines += _divided(config, each, distribution)
+    lines += _divided(config, each, shown, distribution)
     devices = [device.device_type for device in tf.config.list_logical_devices("GPU")]
     cores = tf.config.threading.get_intra_op_parallelism_threads() or "all"
     where = f"{len(devices)} GPU" if devices else f"CPU ({cores} cores)"
@@ -101,8 +108,17 @@ def announce(config, splits, stores, model, training, distribution, notes=()):
     print(flush=True)
 
 
-def _divided(config, each, distribution):
-    """Lines on what one replica, and one pass through the network, has of the global batch."""
+def _divided(config, each, shown, distribution):
+    """Lines on what one replica, and one pass through the network, has of the global batch.
+
+    Args:
+        each: images of a modality in it.
+        shown: modalities.
+    """
+
+    def images(number):
+        return " + ".join([str(number)] * shown)
+
     total, parts = distribution.total, config.scale.accumulate
     lines = []
     if total == 1:
@@ -110,7 +126,7 @@ def _divided(config, each, distribution):
     else:
         normalised = "batch norm over all of them" if config.scale.sync_batch_norm else "batch norm in each"
         workers = f" on {distribution.workers} workers" if distribution.workers > 1 else ""
-        share = f"{each // total} + {each // total} images on each"
+        share = f"{images(each // total)} images on each"
         lines.append(
             (
                 "strategy",
@@ -122,8 +138,8 @@ def _divided(config, each, distribution):
         lines.append(
             (
                 "accumulate",
-                f"{parts} parts of {part} + {part} images, one after the other; the losses are of the "
-                f"effective batch of {each} + {each}",
+                f"{parts} parts of {images(part)} images, one after the other; the losses are of the "
+                f"effective batch of {images(each)}",
             )
         )
     return lines

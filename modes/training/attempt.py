@@ -60,7 +60,9 @@ def fail(run, failure):
         3, the exit status.
     """
     with atomic_file(run.root / "summary.json", "w") as file:
-        json.dump({"status": "fail", "reason": str(failure)}, file, indent=2)
+        rows = run.read_metrics()
+        content = {"status": failure.status, "reason": str(failure), "last": rows[-1] if rows else None}
+        json.dump(content, file, indent=2)
     print(
         f"\nfail: {failure}\nA run fails, as the paper's tables have it, when a loss, gradient or weight "
         "stops being finite or all embeddings become one; no weights of that epoch were saved.",

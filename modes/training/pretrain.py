@@ -7,9 +7,11 @@ import numpy as np
 from mmgl_tf.flags.config import options
 from mmgl_tf.modes.reading import agree_on_images, identities_of, read_data, require_identities
 from mmgl_tf.modes.training.pictures import PretrainingPictures
+from mmgl_tf.modes.training.survey import survey
 from mmgl_tf.modes.training.trainer import Material, train
 from mmgl_tf.pipelines.batches.build import held_out_dataset, training_dataset
-from mmgl_tf.pipelines.batches.plans import image_plan
+from mmgl_tf.pipelines.batches.plans import image_classes, image_plan
+from mmgl_tf.pipelines.batches.recipe import HeldOut, Recipe, each_modality
 from mmgl_tf.pipelines.records import INFRARED, VISIBLE
 from mmgl_tf.pretraining import PRETRAINING
 from mmgl_tf.pretraining.probe import Probe
@@ -28,29 +30,58 @@ class Images(Material):
         self.config = config
         self.method, self.options = PRETRAINING[config.run.method], options(config)
         self.recipe = self.method.recipe(self.options, config.augmentation)
-        self.splits, self.stores = distribution.chief_first(lambda: read_data(config))
+        modalities = self.recipe.modalities
+        self.splits, self.stores = distribution.chief_first(lambda: read_data(config, modalities))
         agree_on_images(distribution, self.stores)
         optimization, identities = config.optimization, None
         if self.recipe.labelled:
-            require_identities(self.splits.train, f"--method={config.run.method}")
-            identities = identities_of(self.splits.train)
+            for split in (self.splits.train, self.splits.validation):
+                require_identities(split, f"--method={config.run.method}", modalities)
+            identities = identities_of(self.splits.train, modalities)
         self.images = image_plan(
             self._images("train"),
             optimization.batch_size,
             config.run.seed,
             optimization.epoch_by,
             optimization.steps_per_epoch,
-            self.recipe.modalities,
+            modalities,
             identities,
         )
-        classes = 0 if identities is None else len(np.unique(np.concatenate(identities)))
+        shown = [] if identities is None else [identities[modality] for modality in modalities]
         self.plan = TrainingPlan(
-            self.images.steps_per_epoch, optimization.epochs, optimization.batch_size, classes
+            self.images.steps_per_epoch,
+            optimization.epochs,
+            optimization.batch_size,
+            len(np.unique(np.concatenate(shown))) if shown else 0,
+            len(modalities),
+            survey(config, self.method, self.options, self.stores, distribution),
         )
+        self._plain = None
 
     def _images(self, name):
-        """The stores of a split."""
-        return self.stores[name, VISIBLE], self.stores[name, INFRARED]
+        """The stores of a split, (visible, infrared); None for a modality that the data set lacks."""
+        return self.stores.get((name, VISIBLE)), self.stores.get((name, INFRARED))
+
+    def start(self, model, first_step):
+        """Training images at hand for a method that asks for them."""
+        del first_step
+        model.plain_batches = self._plain_batches
+        return model.notes()
+
+    def _plain_batches(self, most):
+        """See `PretrainingModel.plain_batches`."""
+        if self._plain is None:  # once: TensorFlow never lets go of the function behind a data set
+            stores, size = self._images("train"), self.config.optimization.batch_size
+            views = [view for view in each_modality([[()], [()]]) if stores[view.modality] is not None]
+            self._plain = held_out_dataset(
+                stores,
+                HeldOut(Recipe(tuple(views)), whole_batches=True),
+                size,
+                self.config.run.seed,
+                max_images=most * size,
+                threads=self.config.augmentation.data_threads,
+            ).map(lambda batch: {view.name: batch[view.name] for view in views})
+        return self._plain
 
     def batches(self, first_step, steps, wait, shards):
         """See `Material`."""
@@ -70,30 +101,40 @@ class Images(Material):
         if not len(self.splits.validation):
             return None
         validation = self.config.validation
+        held_out = self.method.held_out(self.options, validation.validation_permutations)
         return functools.partial(
             held_out_dataset,
             self._images("validation"),
-            self.method.held_out(self.options, validation.validation_permutations),
+            held_out,
             self.plan.batch_size,
             self.config.run.seed,
             validation.validation_images,
             self.config.augmentation.data_threads,
             shards,
+            self._classes(self.splits.validation, held_out.recipe),
         )
+
+    def _classes(self, split, recipe):
+        """Who is on the images of a split, where a recipe asks for it."""
+        if not recipe.labelled:
+            return None
+        identities = identities_of(split, recipe.modalities)
+        return image_classes(self._images(split.name), identities, recipe.modalities)
 
     def probe(self, model, first_step):
         """On images spread evenly over the held-out ones, else over those of training."""
         name = "validation" if len(self.splits.validation) else "train"
-        images = self.config.validation.probe_images
+        split = self.splits.validation if name == "validation" else self.splits.train
+        images, held_out = self.config.validation.probe_images, self.method.held_out(self.options, 1)
         batches = held_out_dataset(
             self._images(name),
-            self.method.held_out(self.options, 1),
+            held_out,
             images,
             self.config.run.seed,
             max_images=images,
+            classes=self._classes(split, held_out.recipe),
         )
         batch = {key: value.numpy() for key, value in next(iter(batches)).items()}
-        split = self.splits.validation if name == "validation" else self.splits.train
         source = f"{'held-out' if name == 'validation' else 'training'} images"
         return Probe(model, *_without_padding(batch, split), source)
 

@@ -41,7 +41,7 @@ def summarise(config, plan, run, rows, saving, figures, held_out, places):
     """
     first, last = rows[0], rows[-1]
     lines = ["", *_held_out_table(figures, last, held_out), *_training_table(figures, first, last)]
-    rate, images = last["throughput/images_per_second"], 2 * plan.batch_size
+    rate, images = last["throughput/images_per_second"], plan.images_per_step
     lines += [
         "",
         f"time       {duration(last['time/seconds'])} for {last['step']} steps; last epoch "
@@ -70,7 +70,7 @@ def summarise(config, plan, run, rows, saving, figures, held_out, places):
 
 def _held_out_table(figures, last, who):
     """Figures of held-out images, each modality apart."""
-    shown = [f for f in figures if f.held_out and f"validation/{f.name}_visible" in last]
+    shown = [f for f in figures if f.held_out and any(f"validation/{f.name}_{m}" in last for m in MODALITIES)]
     if not who:
         return [
             "no identities were held out (--train_ids=train does), so there is no accuracy on unseen ones",

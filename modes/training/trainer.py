@@ -89,9 +89,14 @@ def _train(material_of, config, run, distribution):
     plan, splits, stores = material.plan, material.splits, material.stores
     with distribution.scope():
         model = build_model(config, plan)
-    images = 2 * plan.batch_size
     training = Training(
-        model, run, config, plan.steps_per_epoch, images, data_fingerprint(splits), distribution
+        model,
+        run,
+        config,
+        plan.steps_per_epoch,
+        plan.images_per_step,
+        data_fingerprint(splits),
+        distribution,
     )
     notes = material.start(model, training.first_step)
     if distribution.chief:

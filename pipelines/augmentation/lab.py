@@ -56,6 +56,19 @@ def lightness_of(image: np.ndarray) -> np.ndarray:
     return _root(light) * np.float32(116) - np.float32(16)
 
 
+def rgb_of(lab: np.ndarray) -> np.ndarray:
+    """The inverse, for the eye.
+
+    Args:
+        lab: float [H, W, 3]; colours that sRGB has not are clipped channel by channel.
+
+    Returns:
+        uint8 [H, W, 3].
+    """
+    rgb = cv2.cvtColor(np.asarray(lab, np.float32), cv2.COLOR_Lab2RGB)
+    return np.rint(np.clip(rgb, 0.0, 1.0) * 255.0).astype(np.uint8)
+
+
 def _linear(image):
     """float32 [H, W, C] in 0..1, in proportion to light."""
     if image.dtype == np.uint8:

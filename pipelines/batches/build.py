@@ -28,7 +28,7 @@ def training_dataset(
     another `first_step` and gets the very batches it would have got.
 
     Args:
-        stores: (visible, infrared) `image_store.ImageStore`s.
+        stores: (visible, infrared) `image_store.ImageStore`s; None for a modality that is not shown.
         recipe: what a batch consists of.
         plan: which images meet in which step: `plans.image_plan` or `plans.people_plan`.
         first_step: global step to start at, 0 unless resumed.
@@ -68,17 +68,20 @@ def held_out_dataset(
     max_images: int = 0,
     threads: int = 0,
     shards: Shards = WHOLE,
+    classes=None,
 ) -> tf.data.Dataset:
     """Batches of images that are not trained on; the same in every pass.
 
     Args:
-        stores: (visible, infrared) `image_store.ImageStore`s; may be of different lengths.
+        stores: (visible, infrared) `image_store.ImageStore`s; may be of different lengths, and None for a
+            modality that is not shown.
         held_out: what a batch consists of, and how often each image is shown.
         batch_size: images per modality, B.
         seed: seed of all draws.
         max_images: images per modality, spread evenly over the store; 0 = all.
         threads: threads that augment; 0 = one per core.
         shards: the replicas whose parts of the batches are wanted.
+        classes: see `HeldOutBatches`.
 
     Returns:
         A dataset of known length. Its elements are dicts: views and targets as in training; weight, float32
@@ -89,7 +92,7 @@ def held_out_dataset(
         ValueError: see `HeldOutBatches`; or the replicas cannot share the batch evenly.
     """
     shards.rows_per_replica(batch_size)
-    batches = HeldOutBatches(stores, held_out, batch_size, seed, max_images, threads, shards.total)
+    batches = HeldOutBatches(stores, held_out, batch_size, seed, max_images, threads, shards.total, classes)
     spec = _tensor_specs(batches.specs(shards.rows_per_replica(batches.batch_size)))
     return sharded_batches(batches, spec, 0, batches.num_batches, batches.batch_size, shards)
 

@@ -28,22 +28,36 @@ class HeldOutBatches:
         max_images: images per modality, spread evenly over the store; 0 = all.
         threads: threads that augment; 0 = one per core.
         parts: into how many equal parts a batch will be cut; whole batches are made a multiple of it.
+        classes: where labels are wanted, (visible, infrared) integers [len(store)], None where a modality is
+            not shown. Only to be compared with each other: held-out identities are of no training class.
 
     Attributes:
         batch_size: images per modality, b.
         num_batches: batches until every modality is through.
 
     Raises:
-        ValueError: see `RecipeEngine` and `image_size`; labels are wanted; or whole batches, and a modality
-            has no images, or fewer than `parts`.
+        ValueError: see `RecipeEngine` and `image_size`; labels are wanted, and no classes given; or whole
+            batches, and a modality has no images, or fewer than `parts`.
     """
 
     def __init__(
-        self, stores, held_out: HeldOut, batch_size: int, seed: int, max_images=0, threads=0, parts=1
+        self,
+        stores,
+        held_out: HeldOut,
+        batch_size: int,
+        seed: int,
+        max_images=0,
+        threads=0,
+        parts=1,
+        classes=None,
     ):
         recipe = held_out.recipe
-        if recipe.labelled:
-            raise ValueError("Held-out identities are of no training class; take Labels out of the recipe.")
+        if recipe.labelled and classes is None:
+            raise ValueError(
+                "The recipe wants labels of held-out images, but nobody says who is on them. Give `classes`, "
+                "which takes a labelled data set, or take Labels out of the recipe."
+            )
+        self._classes = classes if recipe.labelled else None
         self._stores = stores
         self._seed = seed
         self._repeats = held_out.repeats
@@ -73,7 +87,12 @@ class HeldOutBatches:
     def specs(self, rows: int) -> dict[str, tuple[tuple[int, ...], type]]:
         """Name -> (shape, dtype) of a batch of `rows` images per modality."""
         both = rows * len(self._engine.recipe.modalities)
-        return self._engine.specs(rows) | {"weight": ((both,), np.float32), "index": ((both,), np.int32)}
+        labels = {"labels": ((both,), np.int32)} if self._classes else {}
+        return self._engine.specs(rows) | {
+            **labels,
+            "weight": ((both,), np.float32),
+            "index": ((both,), np.int32),
+        }
 
     def __call__(self, number: int, rows: range | None = None) -> dict[str, np.ndarray]:
         """One batch, or some of its rows; no image of the others is read.
@@ -85,7 +104,7 @@ class HeldOutBatches:
         Returns:
             What the recipe asks for, see `TrainingBatches`; and weight, float32 [2n], 0 on padding, and
             index, int32 [2n], the image's position in its store, -1 on padding. Padding images are 0, and
-            so are their targets; their order of stripes is the identity.
+            so are their targets; their order of stripes is the identity, their label -1.
         """
         rows = range(self.batch_size) if rows is None else rows
         entries = int(number) * self.batch_size + np.array(rows)
@@ -108,6 +127,9 @@ class HeldOutBatches:
             # TensorFlow never lets go of the function behind a data set, and each validation makes one.
             self._engine.forget_buffers()
         together = np.concatenate(list(index.values()), dtype=np.int32)
+        if self._classes:
+            labels = [np.where(shown[m], self._classes[m][positions], -1) for m, positions in index.items()]
+            batch["labels"] = np.concatenate(labels, dtype=np.int32)
         return batch | {"weight": (together >= 0).astype(np.float32), "index": together}
 
     def _entries(self, modality, entries):

@@ -20,8 +20,8 @@ class BatchPlan:
         seed: the run's seed, for the order of the images and for all that is drawn for them.
         epoch: a pure function epoch -> (visible, infrared), integers [steps_per_epoch, B] each, places in
             `usable` of the stores; None for a modality that is not shown.
-        classes: the class of each image of each store (visible, infrared), skipped ones included, int32; or
-            None where nobody knows.
+        classes: the class of each image of each store (visible, infrared), skipped ones included, int32, None
+            for a modality that is not shown; or None where nobody knows.
         sized_by: what the user sets B with, for errors.
 
     Raises:
@@ -32,7 +32,7 @@ class BatchPlan:
     steps_per_epoch: int
     seed: int
     epoch: Callable[[int], tuple[np.ndarray | None, np.ndarray | None]]
-    classes: tuple[np.ndarray, np.ndarray] | None = None
+    classes: tuple[np.ndarray | None, np.ndarray | None] | None = None
     sized_by: str = "--batch_size"
 
     def __post_init__(self):
@@ -54,13 +54,14 @@ def image_plan(
     """Images in random order, each modality by itself; see `sampling.pretraining_plan`.
 
     Args:
-        stores: (visible, infrared) `image_store.ImageStore`s.
+        stores: (visible, infrared) `image_store.ImageStore`s; None for a modality that is not shown.
         batch_size: images per modality, B.
         seed: the run's seed.
         epoch_by: "max" or "min": an epoch is one pass over the larger or the smaller modality.
         steps_per_epoch: length of an epoch; 0 = one pass by `epoch_by`.
         modalities: those that are shown, `recipe.modalities`.
-        identities: where labels are wanted, as for `people_plan`.
+        identities: where labels are wanted, as for `people_plan`; those of a modality that is not shown are
+            not looked at. Classes are of the identities shown.
 
     Raises:
         ValueError: see `sampling.steps_in_epoch`; or identities that are unknown or do not match the stores.
@@ -75,7 +76,7 @@ def image_plan(
         steps,
         seed,
         lambda epoch: pretraining_plan(*numbers, batch_size, seed, epoch, epoch_by, steps),
-        None if identities is None else _classes(stores, identities),
+        None if identities is None else image_classes(stores, identities, modalities),
     )
 
 
@@ -104,7 +105,7 @@ def people_plan(
     Raises:
         ValueError: see `identity_plan`; or identities that are unknown or do not match the stores.
     """
-    classes = _classes(stores, identities)
+    classes = image_classes(stores, identities)
     usable = [known[store.usable] for store, known in zip(stores, classes, strict=True)]
     sizes = (identities_per_batch, images_per_identity)
     steps = steps_per_epoch or steps_in_identity_epoch(*map(len, usable), *sizes)
@@ -119,13 +120,28 @@ def people_plan(
     )
 
 
-def _classes(stores, identities):
-    """The class of each image of each store, int32, by the identities of both."""
-    for modality, store, known in zip(MODALITIES, stores, identities, strict=True):
-        if len(known) != len(store):
+def image_classes(stores, identities, modalities: Sequence[int] = (VISIBLE, INFRARED)):
+    """The class of each image of each store, by the identities of all of them together.
+
+    Args:
+        stores: (visible, infrared) `image_store.ImageStore`s.
+        identities: (visible, infrared), integers [len(store)] each, skipped images included.
+        modalities: those that are looked at.
+
+    Returns:
+        (visible, infrared) int32 [len(store)] each, None for a modality that is not looked at.
+
+    Raises:
+        ValueError: identities that are unknown or do not match the stores.
+    """
+    for modality in modalities:
+        if len(identities[modality]) != len(stores[modality]):
             raise ValueError(
-                f"{len(known)} identities were given for {len(store)} {modality} images; expected one for "
-                "each image of the store, in its order."
+                f"{len(identities[modality])} identities were given for {len(stores[modality])} "
+                f"{MODALITIES[modality]} images; expected one for each image of the store, in its order."
             )
-    classes = class_labels(identity for known in identities for identity in known)
-    return tuple(np.array([classes[identity] for identity in known], np.int32) for known in identities)
+    classes = class_labels(identity for modality in modalities for identity in identities[modality])
+    return tuple(
+        np.array([classes[identity] for identity in known], np.int32) if modality in modalities else None
+        for modality, known in enumerate(identities)
+    )

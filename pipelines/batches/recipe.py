@@ -186,18 +186,21 @@ def view_name(modality: int, number: int = 0) -> str:
     return MODALITIES[modality] + (f"_{number + 1}" if number else "")
 
 
-def each_modality(chains: Sequence[Sequence[tuple[Operation, ...]]], height=0, width=0) -> tuple[View, ...]:
+def each_modality(
+    chains: Sequence[Sequence[tuple[Operation, ...]]], height=0, width=0, first=0
+) -> tuple[View, ...]:
     """Views by the usual names and streams.
 
     Args:
         chains: (chains of the visible views, chains of the infrared views).
         height: of every view, see `View`.
         width: likewise.
+        first: number of the first of them, where others come before.
     """
     return tuple(
         View(view_name(modality, number), modality, tuple(chain), height, width, number)
         for modality in (VISIBLE, INFRARED)
-        for number, chain in enumerate(chains[modality])
+        for number, chain in enumerate(chains[modality], first)
     )
 
 

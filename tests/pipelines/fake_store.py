@@ -8,9 +8,9 @@ HEIGHT, WIDTH, STRIPES, BATCH = 48, 24, 6, 4
 class FakeStore:
     """Smooth images, distinct by index; grey with one channel."""
 
-    def __init__(self, number, channels=3, usable=None, height=HEIGHT, seed=0):
+    def __init__(self, number, channels=3, usable=None, height=HEIGHT, seed=0, width=WIDTH):
         rng = np.random.default_rng(seed)
-        coarse = rng.integers(0, 256, (number, height // 12, WIDTH // 12, channels), np.uint8)
+        coarse = rng.integers(0, 256, (number, height // 12, width // 12, channels), np.uint8)
         self.images = coarse.repeat(12, axis=1).repeat(12, axis=2)
         self.usable = np.arange(number) if usable is None else np.array(usable)
 

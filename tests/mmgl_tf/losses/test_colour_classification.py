@@ -21,9 +21,10 @@ def drawn(seed=0):
 
 def slow_rows(logits, ab, neighbours=5, sigma=5.0):
     """A pixel at a time."""
-    rows = {name: np.zeros(len(ab)) for name in ("plain", "weighted", "right", "weight")}
+    rows = {name: np.zeros(len(ab)) for name in ("plain", "weighted", "right", "weight", "grey")}
     for i, image in enumerate(ab):
         coloured = any(abs(value) > 5 for value in image.ravel())
+        rows["grey"][i] = not coloured
         for place in np.ndindex(*image.shape[:2]):
             squares = ((image[place] - BINS) ** 2).sum(axis=1)
             chosen = np.argsort(squares)[:neighbours]

@@ -175,7 +175,7 @@ def test_vectors_are_told_by_their_axes(optimizer):
         optimizer(0.1, vector_multiplier=-1)
 
 
-@pytest.mark.parametrize("mode", ["eager", "graph", "jit"])
+@pytest.mark.parametrize("mode", ["eager", "graph"])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS.values())
 def test_a_factor_of_one_step_scales_its_rate_and_0_freezes(optimizer, mode):
     """A frozen variable ends where one does that never had the step; the others as without a factor."""
@@ -189,8 +189,8 @@ def test_a_factor_of_one_step_scales_its_rate_and_0_freezes(optimizer, mode):
             rates = {"": 1.0, "head/": factor}
             return own.apply([gradient * own.loss_scale.scale] * 5, variables, rates)
 
-        if mode != "eager":
-            step = tf.function(step, jit_compile=mode == "jit")
+        if mode == "graph":
+            step = tf.function(step)
         for gradient, factor in zip(gradients, factors, strict=True):
             assert bool(step(gradient, tf.constant(factor)))
         return [v.numpy() for v in variables]

@@ -158,6 +158,12 @@ def test_milestones_may_be_shares_of_the_run(epochs, length):
     assert tuple(schedule.get_config()["fractions"]) == (0.3, 0.6, 0.9)
 
 
+def test_a_share_that_is_a_whole_step_is_that_step():
+    """0.07 times 100 is a little above 7 in floating point."""
+    schedule = make_schedule("step", 0.1, 0, 100, 1, fractions=(0.07,))
+    assert [float(schedule(step)) for step in (6, 7)] == pytest.approx([0.1, 0.01], rel=1e-6)
+
+
 def test_bad_arguments_say_what_was_expected():
     with pytest.raises(ValueError, match="'cosine'; expected one of authors, offset, step"):
         make_schedule("cosine", 0.1, 1, 2, 3)

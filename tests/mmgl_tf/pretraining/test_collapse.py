@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from mmgl_tf.pretraining.collapse import CollapseMonitor, spreads
+from mmgl_tf.pretraining.diagnostics import effective_rank
 
 
 def drawn(count=40, size=16, seed=0):
@@ -38,6 +39,14 @@ def test_two_points_one_a_modality_are_seen():
     monitor.judge(0, found)
     verdict = monitor.judge(1, found)
     assert (verdict.state, verdict.group) == ("collapsed", "visible")
+
+
+def test_two_opposite_points_pass_and_have_rank_one():
+    """The blind spot that `spreads` warns of."""
+    point = np.random.RandomState(0).randn(1, 256)
+    opposite = np.concatenate([np.tile(point, (20, 1)), np.tile(-point, (20, 1))])
+    assert spreads(opposite)["visible"] == pytest.approx(0.8, abs=0.05)
+    assert effective_rank(opposite) == pytest.approx(1.0, abs=1e-6)
 
 
 def test_limits_and_two_epochs_running():
@@ -110,6 +119,7 @@ def test_an_epoch_judged_again_replaces_what_was_known():
     assert monitor.judge(1, {"joint": 0.01}).state == "healthy"  # resumed from epoch 0's end
     assert monitor.judge(2, {"joint": 0.01}).state == "collapsed"
     assert monitor.judge(5, {"joint": 0.01}).state == "healthy"  # not running: 3 and 4 are unknown
+    assert monitor.judge(4, {"joint": 0.01}).state == "healthy"  # 5 is still to come
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from mmgl_tf.figures import OF_EVERY_RUN
 from mmgl_tf.flags.config import from_flat, to_flat
 from mmgl_tf.machines.distribution import Distribution
 from mmgl_tf.run_directory import RunDirectory
@@ -25,7 +26,7 @@ class Followed(Stateful):
 
     def __init__(self):
         super().__init__()
-        self.seen = []
+        self.seen, self.shown = [], OF_EVERY_RUN
 
     def after_epoch(self):
         super().after_epoch()

@@ -20,11 +20,11 @@ def batches(steps=STEPS):
     return [{name: tf.constant(v) for name, v in global_batch(step).items()} for step in range(steps)]
 
 
-def trained(steps=STEPS, **options):
+def trained(jit_compile=False, **options):
     """A model after steps."""
     model = stateful(**options)
-    step = tf.function(model.train_step)
-    for batch in batches(steps):
+    step = tf.function(model.train_step, jit_compile=jit_compile)
+    for batch in batches():
         step(batch)
     return model
 
@@ -80,6 +80,10 @@ def test_parts_move_weights_and_state_as_the_whole(one, parts):
     assert_same(state(trained(accumulate=parts)), one)
 
 
+def test_the_step_compiles_under_xla(one):
+    assert_same(state(trained(jit_compile=True)), one)
+
+
 def test_batch_norm_on_the_gathered_batch_moves_once_a_step():
     """PyTorch's rule on all 2B rows; in parts too."""
     for accumulate in (1, 2):
@@ -87,7 +91,7 @@ def test_batch_norm_on_the_gathered_batch_moves_once_a_step():
         (batch,) = batches(1)
         rows = model.outputs(batch)["rows"]
         nodes = model.graph(rows).numpy()
-        tf.function(model.train_step)(batch)
+        model.train_step(batch)
         np.testing.assert_allclose(model.graph_norm.moving_mean, 0.1 * nodes.mean(0), rtol=1e-5, atol=1e-7)
         expected = 0.9 + 0.1 * nodes.var(0, ddof=1)
         np.testing.assert_allclose(model.graph_norm.moving_variance, expected, rtol=1e-5)
@@ -96,10 +100,9 @@ def test_batch_norm_on_the_gathered_batch_moves_once_a_step():
 def test_the_queue_holds_the_newest_rows_of_the_whole_batch_first():
     for accumulate in (1, 2):
         model, pushed = stateful(accumulate=accumulate), []
-        step = tf.function(model.train_step)
         for batch in batches(4):
             pushed.insert(0, model.outputs(batch)["target"][:IMAGES].numpy())
-            step(batch)
+            model.train_step(batch)
         np.testing.assert_allclose(model.queue.numpy(), np.concatenate(pushed)[:QUEUE], rtol=1e-6)
         assert int(model.filled) == QUEUE
 
@@ -127,13 +130,13 @@ def test_a_step_that_overflows_moves_no_state(on_devices):
     model = stateful(scaled=True)
     before = state(model)
     model.optimizer.loss_scale.scale.assign(np.inf)
-    (batch,), step = batches(1), tf.function(model.train_step)
-    step(batch)
+    (batch,) = batches(1)
+    model.train_step(batch)
     for found in (state(model), *on_devices["skipped on two devices"]):
         moved = [name for name, value in before.items() if not np.array_equal(found[name], value)]
         assert moved == ["graph_norm/moving_mean", "graph_norm/moving_variance"], "the forward pass's own"
     model.optimizer.loss_scale.scale.assign(8.0)
-    step(batch)
+    model.train_step(batch)
     assert not np.array_equal(model.queue, before["stateful/queue"])
 
 
@@ -159,7 +162,7 @@ def test_a_trained_variable_that_no_loss_reaches_is_named(accumulate):
 
     model = stateful(accumulate, kind=Idle)
     with pytest.raises(ValueError, match=r"no loss reaches 2 of 8 trained variables, such as target/kernel"):
-        tf.function(model.train_step)(batches(1)[0])
+        model.train_step(batches(1)[0])
 
 
 def test_outputs_have_a_row_for_each_image():

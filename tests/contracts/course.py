@@ -1,0 +1,96 @@
+"""The first steps of each method, eager and taken once a process: several contracts look at them."""
+
+import functools
+from dataclasses import dataclass
+
+import numpy as np
+
+from mmgl_tf.training.checkpoints import collect
+from tests.contracts.cases import case, take_step
+
+
+@dataclass(frozen=True, eq=False)
+class Course:
+    """Two steps with an epoch's end between them.
+
+    Attributes:
+        start: state before the first step, {name: array} as `collect` returns it.
+        stepped: after it.
+        ended: after the end of that epoch.
+        stepped_again: after the second step.
+        moves: {name: value} that the method's `after_update` returned for the variables in the first step.
+        trained: names of what the optimiser moves, in each step: not of what `rate_factors` freezes.
+        figures: of the first step, {name: value}.
+        figures_again: of the second.
+        measured: names of the figures of a step that were measured, and not only declared.
+        model: as it is after all that.
+    """
+
+    start: dict
+    stepped: dict
+    ended: dict
+    stepped_again: dict
+    moves: dict
+    trained: tuple
+    figures: dict
+    figures_again: dict
+    measured: set
+    model: object
+
+
+@functools.cache
+def course(method):
+    """The course of a method."""
+    return take_course(case(method))
+
+
+def take_course(of):
+    """The course of a `Case`."""
+    model = of.model()
+    start, moves = collect(model), _noted_moves(model)
+    trained = [_moving(model, 0)]
+    figures = take_step(model, of.batch(0))
+    stepped, first_moves = collect(model), dict(moves)
+    model.after_epoch()
+    ended = collect(model)
+    trained.append(_moving(model, 1))
+    again = take_step(model, of.batch(1))
+    measured = {name for name, mean in model.train_means.items() if mean.sums()[1] > 0}
+    return Course(
+        start,
+        stepped,
+        ended,
+        collect(model),
+        first_moves,
+        tuple(trained),
+        figures,
+        again,
+        measured,
+        model,
+    )
+
+
+def _noted_moves(model):
+    """A dict that after each step holds what `after_update` returned: {name as in `collect`: array}."""
+    after_update, noted = model.after_update, {}
+
+    def noting(outputs, step):
+        pairs = after_update(outputs, step)
+        noted.clear()
+        noted.update({f"weight/{variable.path}": np.asarray(value) for variable, value in pairs})
+        return pairs
+
+    model.after_update = noting
+    return noted
+
+
+def _moving(model, step):
+    """Names of the trained variables that are not frozen at a step."""
+    names = {f"weight/{variable.path}" for variable in model.trained_variables}
+    factors = model.rate_factors(np.int64(step))
+    frozen = set()
+    for name in names:
+        fitting = [prefix for prefix in factors if name.removeprefix("weight/").startswith(prefix)]
+        if fitting and float(factors[max(fitting, key=len)]) == 0.0:
+            frozen.add(name)
+    return names - frozen
