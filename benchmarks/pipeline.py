@@ -1,11 +1,14 @@
 """Images per second and core of the training input pipeline, beside a PyTorch `DataLoader` with Pillow.
 
-    python -m benchmarks.pipeline [--images 256] [--batches 8] [--rounds 5]
+    python -m benchmarks.pipeline [--images 256] [--batches 8] [--rounds 5] [--only "two views"]
+
+Rows named "two views" count views: two of each image, cropped, resized, jittered and blurred as SimCLR's.
 
 One process pinned to one core, one thread in every library, measured in processor time. All candidates
 take turns within a round, so that a busy neighbour slows them alike; a ratio is the median over the
 rounds, with [least, greatest].
-Expected on an idle core: cached chain at least 3.5 times the cached peer, uncached at least 1.5 times.
+Expected on an idle core: cached chain at least 3.5 times the cached peer, uncached at least 1.5 times, two
+views at least twice.
 """
 
 import argparse
@@ -76,11 +79,24 @@ def _stores(paths, grey, cached, directory, size=(HEIGHT, WIDTH)):
 def _ours(stores, number, warp="pil"):
     """A function that makes a number of training batches; each has 2 * BATCH images."""
     from mmgl_tf.flags.config import Augmentation
-    from mmgl_tf.pipelines.batches.build import training_dataset
-    from mmgl_tf.pipelines.batches.plans import image_plan
     from mmgl_tf.pipelines.batches.recipe import mmgl_recipe
 
-    recipe = mmgl_recipe(Augmentation(warp=warp), STRIPES)
+    return _made(stores, mmgl_recipe(Augmentation(warp=warp), STRIPES), number)
+
+
+def _two_views(stores, number):
+    """The same of two symmetric views of each image: SimCLR's batches."""
+    from mmgl_tf.flags.methods.views import Views
+    from mmgl_tf.pipelines.augmentation.person_views import person_views
+    from mmgl_tf.pipelines.batches.recipe import Recipe, each_modality
+
+    return _made(stores, Recipe(each_modality(person_views(Views(), asymmetric=False))), number)
+
+
+def _made(stores, recipe, number):
+    from mmgl_tf.pipelines.batches.build import training_dataset
+    from mmgl_tf.pipelines.batches.plans import image_plan
+
     # One data set for all rounds, as for all epochs of a run: its buffers are allocated once.
     return training_dataset(stores, recipe, image_plan(stores, BATCH, 0), 0, number, threads=1).__iter__
 
@@ -122,6 +138,8 @@ def _candidates(directory, files_each, number):
         "cached, all RGB, warp=fast": (_ours(rgb, number, "fast"), 2 * BATCH),
         "uncached": (_ours(files, number), 2 * BATCH),
         "uncached, all RGB": (_ours(files_rgb, number), 2 * BATCH),
+        "two views": (_two_views(mixed, number), 4 * BATCH),
+        "two views, all RGB": (_two_views(rgb, number), 4 * BATCH),
         "decode and resize only": (_decoding(files[0], number, lambda index: files[0][index]), BATCH),
         "cached, {}x{}".format(*TINY): (
             _ours(_stores(colour, grey, True, cache, TINY), number),
@@ -133,12 +151,16 @@ def _candidates(directory, files_each, number):
     import torch
 
     from benchmarks.pipeline_peer import load, peer_loader
+    from benchmarks.two_views_peer import two_views_loader
 
     torch.set_num_threads(1)
     peer = (HEIGHT, WIDTH, STRIPES, 2 * BATCH)
+    views = (HEIGHT, WIDTH, 2 * BATCH, number)
     return candidates | {
         "peer, cached": (peer_loader(colour + grey, *peer, number=number, cached=True), 2 * BATCH),
         "peer, uncached": (peer_loader(colour + grey, *peer, number=number, cached=False), 2 * BATCH),
+        "peer, two views": (two_views_loader(colour, grey, *views), 4 * BATCH),
+        "peer, two views, all RGB": (two_views_loader(colour + colour, [], *views), 4 * BATCH),
         "peer, decode and resize only": (
             _decoding(colour, number, lambda index: load(colour[index], HEIGHT, WIDTH)),
             BATCH,
@@ -152,6 +174,8 @@ PEERS = {
     "cached, all RGB, warp=fast": "peer, cached",
     "uncached": "peer, uncached",
     "uncached, all RGB": "peer, uncached",
+    "two views": "peer, two views",
+    "two views, all RGB": "peer, two views, all RGB",
     "decode and resize only": "peer, decode and resize only",
 }
 
@@ -162,10 +186,12 @@ def main():
     parser.add_argument("--images", type=int, default=256, help="files per modality, at least 96")
     parser.add_argument("--batches", type=int, default=8, help="made by each candidate in each round")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only", default="", help="measure what has this in its name")
     arguments = parser.parse_args()
     _pin()
     with tempfile.TemporaryDirectory() as directory:
         candidates = _candidates(directory, max(arguments.images, 2 * BATCH), arguments.batches)
+        candidates = {name: pair for name, pair in candidates.items() if arguments.only in name}
         rates = {name: [] for name in candidates}
         for turn in range(1 + arguments.rounds):
             for name, (make, images) in candidates.items():
@@ -176,9 +202,8 @@ def main():
 
 
 def _report(rates):
-    print(
-        f"Training input pipeline: {HEIGHT}x{WIDTH}, {BATCH} + {BATCH} images, AugMix, one core, one thread"
-    )
+    print(f"Training input pipeline: {HEIGHT}x{WIDTH}, {BATCH} + {BATCH} images, one core, one thread")
+    print("Each image is cropped, mixed by AugMix and erased, or made two views of.")
     print("Unless it says all RGB, half of the images are grey (infrared), as in a real batch.\n")
     print(f"{'':32s}{'images/s':>9s}   ratio to peer [least, greatest]")
     for name, values in rates.items():
@@ -188,11 +213,14 @@ def _report(rates):
             ratios = [ours / theirs for ours, theirs in zip(values, peer, strict=True)]
             line += f"   {statistics.median(ratios):.2f} [{min(ratios):.2f}, {max(ratios):.2f}]"
         print(line)
-    print(
-        "\nAt {}x{} pixels nearly all is the interpreter's work, which one thread of a process does at a "
-        "time:\nabout what one process can make, whatever its cores and the size of the images.".format(*TINY)
-    )
-    if "peer, cached" not in rates:
+    if any("{}x{}".format(*TINY) in name for name in rates):
+        print(
+            "\nAt {}x{} pixels nearly all is the interpreter's work, which one thread of a process does at a "
+            "time:\nabout what one process can make, whatever its cores and the size of the images.".format(
+                *TINY
+            )
+        )
+    if not any(name.startswith("peer") for name in rates):
         print("\nThe peer, a PyTorch DataLoader with Pillow, was skipped: PyTorch is not installed.")
     else:
         print(

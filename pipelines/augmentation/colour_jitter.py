@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from mmgl_tf.pipelines.augmentation.grey import grey_levels
+from mmgl_tf.pipelines.augmentation.grey import grey_levels, grey_levels_of
 from mmgl_tf.pipelines.augmentation.hue import turn_hue
 from mmgl_tf.pipelines.augmentation.operation import Operation
 from mmgl_tf.pipelines.augmentation.working_memory import WorkingMemory
@@ -155,11 +155,14 @@ def change_saturation(image, factor: np.float32, out, memory: WorkingMemory) -> 
     Args:
         As `change_brightness`; the image has three channels.
     """
-    grey = memory.array("saturation grey", image.shape, np.float32)
-    pixels = memory.array("saturation", image.shape, np.float32)
-    cv2.cvtColor(grey_levels(image, memory).astype(np.float32), cv2.COLOR_GRAY2RGB, dst=grey)
-    np.subtract(image, grey, out=pixels)
+    pixels, grey = (memory.array(name, image.shape, np.float32) for name in ("pixels", "grey pixels"))
+    np.copyto(pixels, image)
+    levels = memory.array("saturation levels", image.shape[:2], np.float32)
+    np.copyto(levels, grey_levels_of(pixels, memory)[:, :, 0])
+    cv2.cvtColor(levels, cv2.COLOR_GRAY2RGB, dst=grey)
+    pixels -= grey
     pixels *= factor
     pixels += grey
-    np.clip(pixels, 0, 255, out=pixels)
+    if factor > 1:
+        np.clip(pixels, 0, 255, out=pixels)
     np.copyto(out, pixels, casting="unsafe")

@@ -20,13 +20,17 @@ def grey_levels(image: np.ndarray, memory: WorkingMemory) -> np.ndarray:
     Returns:
         uint8 [H, W, 1]; `image` itself if C = 1.
     """
-    height, width, channels = image.shape
-    if channels == 1:
+    if image.shape[2] == 1:
         return image
-    pixels = memory.array("grey source", image.shape, np.float32)
-    levels = memory.array("grey levels", (height, width), np.float32)
+    pixels = memory.array("pixels", image.shape, np.float32)
     np.copyto(pixels, image)
+    return grey_levels_of(pixels, memory)
+
+
+def grey_levels_of(pixels: np.ndarray, memory: WorkingMemory) -> np.ndarray:
+    """The same of levels that are float32 [H, W, 3] already; whole numbers."""
+    levels = memory.array("grey levels", pixels.shape[:2], np.float32)
     cv2.transform(pixels, _LUMA, dst=levels)
-    grey = memory.array("grey", (height, width, 1))
+    grey = memory.array("grey", (*levels.shape, 1))
     np.copyto(grey[:, :, 0], levels, casting="unsafe")
     return grey

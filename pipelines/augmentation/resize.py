@@ -26,7 +26,7 @@ def resize(image: np.ndarray, out: np.ndarray, memory: WorkingMemory) -> None:
     if image.shape == out.shape:
         np.copyto(out, image)
         return
-    pixels = memory.array("resize source", image.shape, np.float32)
+    pixels = memory.varying("resize source", image.shape, np.float32)
     np.copyto(pixels, image)
     if len(pixels) > height:
         pixels = _fewer_rows(pixels, height)
@@ -34,7 +34,7 @@ def resize(image: np.ndarray, out: np.ndarray, memory: WorkingMemory) -> None:
         pixels = cv2.transpose(_fewer_rows(cv2.transpose(pixels), width))
     # What is left to do is to enlarge, for which plain interpolation is the same.
     if pixels.shape[:2] != (height, width):
-        larger = memory.array("resize result", out.shape, np.float32)
+        larger = memory.array("pixels", out.shape, np.float32)
         pixels = cv2.resize(pixels, (width, height), dst=larger, interpolation=cv2.INTER_LINEAR)
     cv2.convertScaleAbs(pixels, dst=out)
 
@@ -43,9 +43,11 @@ def _fewer_rows(pixels, rows):
     """float32 [h, ...] -> [rows, ...], rows < h."""
     places, weights = _taps(len(pixels), rows)
     flat = pixels.reshape(len(pixels), -1)
-    result = weights[0] * flat[places[0]]
-    for place, weight in zip(places[1:], weights[1:], strict=True):
-        result += weight * flat[place]
+    result = np.zeros((rows, flat.shape[1]), np.float32)
+    for place, weight in zip(places, weights, strict=True):
+        part = flat.take(place, axis=0)
+        part *= weight
+        result += part
     return result.reshape(rows, *pixels.shape[1:])
 
 
@@ -59,4 +61,5 @@ def _taps(source, rows):
     weights = np.maximum(1.0 - abs((places + 0.5 - middles) / scale), 0.0)
     weights[places >= source] = 0.0
     weights /= weights.sum(axis=0)
-    return np.minimum(places, source - 1), weights.astype(np.float32)[:, :, None]
+    used = weights.any(axis=1)
+    return np.minimum(places[used], source - 1), weights[used].astype(np.float32)[:, :, None]

@@ -1,5 +1,6 @@
 """Arrays that a thread works in, made once: fresh memory comes from the system page by page."""
 
+import math
 import threading
 
 import numpy as np
@@ -21,6 +22,11 @@ class WorkingMemory:
         if found is None:
             found = self._arrays[key] = np.empty(shape, dtype)
         return found
+
+    def varying(self, name: str, shape: tuple[int, ...], dtype=np.uint8) -> np.ndarray:
+        """As `array`, where there are more shapes than can be kept: of the size of the next power of two."""
+        size = math.prod(shape)
+        return self.array(name, (1 << (size - 1).bit_length(),), dtype)[:size].reshape(shape)
 
     def other(self, image: np.ndarray, shape: tuple[int, ...] = ()) -> np.ndarray:
         """A uint8 array for the result of an operation on `image`.
