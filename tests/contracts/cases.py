@@ -78,6 +78,15 @@ class Case:
         recipe = self.stages[self.plan.stage_of(step)]
         return next(iter(training_dataset(stores(), recipe, self.images, step, step + 1, threads=1)))
 
+    def noise(self, batch, seed):
+        """A batch whose images say nothing of anything: each pixel drawn by itself, in each view anew."""
+        dice = np.random.default_rng(seed)
+        views = {view.name for view in self.recipe.views}
+        return {
+            name: tf.constant(dice.standard_normal(value.shape), value.dtype) if name in views else value
+            for name, value in batch.items()
+        }
+
     def held_out(self):
         """A batch of images that are not trained on, as pre-training methods are judged by it."""
         wanted = CLASSES[self.method].held_out(options(self.config), 1)
@@ -145,14 +154,3 @@ def assert_equal(found, expected):
     assert set(found) == set(expected)
     different = [name for name in expected if not np.array_equal(found[name], expected[name], equal_nan=True)]
     assert not different, f"{len(different)} of {len(expected)} arrays differ, such as {different[:3]}"
-
-
-def noise(batch, seed=0):
-    """A batch whose images say nothing, of anything: each pixel drawn by itself, in every view anew."""
-    dice = np.random.default_rng(seed)
-    return {
-        name: tf.constant(dice.standard_normal(value.shape), value.dtype)
-        if value.dtype.is_floating and len(value.shape) >= 4
-        else value
-        for name, value in batch.items()
-    }
