@@ -141,5 +141,6 @@ def help_page(method="", mode=""):
                 lines.append(textwrap.fill(f"{head:34} {describe(entry)}", 118, subsequent_indent=" " * 35))
     others = ", ".join(name for name in METHODS if name not in shown)
     if others:
-        lines += ["", f"Other methods have flags of their own: --method=NAME --helpshort, of {others}"]
+        told = f"Other methods have flags of their own: --method=NAME --helpshort, of {others}"
+        lines += ["", textwrap.fill(told, 118, break_on_hyphens=False)]
     return "\n".join(lines)

@@ -25,6 +25,7 @@ from tests.pipelines.fake_store import FakeStore
 METHODS = tuple(CLASSES)
 HEIGHT, WIDTH, PAIRS = 96, 48, 4
 PEOPLE, EACH = 4, 2  # of the made-up images: identities, and images of each in a modality
+IDENTITIES = (np.repeat(np.arange(PEOPLE), EACH),) * 2
 # Epochs of one step, so that a second step comes after an epoch's end.
 EPOCHS = 3
 SIZES = {
@@ -90,7 +91,7 @@ class Case:
     def held_out(self):
         """A batch of images that are not trained on, as pre-training methods are judged by it."""
         wanted = CLASSES[self.method].held_out(options(self.config), 1)
-        return next(iter(held_out_dataset(stores(1), wanted, PAIRS, 0, threads=1)))
+        return next(iter(held_out_dataset(stores(1), wanted, PAIRS, 0, threads=1, classes=IDENTITIES)))
 
 
 @functools.cache
@@ -119,12 +120,11 @@ def case(method, recipe="common", **changes):
     typed = SIZES | (OPTIMIZATION if recipe == "common" else {"weight_decay": 0.0})
     typed |= getattr(SETTINGS[method], "TINY", {}) | changes | {"method": method, "recipe": recipe}
     config = from_flat(resolve(mode, typed) | {"mode": mode})
-    identities = (np.repeat(np.arange(PEOPLE), EACH),) * 2
     lengths = ()
     if mode == "finetune":
         recipes = (finetuning_recipe(config.augmentation),)
         each = (config.finetuning.identities_per_batch, config.finetuning.images_per_identity)
-        images = people_plan(stores(), identities, *each, config.run.seed, 1)
+        images = people_plan(stores(), IDENTITIES, *each, config.run.seed, 1)
     else:
         stages = CLASSES[method].stages(options(config), config.augmentation, 1, config.optimization.epochs)
         recipes = tuple(stage.recipe for stage in stages)
@@ -135,7 +135,7 @@ def case(method, recipe="common", **changes):
             config.run.seed,
             steps_per_epoch=1,
             modalities=recipes[0].modalities,
-            identities=identities if recipes[0].labelled else None,
+            identities=IDENTITIES if recipes[0].labelled else None,
         )
     classes = PEOPLE if recipes[0].labelled else 0
     plan = TrainingPlan(1, config.optimization.epochs, PAIRS, classes, stages=lengths)
