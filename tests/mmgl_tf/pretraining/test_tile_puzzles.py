@@ -115,6 +115,7 @@ def test_held_out_images_are_asked_the_same_in_every_pass():
     assert_same(first, passes())
     orders = np.stack([batch["tile_order"].reshape(2, 12) for batch in first])  # 8 times each image
     assert {int(order) for order in orders.ravel()} == set(range(ORDERS))
+    assert (orders[:, 0] != orders[:, 1]).any(), "the images at the same place of a batch are no pair"
     assert len(np.unique(first[0]["visible"][:8].reshape(8, -1), axis=0)) == 8
 
 
