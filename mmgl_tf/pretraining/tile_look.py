@@ -35,13 +35,8 @@ def look_pictures(found, batch, puzzle, source):
     """
     tiles, order, captions, chosen = _some(batch, puzzle)
     likeliest = found["scores"].argmax(axis=1)
-    slots = np.argsort(np.array(puzzle.permutations)[likeliest[chosen]], axis=1)
-    right = np.take_along_axis(order, slots, axis=1) == np.arange(order.shape[1])
-    layouts = [
-        _as_seen(order),
-        Layout("recovered", slots, right),
-        Layout("true", np.argsort(order, axis=1)),
-    ]
+    recovered = put_back(np.array(puzzle.permutations)[likeliest[chosen]], order)
+    layouts = [_as_seen(order), recovered, Layout("true", np.argsort(order, axis=1))]
     whole = likeliest == batch[puzzle.target]
     notes = [
         f"The first {SHOWN} {source} of each modality; {puzzle.described()}. Of all {len(whole)} images the "
@@ -51,6 +46,21 @@ def look_pictures(found, batch, puzzle, source):
     ]
     title = "Order of the tiles: input, recovered, true"
     return {"recovered_tiles": tile_boards(tiles, layouts, captions, title=title, notes=notes)}
+
+
+def put_back(recognised, order):
+    """The board that results when tiles are put where a recognised order has them.
+
+    Args:
+        recognised: integers [n, T], slot i is taken to show tile recognised[b, i].
+        order: integers [n, T], it does show tile order[b, i].
+
+    Returns:
+        `Layout` with frames: a place is right where it shows its own tile.
+    """
+    slots = np.argsort(recognised, axis=1)
+    right = np.take_along_axis(order, slots, axis=1) == np.arange(order.shape[1])
+    return Layout("recovered", slots, right)
 
 
 def _some(batch, puzzle):

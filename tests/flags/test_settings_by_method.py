@@ -5,6 +5,8 @@ import pytest
 from mmgl_tf.flags.config import from_flat, migrated, recorded
 from mmgl_tf.flags.definitions import help_page
 from mmgl_tf.flags.methods import title
+from mmgl_tf.flags.resolution import resolve as settle
+from mmgl_tf.flags.validation import validate
 from tests.flags.test_configuration import resolve
 
 
@@ -49,3 +51,25 @@ def test_a_run_of_an_earlier_version_is_of_the_method_that_its_mode_had():
     assert migrated({"mode": "pretrain", "method": "agw"})["method"] == "mmgl"
     assert migrated({"mode": "finetune", "method": "two_stream"})["method"] == "two_stream"
     assert migrated({"mode": "import"}) == {"mode": "import"}
+
+
+@pytest.mark.parametrize("preset", ["paper", "demo", "smoke"])
+@pytest.mark.parametrize("method", ["jigsaw", "psl"])
+def test_puzzles_fit_the_presets(method, preset):
+    values = settle("pretrain", {"method": method, "preset": preset}) | {"mode": "pretrain"}
+    validate(from_flat(values))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"method": "jigsaw", "image_height": 256}, "--method=jigsaw cuts images into 3x3 cells"),
+        ({"method": "psl", "image_width": 128}, "use multiples of 48, such as 288 and 144"),
+        ({"method": "psl", "epochs": 2, "warmup_epochs": 0.0}, "--epochs=2: --method=psl has three stages"),
+        ({"method": "psl", "psl_first_share": 0.8}, "psl_second_share=0.25 leave nothing of the run"),
+    ],
+)
+def test_what_cannot_be_a_puzzle_is_refused(changes, words):
+    with pytest.raises(ValueError, match=words):
+        validate(from_flat(changes | {"mode": "pretrain"}))
+    validate(from_flat(changes | {"mode": "pretrain", "method": "mmgl", "image_height": 288}))

@@ -57,6 +57,35 @@ def test_the_authors_schedule_and_the_papers_defaults():
     assert not model.optimizer.decay_norms_and_biases
 
 
+def psl_rates(**changes):
+    """The rates of a PSL-style run in stages of 2, 1 and 3 epochs of 10 steps, a value for each step."""
+    tiny = {"psl_permutations": 4, "jigsaw_permutations": 4, "jigsaw_hidden_size": 8}
+    config = from_flat(PRESETS["demo"] | tiny | {"method": "psl", "epochs": 6} | changes)
+    plan = TrainingPlan(10, 6, stages=(2, 1, 3))
+    schedule = build_model(config, plan).optimizer._learning_rate
+    return np.array([float(schedule(step)) for step in range(60)])
+
+
+def test_each_stage_begins_its_schedule_anew():
+    rates = psl_rates(warmup_epochs=1.2, learning_rate=0.1)
+    stages = rates[:20], rates[20:30], rates[30:]
+    for stage, warm in zip(stages, (4, 2, 6), strict=True):
+        # A fifth of the stage, as of the run; then a cosine over the rest of the stage.
+        np.testing.assert_allclose(stage[:warm], 0.1 * np.arange(1, warm + 1) / warm, rtol=1e-5)
+        share = np.arange(len(stage) - warm) / (len(stage) - warm)
+        np.testing.assert_allclose(stage[warm:], 0.05 * (1 + np.cos(np.pi * share)), rtol=1e-4)
+
+
+def test_milestones_are_at_the_same_shares_of_each_stage():
+    rates = psl_rates(
+        lr_schedule="step", lr_milestones="2,4", warmup_epochs=0.0, learning_rate=0.1, clip_norm=0.0
+    )
+    for stage in (rates[:20], rates[20:30], rates[30:]):
+        thirds = np.ceil(len(stage) * np.array([1, 2]) / 3)
+        expected = 0.1 ** (1 + sum(np.arange(len(stage)) >= third for third in thirds))
+        np.testing.assert_allclose(stage, expected, rtol=1e-5)
+
+
 def test_seed_and_stem_init_reach_the_weights():
     first, again, other = model_of(), model_of(), model_of(seed=5)
     names = [variable.path for variable in first.trainable_variables if variable.path.endswith("kernel")]
