@@ -113,7 +113,16 @@ def test_draws_follow_the_image_wherever_it_stands_and_differ_by_view_and_repeat
         np.testing.assert_array_equal(second, whole[index][0][1])
 
 
-def test_labels_of_held_out_images_are_refused():
-    recipe = Recipe(TWO_VIEWS.views, (Labels(),))
-    with pytest.raises(ValueError, match="no training class"):
-        held_out_dataset(stores(), HeldOut(recipe), BATCH, 0)
+def test_labels_of_held_out_images_are_those_that_are_given():
+    wanted = HeldOut(Recipe(TWO_VIEWS.views, (Labels(),)))
+    with pytest.raises(ValueError, match="nobody says who is on them"):
+        held_out_dataset(stores(), wanted, BATCH, 0)
+    classes = np.arange(22) + 100, np.arange(9) + 200
+    seen = set()
+    for batch in held_out_dataset(stores(), wanted, BATCH, 0, classes=classes):
+        labels, index = (batch[name].numpy().reshape(2, BATCH) for name in ("labels", "index"))
+        for half in (0, 1):
+            shown = index[half] >= 0
+            np.testing.assert_array_equal(labels[half], np.where(shown, classes[half][index[half]], -1))
+        seen |= set(labels.ravel().tolist())
+    assert seen == {-1, *range(100, 122), *range(200, 209)}
