@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mmgl_tf.pipelines.augmentation.lab import lab_of, lightness_of
+from mmgl_tf.pipelines.augmentation.lab import lab_of, lightness_of, rgb_of
 from tests.pipelines.augmentation.pictures import noise
 
 # IEC 61966-2-1: linear sRGB to XYZ, and the white point D65 of the 2 degree observer.
@@ -65,3 +65,10 @@ def test_grey_has_no_colour_and_one_channel_is_three_equal_ones():
     np.testing.assert_allclose(lightness_of(image), lab[..., 0], rtol=0, atol=1e-3)
     assert abs(lab[..., 1:]).max() < 1e-3
     assert lab[..., 0].min() >= -1e-4 and lab[..., 0].max() <= 100 + 1e-4
+
+
+def test_back_to_levels():
+    colours = cube(15)
+    np.testing.assert_array_equal(rgb_of(lab_of(colours)), colours)
+    np.testing.assert_array_equal(rgb_of(by_definition(colours)), colours)
+    assert rgb_of(np.array([[[50.0, 120.0, -120.0]]])).dtype == np.uint8  # no colour of sRGB
