@@ -3,6 +3,7 @@
 import math
 
 from mmgl_tf.flags.config import settings, to_flat
+from mmgl_tf.flags.methods import METHODS, methods_of
 
 
 def validate(config):
@@ -100,6 +101,8 @@ def _combination_problems(config):
         )
     if pretraining and not (config.mmgl.permutation or config.mmgl.part or config.mmgl.pcc):
         problems.append("--nopermutation --nopart --nopcc leave no loss to train; keep at least one")
+    if config.run.method in methods_of(config.run.mode):
+        problems += getattr(METHODS[config.run.method], "problems", lambda _: [])(config)
     problems += _scale_problems(config, pretraining)
     words = [word.strip() for word in config.optimization.lr_milestones.split(",")]
     numbers = [int(word) for word in words if word.isdecimal()]

@@ -9,6 +9,7 @@ from mmgl_tf.flags.config import options
 from mmgl_tf.flags.methods import stream
 from mmgl_tf.layers.batch_norm import synchronise
 from mmgl_tf.optimizers import OPTIMIZERS
+from mmgl_tf.optimizers.restarts import Restarts
 from mmgl_tf.optimizers.schedules import make_schedule
 from mmgl_tf.pretraining import PRETRAINING
 from mmgl_tf.training.replicas import num_replicas
@@ -89,20 +90,9 @@ def make_optimizer(config, model, length):
         model: built `TrainingModel`.
         length: steps per epoch.
     """
-    optimization = config.optimization
-    name, peak = optimization.lr_schedule, optimization.learning_rate
-    more = {} if name == "step" else {"final_fraction": optimization.lr_final}
-    if optimization.warmup_start:
-        more["start"] = optimization.warmup_start * peak
-    schedule = make_schedule(
-        name,
-        peak,
-        optimization.warmup_epochs,
-        _period(config),
-        length,
-        milestones=milestones(optimization.lr_milestones),
-        **more,
-    )
+    optimization, stages = config.optimization, model.restarts()
+    rates = [_schedule(config, length, epochs) for epochs in stages or (_period(config),)]
+    schedule = Restarts(rates) if stages else rates[0]
     own = {
         "sgd": {"momentum": optimization.momentum, "nesterov": optimization.nesterov},
         "lars": {"momentum": optimization.momentum},
@@ -117,6 +107,26 @@ def make_optimizer(config, model, length):
         dynamic_loss_scale=optimization.precision == "float16",
         **(own | model.optimizer_options()),
     )
+
+
+def _schedule(config, length, epochs):
+    """The learning rate of a run or of one of its stages.
+
+    Args:
+        config: as in `make_optimizer`.
+        length: likewise.
+        epochs: of the run or the stage. A stage's warm-up and milestones are at the same shares of it that
+            the run's would be at.
+    """
+    optimization = config.optimization
+    name, peak, share = optimization.lr_schedule, optimization.learning_rate, epochs / _period(config)
+    more = {} if name == "step" else {"final_fraction": optimization.lr_final}
+    if optimization.warmup_start:
+        more["start"] = optimization.warmup_start * peak
+    lower = milestones(optimization.lr_milestones)
+    if share != 1.0 and name == "step":
+        more["fractions"] = [epoch / _period(config) for epoch in lower if epoch < _period(config)]
+    return make_schedule(name, peak, share * optimization.warmup_epochs, epochs, length, lower, **more)
 
 
 def compiles(config, replicas):

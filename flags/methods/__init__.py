@@ -8,6 +8,7 @@ A method's settings are a frozen dataclass. Beside its fields, each of which is 
 - `STREAM`: "one" where a fine-tuning method has one stem, else it has two;
 - `PRESETS`: {preset: {setting: value}}, of any group, over the preset's own;
 - `RECIPES`: {recipe: {setting: value}}, over those, see `mmgl_tf.flags.resolution`;
+- `problems(config)`: what is wrong with a run's settings, a list of sentences;
 - `FIXED`: names of its fields that are built into the weights, and cannot be changed afterwards;
 - `TINY`: {setting: value} that makes the method small, for `tests/contracts`.
 """
@@ -17,7 +18,9 @@ from mmgl_tf.flags.methods.barlow_twins import BarlowTwins
 from mmgl_tf.flags.methods.baseline import OneStream, TwoStream
 from mmgl_tf.flags.methods.byol import Byol
 from mmgl_tf.flags.methods.colorization import Colorization
+from mmgl_tf.flags.methods.jigsaw import Jigsaw
 from mmgl_tf.flags.methods.mmgl import Mmgl
+from mmgl_tf.flags.methods.psl import Psl
 from mmgl_tf.flags.methods.simclr import SimClr
 from mmgl_tf.flags.methods.simsiam import SimSiam
 from mmgl_tf.flags.methods.supervised import Supervised
@@ -36,6 +39,8 @@ PRETRAINING = {
     "barlow_twins": BarlowTwins,
     "colorization": Colorization,
     "supervised": Supervised,
+    "jigsaw": Jigsaw,
+    "psl": Psl,
 }
 FINETUNING = {
     "one_stream": OneStream,

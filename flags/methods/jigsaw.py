@@ -13,8 +13,8 @@ class Jigsaw:
     TITLE: ClassVar = "Jigsaw"
     TINY: ClassVar = {"jigsaw_permutations": 4, "jigsaw_hidden_size": 8}
     PRESETS: ClassVar = {
-        "demo": {"jigsaw_hidden_size": 128, "jigsaw_tile_height": 28, "jigsaw_tile_width": 14},
-        "smoke": {"jigsaw_hidden_size": 128, "jigsaw_tile_height": 28, "jigsaw_tile_width": 14},
+        "demo": {"jigsaw_hidden_size": 128},
+        "smoke": {"jigsaw_hidden_size": 128},
     }
     RECIPES: ClassVar = {
         "native": {
@@ -33,10 +33,14 @@ class Jigsaw:
     jigsaw_permutations: int = setting(
         64, "orders to choose from, K, as far apart as can be", low=2, high=1000, paper="silent"
     )
-    jigsaw_tile_height: int = setting(
-        84, "of a tile; a cell of the 3x3 grid is a third of the image", unit="pixels", low=4, paper="silent"
+    jigsaw_tile_share: float = setting(
+        0.875,
+        "height and width of a tile over those of its cell, in which it is at a random place: 84x42 of 96x48 "
+        "pixels in a 288x144 image",
+        low=0.5,
+        high=1.0,
+        paper="silent",
     )
-    jigsaw_tile_width: int = setting(42, "of a tile", unit="pixels", low=4, paper="silent")
     jigsaw_grey: float = setting(
         0.66, "odds that a visible image is shown without colour", low=0.0, high=1.0, paper="silent"
     )
@@ -44,3 +48,14 @@ class Jigsaw:
         False, "one order per visible-infrared pair, as MMGL has it", paper="silent"
     )
     jigsaw_hidden_size: int = setting(1000, "width of the layer on each tile", low=2, paper="silent")
+
+    @staticmethod
+    def problems(config):
+        """What is wrong with a run's settings, a list of sentences."""
+        height, width = config.data.image_height, config.data.image_width
+        if height % 3 or width % 3:
+            return [
+                f"--image_height={height} --image_width={width}: --method={config.run.method} cuts images "
+                "into 3x3 cells; use multiples of 48, such as 288 and 144"
+            ]
+        return []

@@ -17,7 +17,10 @@ class Psl:
     TITLE: ClassVar = "PSL-style"
     READS: ClassVar = ("jigsaw",)
     TINY: ClassVar = {"psl_permutations": 4, "jigsaw_permutations": 4, "jigsaw_hidden_size": 8}
-    PRESETS: ClassVar = Jigsaw.PRESETS
+    # Three stages need three epochs at least.
+    PRESETS: ClassVar = Jigsaw.PRESETS | {
+        "smoke": Jigsaw.PRESETS["smoke"] | {"epochs": 4, "steps_per_epoch": 8}
+    }
     RECIPES: ClassVar = Jigsaw.RECIPES
 
     psl_permutations: int = setting(1000, "orders of the third stage", low=2, high=1000, paper="silent")
@@ -29,3 +32,17 @@ class Psl:
         choices=("none", "slow", "hard"),
         paper="silent",
     )
+
+    @staticmethod
+    def problems(config):
+        """What is wrong with a run's settings, a list of sentences."""
+        problems, epochs = Jigsaw.problems(config), config.optimization.epochs
+        if epochs < 3:
+            problems.append(f"--epochs={epochs}: --method=psl has three stages of an epoch at least each")
+        first, second = config.psl.psl_first_share, config.psl.psl_second_share
+        if first + second >= 1.0:
+            problems.append(
+                f"--psl_first_share={first} --psl_second_share={second} leave nothing of the run to the "
+                "third stage; their sum must be below 1"
+            )
+        return problems

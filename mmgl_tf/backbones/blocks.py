@@ -176,6 +176,11 @@ class Stage(keras.layers.Layer):
         """The blocks in order."""
         return [getattr(self, str(i)) for i in range(self.depth)]
 
+    @property
+    def num_features(self):
+        """Channels of the output."""
+        return self.blocks[-1].width * self.blocks[-1].expansion
+
     def build(self, input_shape):
         """Builds every block; only the channels of `input_shape` are read."""
         for block in self.blocks:

@@ -81,6 +81,22 @@ class Encoder(keras.layers.Layer):
         """The shared trunk, "layer1" to the last, in order."""
         return [getattr(self, f"layer{i}") for i in range(1, self.num_stages + 1)]
 
+    def stages_until(self, name=None):
+        """The stages up to and with the one of a name.
+
+        Args:
+            name: such as "layer2"; None for the last.
+
+        Raises:
+            ValueError: no stage has that name.
+        """
+        names = [stage.name for stage in self.stages]
+        if name is None:
+            return self.stages
+        if name not in names:
+            raise ValueError(f"Encoder got until={name!r}; expected one of {', '.join(names)}, or None.")
+        return self.stages[: names.index(name) + 1]
+
     @property
     def stems(self):
         """The stem of each modality, by name; the same layer twice for one stream."""
@@ -96,7 +112,7 @@ class Encoder(keras.layers.Layer):
             channels = stem.width
         for stage in self.stages:
             stage.build((None, None, None, channels))
-            channels = stage.blocks[-1].width * stage.blocks[-1].expansion
+            channels = stage.num_features
         self.built = True
 
     def build_from(self, height, width):
@@ -132,7 +148,7 @@ class Encoder(keras.layers.Layer):
             self.build()
         keras.saving.load_weights(self, path)
 
-    def call(self, inputs, training=None, after_block=None):
+    def call(self, inputs, training=None, after_block=None, until=None):
         """Encodes.
 
         Args:
@@ -141,12 +157,16 @@ class Encoder(keras.layers.Layer):
             training: True uses and records batch statistics.
             after_block: {(stage name, block number): layer}, layers of the caller's that the feature map goes
                 through after that block, such as AGW's non-local blocks. They are no part of the encoder.
+            until: name of the stage whose output is wanted, such as "layer2"; None = the last. The weights
+                beyond do nothing, and their batch norms record nothing.
 
         Returns:
-            [B + B', H / stride, W / stride, num_features], compute dtype, visible images first.
+            [B + B', H / stride, W / stride, num_features], compute dtype, visible images first; of another
+            stage its own size and width, `stages_until(until)[-1].num_features`. Here H and W may be any:
+            each layer with a stride rounds its output's size up.
 
         Raises:
-            ValueError: no modality, or one of another name.
+            ValueError: no modality, or one of another name; or there is no such stage.
         """
         present = [m for m in MODALITIES if m in inputs]
         unknown = [key for key in inputs if key not in MODALITIES]
@@ -161,7 +181,7 @@ class Encoder(keras.layers.Layer):
         else:
             stems = self.stems
             x = _join([stems[m](x, training=training) for m, x in zip(present, images, strict=True)])
-        for stage in self.stages:
+        for stage in self.stages_until(until):
             between = {
                 place: layer for (name, place), layer in (after_block or {}).items() if name == stage.name
             }

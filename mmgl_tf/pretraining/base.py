@@ -6,6 +6,7 @@ from mmgl_tf.backbones.encoder import MODALITIES as MODALITIES
 from mmgl_tf.figures import OF_EVERY_RUN
 from mmgl_tf.pretraining.collapse import CollapseMonitor
 from mmgl_tf.pretraining.probe import FIGURES, SPREAD
+from mmgl_tf.pretraining.stages import Stage
 from mmgl_tf.training.model import TrainingModel
 from mmgl_tf.training.replicas import gather_rows
 from mmgl_tf.training.running_mean import RunningMean
@@ -66,7 +67,7 @@ class PretrainingModel(TrainingModel):
 
     @staticmethod
     def recipe(options, augmentation):
-        """What a training batch consists of.
+        """What a training batch consists of; in the last stage, where a method has several.
 
         Args:
             options: as in the class.
@@ -77,9 +78,23 @@ class PretrainingModel(TrainingModel):
         """
         raise NotImplementedError
 
+    @classmethod
+    def stages(cls, options, augmentation, repeats, epochs):
+        """The stages of a run, each with batches of its own; one, but for methods that say otherwise.
+
+        Args:
+            options, augmentation: as in `recipe`.
+            repeats: as in `held_out`.
+            epochs: of the run.
+
+        Returns:
+            tuple of `Stage`, whose epochs add up to those of the run.
+        """
+        return (Stage(epochs, cls.recipe(options, augmentation), cls.held_out(options, repeats)),)
+
     @staticmethod
     def held_out(options, repeats):
-        """What a batch of held-out images consists of.
+        """What a batch of held-out images consists of, likewise.
 
         Args:
             options: as in the class.
@@ -146,9 +161,10 @@ class PretrainingModel(TrainingModel):
     def test_step(self, batch):
         """Weighted means of `validation_figures` over the held-out images."""
         outputs = gather_rows(self.validation_outputs(batch))
-        for name, (values, weights) in self.validation_figures(outputs).items():
+        figures = self.validation_figures(outputs)
+        for name, (values, weights) in figures.items():
             self.validation_means[name].update_state(values, weights)
-        return {name: mean.result() for name, mean in self.validation_means.items()}
+        return {name: self.validation_means[name].result() for name in figures}
 
     def score_name(self):
         """The figure whose mean over modalities, on held-out images, picks the best encoder; "" = none."""

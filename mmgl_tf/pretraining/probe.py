@@ -28,18 +28,20 @@ class Probe:
 
     Args:
         model: `mmgl_tf.pretraining.base.PretrainingModel`.
-        batch: dict of arrays with `visible` [n, ...] and `infrared` [m, ...], as the method's held-out
-            batches are.
+        batches: for each stage of the run a dict of arrays with `visible` [n, ...] and `infrared` [m, ...],
+            of the same images, as the method's held-out batches are.
         identities: (int [n], int [m]) identity numbers, or None where nobody is labelled.
         source: what the images are, for captions, e.g. "held-out images".
 
     Attributes:
-        found: what the last look saw, {name: array}; None before it.
+        batch: what the last look was at.
+        found: what it saw, {name: array}; None before it.
     """
 
-    def __init__(self, model, batch, identities=None, source="held-out images"):
+    def __init__(self, model, batches, identities=None, source="held-out images"):
         self.model = model
-        self.batch = {name: np.asarray(value) for name, value in batch.items()}
+        self.batches = [{name: np.asarray(value) for name, value in batch.items()} for batch in batches]
+        self.batch = self.batches[0]
         self.identities = identities or (None, None)
         self.source = source
         self.found = None
@@ -51,6 +53,9 @@ class Probe:
         Returns:
             {slash-grouped name: figure}.
         """
+        # Of the stage that the last step was of; it may have ended with it.
+        step = max(int(self.model.optimizer.iterations) - 1, 0)
+        self.batch = self.batches[self.model.plan.stage_of(step) if len(self.batches) > 1 else 0]
         tensors = {name: tf.constant(value) for name, value in self.batch.items()}
         self.found = {name: value.numpy() for name, value in self._look(tensors).items()}
         figures = self._alive() | self._spreads()

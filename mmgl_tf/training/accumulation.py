@@ -28,7 +28,7 @@ def accumulated_gradients(model, batch, parts, whole_loss):
             it.
 
     Returns:
-        (gradients with respect to `model.trained_variables`, None where the loss does not reach; what
+        (gradients with respect to `model.reached_variables(batch)`, None where the loss does not reach; what
         `whole_loss` returned beside the loss).
 
     Raises:
@@ -50,7 +50,7 @@ def accumulated_gradients(model, batch, parts, whole_loss):
         collected = tf.map_fn(model.outputs, split, fn_output_signature=signature, parallel_iterations=1)
     whole = {name: _join(value, images // parts) for name, value in collected.items()}
     read = {name: value for name, value in whole.items() if value.dtype.is_floating}
-    variables = model.trained_variables
+    variables = model.reached_variables(batch)
     with tf.GradientTape() as tape:
         tape.watch(read)
         loss, rest = whole_loss(whole)

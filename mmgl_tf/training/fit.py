@@ -20,8 +20,7 @@ class Training:
         model: compiled and built `mmgl_tf.training.model.TrainingModel`.
         run: `RunDirectory`, claimed.
         settings: `mmgl_tf.flags.config.Config`.
-        steps_per_epoch: length of an epoch.
-        images_per_step: images of both modalities.
+        plan: `mmgl_tf.training.plan.TrainingPlan`.
         data: fingerprint of the images, any text.
         distribution: `mmgl_tf.machines.distribution.Distribution` in whose scope the model was made.
 
@@ -31,13 +30,14 @@ class Training:
         WorkerLost: another worker is gone.
     """
 
-    def __init__(self, model, run, settings, steps_per_epoch, images_per_step, data, distribution):
+    def __init__(self, model, run, settings, plan, data, distribution):
         self.model = model
         self.run = run
         self.settings = settings
-        self.steps_per_epoch = steps_per_epoch
-        self.images_per_step = images_per_step
-        self.total_steps = steps_per_epoch * settings.optimization.epochs
+        self.steps_per_epoch = plan.steps_per_epoch
+        self.images_per_step = plan.images_per_step
+        self.total_steps = plan.total_steps
+        self.stage_starts, self.stage_ends = plan.stage_starts, plan.stage_ends
         self.checkpoints = Checkpoints(run.checkpoints)
         self.data = data
         self.distribution = distribution
@@ -61,12 +61,12 @@ class Training:
                     f"{run.root} is at step {self.first_step} already, beyond the {self.total_steps} "
                     "steps asked for; raise --epochs or choose another --workdir"
                 )
-            if self.first_step % steps_per_epoch:
+            if self.first_step % self.steps_per_epoch:
                 self.epoch_means = {
                     name: value for name, value in arrays.items() if name.startswith("metric/")
                 }
         distribution.agree(
-            images=data, steps_of_an_epoch=steps_per_epoch, the_step_of_the_checkpoint=self.first_step
+            images=data, steps_of_an_epoch=self.steps_per_epoch, the_step_of_the_checkpoint=self.first_step
         )
 
     def fit(self, datasets, validation, wait, select, flat_settings, probe=None, watch=None):
@@ -74,8 +74,8 @@ class Training:
 
         Args:
             datasets: function (first step, number of steps) -> tf.data.Dataset of this process's batches, one
-                for each of its replicas in turn, step by step.
-            validation: function () -> dataset for `test_step`, likewise, or None.
+                for each of its replicas in turn, step by step. The steps are of one stage of the run.
+            validation: function (first step) -> dataset for `test_step`, likewise, or None.
             wait: see `Recording`.
             select: see `Saving`.
             flat_settings: {name: value} for HParams.
@@ -94,10 +94,6 @@ class Training:
         if distribution.workers > 1:  # A strategy makes them the same where they are made, not where loaded.
             distribution.agree(the_weights_at_the_start=digest(self.model))
         position = Position(self.first_step, self.steps_per_epoch, self.total_steps)
-        held_out = {}
-        if validation is not None:
-            held_out["validation_data"] = distribution.dataset(validation)
-            held_out["validation_steps"] = int(validation().cardinality()) // distribution.local
         recording = saving = None
         with StopRequest(self.model, distribution.total) as stop:
             # At the end of a step: it is counted and found finite; then, where it is an epoch's last, the
@@ -122,6 +118,8 @@ class Training:
             callbacks.append(StopWhenRequested(stop, position))
             for first, steps, (begin, end) in self._stretches():
                 make = functools.partial(datasets, first, steps * (end - begin))
+                if first in self.stage_starts[1:]:  # A stage has graphs of its own; let go of the last one's.
+                    self.model.train_function = self.model.test_function = None
                 self.model.fit(
                     distribution.dataset(make),
                     initial_epoch=begin,
@@ -130,9 +128,19 @@ class Training:
                     callbacks=callbacks,
                     shuffle=False,
                     verbose=0,
-                    **held_out,
+                    **self._held_out(validation, first),
                 )
         return (recording.rows, saving) if distribution.chief else (None, None)
+
+    def _held_out(self, validation, first_step):
+        """Arguments of `fit` for the validation of a stretch; {} where nothing is held out."""
+        if validation is None:
+            return {}
+        make = functools.partial(validation, first_step)
+        return {
+            "validation_data": self.distribution.dataset(make),
+            "validation_steps": int(make().cardinality()) // self.distribution.local,
+        }
 
     def _records(self, position, stop, wait, select, flat_settings, probe, validates):
         """(`Recording`, `Saving`)."""
@@ -163,15 +171,19 @@ class Training:
     def _stretches(self):
         """Calls of `fit`: the rest of an epoch that was interrupted in its middle, then the whole epochs.
 
+        Each is of one stage: another may have batches of another shape, and `fit` takes one data set.
+
         Returns:
             list of (first step, steps per epoch, (first epoch, epoch after the last)).
         """
-        length, total = self.steps_per_epoch, self.settings.optimization.epochs
+        length = self.steps_per_epoch
         epoch, offset = divmod(self.first_step, length)
         stretches = []
         if offset:
             stretches.append((self.first_step, length - offset, (epoch, epoch + 1)))
             epoch += 1
-        if epoch < total:
-            stretches.append((epoch * length, length, (epoch, total)))
+        for end in self.stage_ends:
+            if epoch < end:
+                stretches.append((epoch * length, length, (epoch, end)))
+                epoch = end
         return stretches

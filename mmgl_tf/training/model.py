@@ -102,7 +102,7 @@ class TrainingModel(StepContract, keras.Model):
         A mean that stops being finite stays so until the epoch ends; `NonFiniteGuard` stops the run on it.
         """
         step = tf.convert_to_tensor(self.optimizer.iterations)  # read now: the update counts it up
-        seed, images, variables = self.step_seed(), images_in(batch), self.trained_variables
+        seed, images, variables = self.step_seed(), images_in(batch), self.reached_variables(batch)
 
         def share(local):
             """This replica's share of the loss, and what else comes of its outputs."""
@@ -127,7 +127,7 @@ class TrainingModel(StepContract, keras.Model):
         move_state(self.after_update(outputs, step), taken)
         for name, value in figures.items():
             self.train_means[name].update_state(value, counts if name == "gradient/norm" else None)
-        return {name: mean.result() for name, mean in self.train_means.items()}
+        return {name: self.train_means[name].result() for name in figures}
 
     def gather(self, outputs, images=None):
         """`gather_rows`, and with them the wishes to stop: they cost no message of their own."""
@@ -172,7 +172,8 @@ def _require_all(gradients, variables):
     if missing:
         raise ValueError(
             f"no loss reaches {len(missing)} of {len(variables)} trained variables, such as {missing[0]}; "
-            "expected a gradient for each. Leave them out of `trained_variables`, or do not make them."
+            "expected a gradient for each. Leave them out of `trained_variables` (or of `reached_variables`, "
+            "where other batches reach them), or do not make them."
         )
 
 

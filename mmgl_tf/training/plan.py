@@ -1,5 +1,6 @@
 """What a method may know of the run that it is trained in."""
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -18,6 +19,7 @@ class TrainingPlan:
         modalities: how many of them a step shows, 1 or 2.
         survey: what the method found out about the training images, {name: array}; see
             `mmgl_tf.pretraining.base.PretrainingModel.survey`. Empty where nobody looked.
+        stages: epochs of each stage, where a method trains in stages; they add up to `epochs`. () = one.
     """
 
     steps_per_epoch: int = 1
@@ -26,6 +28,7 @@ class TrainingPlan:
     num_identities: int = 0
     modalities: int = 2
     survey: Mapping[str, np.ndarray] = field(default_factory=dict, compare=False)
+    stages: tuple[int, ...] = ()
 
     @property
     def images_per_step(self):
@@ -36,3 +39,21 @@ class TrainingPlan:
     def total_steps(self):
         """Steps of the whole run."""
         return self.steps_per_epoch * self.epochs
+
+    @property
+    def stage_ends(self):
+        """Finished epochs at the end of each stage, a tuple; the last is `epochs`."""
+        return tuple(itertools.accumulate(self.stages)) or (self.epochs,)
+
+    @property
+    def stage_starts(self):
+        """First step of each stage, a tuple that begins with 0."""
+        return (0, *(end * self.steps_per_epoch for end in self.stage_ends[:-1]))
+
+    def stage_of(self, step):
+        """Number of the stage, from 0, that a step belongs to; those beyond the end belong to the last.
+
+        Args:
+            step: integer, steps gone by before it.
+        """
+        return sum(step >= start for start in self.stage_starts) - 1

@@ -95,12 +95,25 @@ class StepContract:
         """
         return ()
 
+    def reached_variables(self, batch):
+        """Those of `trained_variables` that the losses of a batch reach, in the same order.
+
+        All of them, but for a method that trains in stages, whose batches tell their stage by the names in
+        them. The others get no gradient in that step, and the optimiser leaves them alone: neither decay nor
+        momentum moves them.
+
+        Args:
+            batch: as `outputs` gets it; read when the step is traced, so only its names and shapes are known.
+        """
+        del batch
+        return self.trained_variables
+
     def adjusted_gradients(self, gradients, variables, step):
         """What the optimiser is given for the gradients; a method may change them.
 
         Args:
             gradients: of the scaled loss, in the order of `variables`, summed over replicas.
-            variables: `trained_variables`.
+            variables: the `reached_variables` of the batch.
             step: int64 scalar, steps gone by.
 
         Returns:
@@ -127,6 +140,10 @@ class StepContract:
         """Weight of a loss term at a step; a method may switch terms on later."""
         del step
         return self.term_weights[term]
+
+    def restarts(self):
+        """Epochs of each stage in which the schedule of the learning rate begins anew; () = it never does."""
+        return ()
 
     def learning_rate_multipliers(self):
         """{prefix of a variable's path: factor on the learning rate}; none where all learn alike."""

@@ -39,7 +39,7 @@ def series(rows, key):
 
 
 def validation_series(rows, key):
-    """A metric on held-out images: as logged, or else the mean of the two modalities where both are logged.
+    """A metric on held-out images: as logged, or else the mean of the two modalities, of which one may lack.
 
     Args:
         rows: as in `series`.
@@ -54,8 +54,9 @@ def validation_series(rows, key):
     halves = [
         dict(zip(*series(rows, f"validation/{key}_{name}"), strict=True)) for name in ("visible", "infrared")
     ]
-    epochs = sorted(halves[0].keys() & halves[1].keys())
-    return np.array(epochs, float), np.array([(halves[0][e] + halves[1][e]) / 2 for e in epochs], float)
+    halves = [half for half in halves if half]
+    epochs = sorted(set.intersection(*map(set, halves))) if halves else []
+    return np.array(epochs, float), np.array([np.mean([half[e] for half in halves]) for e in epochs], float)
 
 
 def panels_of(figures):

@@ -1,5 +1,6 @@
 """--mode=pretrain: from image files to an encoder, by a method that needs no pairs of the same person."""
 
+import dataclasses
 import functools
 
 import numpy as np
@@ -29,12 +30,18 @@ class Images(Material):
     def __init__(self, config, distribution):
         self.config = config
         self.method, self.options = PRETRAINING[config.run.method], options(config)
-        self.recipe = self.method.recipe(self.options, config.augmentation)
-        modalities = self.recipe.modalities
+        optimization, identities = config.optimization, None
+        self.stages = self.method.stages(
+            self.options,
+            config.augmentation,
+            config.validation.validation_permutations,
+            optimization.epochs,
+        )
+        recipe = self.stages[0].recipe  # stages show the same images
+        modalities = recipe.modalities
         self.splits, self.stores = distribution.chief_first(lambda: read_data(config, modalities))
         agree_on_images(distribution, self.stores)
-        optimization, identities = config.optimization, None
-        if self.recipe.labelled:
+        if recipe.labelled:
             for split in (self.splits.train, self.splits.validation):
                 require_identities(split, f"--method={config.run.method}", modalities)
             identities = identities_of(self.splits.train, modalities)
@@ -55,6 +62,7 @@ class Images(Material):
             len(np.unique(np.concatenate(shown))) if shown else 0,
             len(modalities),
             survey(config, self.method, self.options, self.stores, distribution),
+            tuple(stage.epochs for stage in self.stages) if len(self.stages) > 1 else (),
         )
         self._plain = None
 
@@ -87,7 +95,7 @@ class Images(Material):
         """See `Material`."""
         return training_dataset(
             self._images("train"),
-            self.recipe,
+            self.stages[self.plan.stage_of(first_step)].recipe,
             self.images,
             first_step,
             first_step + steps,
@@ -100,15 +108,17 @@ class Images(Material):
         """Held-out images as the method wants to see them, or None."""
         if not len(self.splits.validation):
             return None
-        validation = self.config.validation
-        held_out = self.method.held_out(self.options, validation.validation_permutations)
-        return functools.partial(
-            held_out_dataset,
+        return functools.partial(self._validated, shards)
+
+    def _validated(self, shards, step):
+        """Held-out images as the stage of a step wants to see them."""
+        held_out = self.stages[self.plan.stage_of(step)].held_out
+        return held_out_dataset(
             self._images("validation"),
             held_out,
             self.plan.batch_size,
             self.config.run.seed,
-            validation.validation_images,
+            self.config.validation.validation_images,
             self.config.augmentation.data_threads,
             shards,
             self._classes(self.splits.validation, held_out.recipe),
@@ -124,19 +134,25 @@ class Images(Material):
     def probe(self, model, first_step):
         """On images spread evenly over the held-out ones, else over those of training."""
         name = "validation" if len(self.splits.validation) else "train"
+        images = self.config.validation.probe_images
         split = self.splits.validation if name == "validation" else self.splits.train
-        images, held_out = self.config.validation.probe_images, self.method.held_out(self.options, 1)
-        batches = held_out_dataset(
-            self._images(name),
-            held_out,
-            images,
-            self.config.run.seed,
-            max_images=images,
-            classes=self._classes(split, held_out.recipe),
-        )
-        batch = {key: value.numpy() for key, value in next(iter(batches)).items()}
+        batches = []
+        for stage in self.stages:
+            # Each image once, whatever the validation asks for.
+            once = dataclasses.replace(stage.held_out, repeats=1)
+            shown = held_out_dataset(
+                self._images(name),
+                once,
+                images,
+                self.config.run.seed,
+                max_images=images,
+                classes=self._classes(split, once.recipe),
+            )
+            batch = {key: value.numpy() for key, value in next(iter(shown)).items()}
+            batch, identities = _without_padding(batch, split)
+            batches.append(batch)
         source = f"{'held-out' if name == 'validation' else 'training'} images"
-        return Probe(model, *_without_padding(batch, split), source)
+        return Probe(model, batches, identities, source)
 
     def score(self, model):
         """The method's own, on held-out images."""

@@ -46,7 +46,7 @@ class Material:
         raise NotImplementedError
 
     def validation(self, shards):
-        """Function () -> dataset for `test_step`, or None."""
+        """Function (step that is about to be taken) -> dataset for `test_step`, or None."""
         del shards
         return None
 
@@ -89,15 +89,7 @@ def _train(material_of, config, run, distribution):
     plan, splits, stores = material.plan, material.splits, material.stores
     with distribution.scope():
         model = build_model(config, plan)
-    training = Training(
-        model,
-        run,
-        config,
-        plan.steps_per_epoch,
-        plan.images_per_step,
-        data_fingerprint(splits),
-        distribution,
-    )
+    training = Training(model, run, config, plan, data_fingerprint(splits), distribution)
     notes = material.start(model, training.first_step)
     if distribution.chief:
         announce(config, splits, stores, model, training, distribution, notes)

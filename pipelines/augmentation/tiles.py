@@ -19,8 +19,7 @@ def tile_cells(order, size: Size) -> np.ndarray:
         int64 [tiles, 4]: top, left, height and width of each cell.
 
     Raises:
-        ValueError: the grid does not divide the image, tiles are larger than cells, or an order is none of
-            the tiles.
+        ValueError: the grid does not divide the image, the share is none, or an order is none of the tiles.
     """
     if size[0] % order.rows or size[1] % order.columns:
         raise ValueError(
@@ -28,10 +27,10 @@ def tile_cells(order, size: Size) -> np.ndarray:
             f"{size[1]} pixels; expected multiples of them. Change --image_height and --image_width."
         )
     height, width = size[0] // order.rows, size[1] // order.columns
-    if not (0 < order.tile_height <= height and 0 < order.tile_width <= width):
+    if not 0.0 < order.share <= 1.0 or min(tile_size(order, size)) < 1:
         raise ValueError(
-            f"Tiles of {order.tile_height} x {order.tile_width} pixels do not fit into cells of {height} x "
-            f"{width}; expected at most that."
+            f"Tiles of {order.share} of a cell's height and width, cells having {height} x {width} pixels: "
+            "expected a share in (0, 1] that leaves a pixel at least."
         )
     tiles = order.rows * order.columns
     if not order.permutations or any(sorted(one) != list(range(tiles)) for one in order.permutations):
@@ -45,6 +44,18 @@ def tile_cells(order, size: Size) -> np.ndarray:
             for row in range(order.rows)
         ]
     )
+
+
+def tile_size(order, size: Size) -> Size:
+    """Rows and columns of a tile.
+
+    Args:
+        order: `mmgl_tf.pipelines.batches.recipe.TileOrder`.
+        size: (H, W) of the image, which the grid divides.
+    """
+    cell = size[0] // order.rows, size[1] // order.columns
+    # A share such as 0.9 is a little less than it says: 0.9 of 10 pixels must be 9.
+    return int(order.share * cell[0] + 1e-9), int(order.share * cell[1] + 1e-9)
 
 
 def plan_tiles(draws: np.ndarray, cells: np.ndarray, tile: Size) -> np.ndarray:

@@ -55,28 +55,29 @@ class Permutation:
 
 @dataclass(frozen=True)
 class TileOrder:
-    """The first view of each modality cut into tiles [b, tiles, h, w, 3]; target `tile_order`, int32 [2b].
+    """The first view of each modality cut into tiles [b, tiles, h, w, 3]; the target is int32 [2b].
 
     The image is cut into a grid of cells, and of each cell a tile at a random place is taken, so that edges
     do not run on from tile to tile. Tiles are numbered column by column; slot i shows tile
-    permutations[tile_order[b]][i]. Each tile is normalised by its own mean and deviation.
+    permutations[target[b]][i]. Each tile is normalised by its own mean and deviation.
 
     Attributes:
         permutations: the orders to choose from, each a permutation of 0 to tiles - 1, such as
             `augmentation.permutation_sets.permutation_set` makes; kept as tuples of integers.
         rows: of the grid; must divide the view's height.
         columns: of the grid; must divide the view's width.
-        tile_height: rows of a tile, in pixels, at most those of a cell.
-        tile_width: columns of a tile, likewise.
+        share: height and width of a tile over those of its cell, in (0, 1]; pixels are rounded down.
         shared: whether the images of a pair have one order (never one place of the tiles).
+        name: of the target. A method that lays different puzzles in the course of a run gives each its own,
+            so that a batch says by its names which one it is.
     """
 
     permutations: tuple[tuple[int, ...], ...]
     rows: int
     columns: int
-    tile_height: int
-    tile_width: int
+    share: float = 0.875
     shared: bool = False
+    name: str = "tile_order"
 
     def __post_init__(self):
         orders = tuple(tuple(int(tile) for tile in order) for order in self.permutations)

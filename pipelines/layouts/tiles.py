@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mmgl_tf.pipelines.augmentation.tiles import cut_tiles, normalised_tile, plan_tiles, tile_cells
+from mmgl_tf.pipelines.augmentation.tiles import cut_tiles, normalised_tile, plan_tiles, tile_cells, tile_size
 from mmgl_tf.pipelines.layouts.layout import TargetSpec, WholeLayout
 from mmgl_tf.pipelines.random_plan import Stream
 
@@ -13,8 +13,7 @@ class TileLayout(WholeLayout):
     """Cuts tiles and normalises each by itself; see `WholeLayout` and `recipe.TileOrder`.
 
     Raises:
-        ValueError: the grid does not divide the view, tiles are larger than cells, or an order is none of
-            the tiles.
+        ValueError: see `tile_cells`.
     """
 
     keeps_places = False
@@ -23,9 +22,9 @@ class TileLayout(WholeLayout):
         self._cells = tile_cells(description, size)
         self._description = description
         self._permutations = np.array(description.permutations, np.int64)
-        tile = (description.tile_height, description.tile_width)
-        self.row_shape = (description.rows * description.columns, *tile, 3)
-        self.targets = {"tile_order": TargetSpec((), np.int32)}
+        tiles = description.rows * description.columns
+        self.row_shape = (tiles, *tile_size(description, size), 3)
+        self.targets = {description.name: TargetSpec((), np.int32)}
 
     def plan(self, draws, targets):
         """{modality: places of the tiles int64 [n, tiles, 2], in the order they are shown}."""
@@ -41,7 +40,7 @@ class TileLayout(WholeLayout):
             places = plan_tiles(uniforms[:, 1:], self._cells, self.row_shape[1:3])
             shown = self._permutations[chosen]
             found[modality] = np.take_along_axis(places, shown[:, :, None], axis=1)
-            targets["tile_order"][modality][:] = chosen
+            targets[self._description.name][modality][:] = chosen
         return found
 
     def write(self, pixels, plan, row, out, targets, memory):

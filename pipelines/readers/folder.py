@@ -3,13 +3,14 @@
 import os
 
 from mmgl_tf.pipelines.readers.held_out import held_out
-from mmgl_tf.pipelines.readers.image_files import image_files_below, require_tree
+from mmgl_tf.pipelines.readers.image_files import image_files_below, require_tree, visible_entries
 from mmgl_tf.pipelines.records import INFRARED, MODALITIES, VISIBLE, DatasetSplits, Protocol, Sample, Split
 
 VALIDATION_SHARE = 0.1
 
 TREE = """  DIR/visible/*.jpg                 images of people, cut out; or, where identities are known,
   DIR/infrared/*.jpg                DIR/visible/<identity>/*.jpg and DIR/infrared/<identity>/*.jpg
+                                    (one of the two may be missing where a method trains on the other alone)
   DIR/test/visible/<identity>/      optional: people to evaluate on, never trained on
   DIR/test/infrared/<identity>/"""
 TEST = "test"
@@ -23,6 +24,9 @@ def read_folder(root: str, train_ids: str = "trainval", name: str = "folder") ->
     Images lie either directly there (nobody is identified) or in one sub-directory per identity, where
     deeper directories are allowed and ignored. A directory name is one identity in both modalities; its
     number is its rank among all names. Cameras are unknown.
+
+    One of visible and infrared may be missing: supervised pre-training takes any labelled images, classes as
+    directories below visible. That is a problem in `problems`; what needs both refuses it.
 
     Choice: with train_ids="train" a tenth is held out for validation (VALIDATION_SHARE, by hash): of
     the identities, or of each modality's images where there are none (by path below `root`; pictures of
@@ -44,14 +48,16 @@ def read_folder(root: str, train_ids: str = "trainval", name: str = "folder") ->
 
     Raises:
         FileNotFoundError: `root` is no such tree.
-        ValueError: visible or infrared holds no image.
+        ValueError: visible or infrared is there and holds no image.
     """
     if train_ids not in ("train", "trainval"):
         raise ValueError(f"train_ids is {train_ids!r}, expected 'train' or 'trainval'.")
-    require_tree(root, MODALITIES, TREE, name)
+    absent = [m for m in (VISIBLE, INFRARED) if not os.path.isdir(os.path.join(root, MODALITIES[m]))]
+    if not root or len(absent) == len(MODALITIES):
+        require_tree(root, MODALITIES, TREE, name)
     files = {m: image_files_below(os.path.join(root, MODALITIES[m])) for m in (VISIBLE, INFRARED)}
     for modality, found in files.items():
-        if not found:
+        if not found and modality not in absent:
             raise ValueError(
                 f"{os.path.join(root, MODALITIES[modality])} holds no JPEG, PNG, BMP, GIF or WebP image. "
                 f"Expected:\n{TREE}"
@@ -67,7 +73,12 @@ def read_folder(root: str, train_ids: str = "trainval", name: str = "folder") ->
     samples, tests = _samples(root, files, number_of), _samples(test_root, test_files, number_of)
     trained_names = {number_of[n]: n for n in sorted(names[VISIBLE] | names[INFRARED])}
     validated = _validation_samples(samples, trained_names, root) if train_ids == "train" else set()
-    problems = _identity_problems(samples, names) + _identity_problems(tests, test_names)
+    problems = [
+        f"There is no directory {MODALITIES[m]} (there are {', '.join(visible_entries(root)[:8])}); only "
+        "what does without such images can use this data set."
+        for m in absent
+    ]
+    problems += _identity_problems(samples, names) + _identity_problems(tests, test_names)
     both = sorted(set().union(*names.values()) & set().union(*test_names.values()))
     problems += [f"Identity {identity} is in training and in {TEST}." for identity in both]
     tests = tests or tuple(s for s in samples if s.identity is not None)
@@ -128,7 +139,8 @@ def _identity_problems(samples, names):
                 f"{MODALITIES[modality]} holds {loose} images outside any identity's directory, although "
                 "other images have one; they count as people without identity."
             )
-    for modality, other in ((VISIBLE, INFRARED), (INFRARED, VISIBLE)):
+    both = all(any(s.modality == m for s in samples) for m in (VISIBLE, INFRARED))
+    for modality, other in ((VISIBLE, INFRARED), (INFRARED, VISIBLE)) if both else ():
         problems += [
             f"Identity {identity} has no {MODALITIES[other]} image."
             for identity in sorted(names[modality] - names[other])

@@ -57,14 +57,14 @@ class Case:
         method: its name.
         config: the run's settings.
         plan: of the run.
-        recipe: what the method wants of a batch.
+        stages: what the method wants of a batch in each stage of the run.
         images: which images meet in which step.
     """
 
     method: str
     config: Config
     plan: TrainingPlan
-    recipe: Recipe
+    stages: tuple[Recipe, ...]
     images: BatchPlan
 
     def model(self, seed=None):
@@ -75,7 +75,17 @@ class Case:
 
     def batch(self, step=0):
         """The training batch of a step: {name: tensor}."""
-        return next(iter(training_dataset(stores(), self.recipe, self.images, step, step + 1, threads=1)))
+        recipe = self.stages[self.plan.stage_of(step)]
+        return next(iter(training_dataset(stores(), recipe, self.images, step, step + 1, threads=1)))
+
+    def noise(self, batch, seed):
+        """A batch whose images say nothing of anything: each pixel drawn by itself, in each view anew."""
+        dice = np.random.default_rng(seed)
+        views = {view.name for view in self.recipe.views}
+        return {
+            name: tf.constant(dice.standard_normal(value.shape), value.dtype) if name in views else value
+            for name, value in batch.items()
+        }
 
     def held_out(self):
         """A batch of images that are not trained on, as pre-training methods are judged by it."""
@@ -110,22 +120,26 @@ def case(method, recipe="common", **changes):
     typed |= getattr(SETTINGS[method], "TINY", {}) | changes | {"method": method, "recipe": recipe}
     config = from_flat(resolve(mode, typed) | {"mode": mode})
     identities = (np.repeat(np.arange(PEOPLE), EACH),) * 2
+    lengths = ()
     if mode == "finetune":
-        wanted = finetuning_recipe(config.augmentation)
+        recipes = (finetuning_recipe(config.augmentation),)
         each = (config.finetuning.identities_per_batch, config.finetuning.images_per_identity)
         images = people_plan(stores(), identities, *each, config.run.seed, 1)
     else:
-        wanted = CLASSES[method].recipe(options(config), config.augmentation)
+        stages = CLASSES[method].stages(options(config), config.augmentation, 1, config.optimization.epochs)
+        recipes = tuple(stage.recipe for stage in stages)
+        lengths = tuple(stage.epochs for stage in stages) if len(stages) > 1 else ()
         images = image_plan(
             stores(),
             PAIRS,
             config.run.seed,
             steps_per_epoch=1,
-            modalities=wanted.modalities,
-            identities=identities if wanted.labelled else None,
+            modalities=recipes[0].modalities,
+            identities=identities if recipes[0].labelled else None,
         )
-    plan = TrainingPlan(1, config.optimization.epochs, PAIRS, PEOPLE if wanted.labelled else 0)
-    return Case(method, config, plan, wanted, images)
+    classes = PEOPLE if recipes[0].labelled else 0
+    plan = TrainingPlan(1, config.optimization.epochs, PAIRS, classes, stages=lengths)
+    return Case(method, config, plan, recipes, images)
 
 
 def take_step(model, batch):
@@ -140,14 +154,3 @@ def assert_equal(found, expected):
     assert set(found) == set(expected)
     different = [name for name in expected if not np.array_equal(found[name], expected[name], equal_nan=True)]
     assert not different, f"{len(different)} of {len(expected)} arrays differ, such as {different[:3]}"
-
-
-def noise(batch, seed=0):
-    """A batch whose images say nothing, of anything: each pixel drawn by itself, in every view anew."""
-    dice = np.random.default_rng(seed)
-    return {
-        name: tf.constant(dice.standard_normal(value.shape), value.dtype)
-        if value.dtype.is_floating and len(value.shape) >= 4
-        else value
-        for name, value in batch.items()
-    }

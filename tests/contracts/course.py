@@ -19,7 +19,8 @@ class Course:
         ended: after the end of that epoch.
         stepped_again: after the second step.
         moves: {name: value} that the method's `after_update` returned for the variables in the first step.
-        trained: names of what the optimiser moves, in each step: not of what `rate_factors` freezes.
+        trained: names of what the optimiser moves, in each step: what the losses of its batch reach, and
+            `rate_factors` does not freeze.
         figures: of the first step, {name: value}.
         figures_again: of the second.
         measured: names of the figures of a step that were measured, and not only declared.
@@ -44,17 +45,19 @@ def course(method):
     return take_course(case(method))
 
 
-def take_course(of):
-    """The course of a `Case`."""
+def take_course(of, first=0):
+    """The course of a `Case`; `first` is the number of its first step."""
     model = of.model()
+    model.optimizer.iterations.assign(first)
+    batches = of.batch(first), of.batch(first + 1)
     start, moves = collect(model), _noted_moves(model)
-    trained = [_moving(model, 0)]
-    figures = take_step(model, of.batch(0))
+    trained = [_moving(model, batches[0], first)]
+    figures = take_step(model, batches[0])
     stepped, first_moves = collect(model), dict(moves)
     model.after_epoch()
     ended = collect(model)
-    trained.append(_moving(model, 1))
-    again = take_step(model, of.batch(1))
+    trained.append(_moving(model, batches[1], first + 1))
+    again = take_step(model, batches[1])
     measured = {name for name, mean in model.train_means.items() if mean.sums()[1] > 0}
     return Course(
         start,
@@ -84,9 +87,9 @@ def _noted_moves(model):
     return noted
 
 
-def _moving(model, step):
-    """Names of the trained variables that are not frozen at a step."""
-    names = {f"weight/{variable.path}" for variable in model.trained_variables}
+def _moving(model, batch, step):
+    """Names of the trained variables that a step reaches and does not freeze."""
+    names = {f"weight/{variable.path}" for variable in model.reached_variables(batch)}
     factors = model.rate_factors(np.int64(step))
     frozen = set()
     for name in names:

@@ -249,7 +249,7 @@ def test_help_page_shows_every_flag_with_the_papers_value():
     foreign = unread("", "mmgl") & unread("", "agw") & set(OF_METHODS)
     for group, entry in settings():
         assert (f"--{entry.name}=" in done.stdout) == (group not in foreign), entry.name
-    assert "--method=NAME --helpshort, of one_stream, two_stream" in done.stdout
+    assert "--method=NAME --helpshort, of simclr, swav, byol" in done.stdout
     assert "paper: 0.07" in done.stdout
     assert max(map(len, done.stdout.splitlines())) <= 118
 

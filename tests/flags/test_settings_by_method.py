@@ -4,6 +4,7 @@ import pytest
 
 from mmgl_tf.flags.config import from_flat, migrated, recorded
 from mmgl_tf.flags.definitions import help_page
+from mmgl_tf.flags.methods import title
 from tests.flags.test_configuration import resolve
 
 
@@ -36,6 +37,12 @@ def test_only_the_methods_own_settings_are_kept():
     assert kept["gem_power"] == 2.0 and kept["init"] == "random"
     assert "nce_tau" not in kept and "triplet_margin" not in kept and "triplet_weight" in kept
     assert "init" not in recorded(from_flat({"mode": "pretrain", "method": "mmgl"}))
+
+
+def test_a_title_may_hold_a_setting():
+    assert title("supervised") == "Supervised" and title("mmgl", {"supervised_modalities": "both"}) == "MMGL"
+    assert title("supervised", {"supervised_modalities": "visible"}) == "Supervised (visible)"
+    assert title("nobody") == "nobody" and title("") == "no method"
 
 
 def test_a_run_of_an_earlier_version_is_of_the_method_that_its_mode_had():

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from mmgl_tf.flags.config import Data, World
-from mmgl_tf.modes.reading import data_fingerprint, open_stores
+from mmgl_tf.modes.reading import data_fingerprint, identities_of, open_stores, require_identities
 from mmgl_tf.pipelines.readers.sysu import read_sysu
 from mmgl_tf.pipelines.records import INFRARED, VISIBLE, Split
 from mmgl_tf.pipelines.synthetic import synthesize
@@ -68,6 +68,25 @@ def test_training_and_validation_need_both_modalities(splits, data):
         open_stores(data, other)
     assert not Path(data.cache_dir).exists()  # refused before anything was decoded
     assert len(open_stores(data, other, names=("train",))) == 2
+
+
+def test_a_method_of_one_modality_does_without_the_other(splits, data):
+    one = dataclasses.replace(splits, train=Split("train", splits.train.of_modality(VISIBLE)))
+    with pytest.raises(ValueError, match="0 infrared images were found for train; infrared ones are needed"):
+        open_stores(data, one, names=("train",), needed=(INFRARED,))
+    assert list(open_stores(data, one, names=("train",), needed=(VISIBLE,))) == [("train", VISIBLE)]
+    # What is there is opened: an unseen stem wants to see it.
+    assert len(open_stores(data, splits, names=("train",), needed=(VISIBLE,))) == 2
+
+
+def test_identities_of_one_modality(splits):
+    visible, infrared = identities_of(splits.train, (VISIBLE,))
+    assert infrared is None and len(visible) == len(splits.train.of_modality(VISIBLE))
+    nobody = dataclasses.replace(splits.train.of_modality(INFRARED)[0], identity=None)
+    mixed = Split("train", (*splits.train.of_modality(VISIBLE), nobody))
+    require_identities(mixed, "--method=supervised", (VISIBLE,))
+    with pytest.raises(ValueError, match="1 of 1 training images have no identity"):
+        require_identities(mixed, "--method=supervised", (INFRARED,))
 
 
 def test_an_unknown_split_is_refused(splits, data):

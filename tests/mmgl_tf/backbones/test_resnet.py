@@ -234,3 +234,45 @@ def test_bad_arguments_say_what_was_expected(small_encoder):
         small_encoder({"visible": drawn_images(1), "labels": np.zeros((2, 1), "float32")})
     with pytest.raises(ValueError, match=r"inputs \[\]; expected a dict"):
         small_encoder({})
+
+
+def test_the_trunk_can_stop_after_a_stage(small_encoder):
+    encoder, images = small_encoder, both(2, 1, 96, 48)
+    x = [encoder.stems[m](images[m], training=False) for m in MODALITIES]
+    x = tf.concat(x, axis=0)
+    for stage in encoder.stages:
+        x = stage(x, training=False)
+        np.testing.assert_array_equal(encoder(images, training=False, until=stage.name), x)
+        assert encoder.stages_until(stage.name)[-1].num_features == x.shape[-1]
+    np.testing.assert_array_equal(encoder(images, training=False), x)
+    with pytest.raises(
+        ValueError, match="got until='layer5'; expected one of layer1, layer2, layer3, layer4"
+    ):
+        encoder(images, until="layer5")
+
+
+def test_stages_beyond_are_left_alone():
+    encoder = Encoder("resnet10")
+    encoder.build_from(96, 48)
+    before = {weight.path: weight.numpy() for weight in encoder.weights}
+    with tf.GradientTape() as tape:
+        total = tf.reduce_sum(encoder(both(2, 2, 96, 48), training=True, until="layer2"))
+    gradients = tape.gradient(total, encoder.trainable_variables)
+    beyond = ("encoder/layer3", "encoder/layer4")
+    for variable, gradient in zip(encoder.trainable_variables, gradients, strict=True):
+        assert (gradient is None) == variable.path.startswith(beyond), variable.path
+    still = {weight.path for weight in encoder.weights if np.array_equal(weight, before[weight.path])}
+    assert {path for path in still if "moving" in path} == {
+        path for path in before if path.startswith(beyond) and "moving" in path
+    }
+
+
+def test_tiles_of_no_multiple_of_the_stride_round_up(small_encoder):
+    """Spec: an 84x42 tile gives 42x21, 21x11, 21x11, 11x6, 6x3, 6x3."""
+    tile, sizes = {"visible": drawn_images(1, 3, 84, 42)}, []
+    for stage in small_encoder.stages:
+        sizes.append(tuple(small_encoder(tile, until=stage.name).shape[1:3]))
+    assert sizes == [(21, 11), (11, 6), (6, 3), (6, 3)]
+    assert tuple(small_encoder.stem_visible.conv1(tile["visible"]).shape[1:3]) == (42, 21)
+    small = small_encoder({"visible": drawn_images(1, 3, 28, 14)})
+    assert small.shape == (3, 2, 1, 256)

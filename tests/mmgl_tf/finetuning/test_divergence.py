@@ -97,6 +97,7 @@ def test_guards_come_before_anything_that_is_saved(tmp_path, monkeypatch):
     from mmgl_tf.machines.distribution import Distribution
     from mmgl_tf.run_directory import RunDirectory
     from mmgl_tf.training import fit
+    from mmgl_tf.training.plan import TrainingPlan
     from mmgl_tf.training.recording import Recording
     from mmgl_tf.training.saving import Saving
 
@@ -105,7 +106,8 @@ def test_guards_come_before_anything_that_is_saved(tmp_path, monkeypatch):
         validation_means={}, fit=lambda _data, **settings: seen.update(settings), metrics=[]
     )
     config = from_flat({"epochs": 2, "workdir": str(tmp_path / "run")})
-    training = fit.Training(model, RunDirectory(tmp_path / "run"), config, 5, 4, "none", Distribution("none"))
+    plan, run = TrainingPlan(5, 2, 2), RunDirectory(tmp_path / "run")
+    training = fit.Training(model, run, config, plan, "none", Distribution("none"))
     training.fit(lambda first, steps: None, None, None, None, {})
     order = [type(callback) for callback in seen["callbacks"]]
     for guard in (NonFiniteGuard, CollapseGuard):

@@ -12,6 +12,7 @@ from mmgl_tf.machines.distribution import Distribution
 from mmgl_tf.run_directory import RunDirectory
 from mmgl_tf.training.checkpoints import collect
 from mmgl_tf.training.fit import Training
+from mmgl_tf.training.plan import TrainingPlan
 from tests.mmgl_tf.training.stateful_method import Stateful, global_batch, stateful
 
 LENGTH, EPOCHS = 3, 2
@@ -57,7 +58,8 @@ def train(directory, killed_at=None):
         if killed_at is not None and len(asked) > killed_at:
             raise Killed
 
-    training = Training(model, run, settings, LENGTH, 8, "images", Distribution("none"))
+    plan = TrainingPlan(LENGTH, EPOCHS, 4)
+    training = Training(model, run, settings, plan, "images", Distribution("none"))
     wait = types.SimpleNamespace(requested=requested, seconds=0.0)
     held_out = batches(0, 1)
     held_out = held_out.apply(tf.data.experimental.assert_cardinality(1))
@@ -67,7 +69,7 @@ def train(directory, killed_at=None):
         return {}
 
     training.fit(
-        batches, lambda: held_out, wait, lambda logs: float(logs["val_seen"]), to_flat(settings), probe
+        batches, lambda step: held_out, wait, lambda logs: float(logs["val_seen"]), to_flat(settings), probe
     )
     return model
 

@@ -123,6 +123,8 @@ def test_several_runs_show_validation_even_where_only_the_modalities_are_logged(
     epochs, values = curves.validation_series(one, "accuracy/part")
     assert epochs.tolist() == [1]
     assert values.tolist() == pytest.approx([0.4])
+    alone = [{"epoch": 1, "validation/accuracy/part_visible": 0.2}]  # of a method of visible images
+    assert curves.validation_series(alone, "accuracy/part")[1].tolist() == [0.2]
     both = [row | {"validation/accuracy/part": 0.9} for row in one]
     assert curves.validation_series(both, "accuracy/part")[1].tolist() == [0.9, 0.9]
     drawn = lines({"a": one, "b": one}, "accuracy/part")

@@ -7,6 +7,7 @@ from mmgl_tf.pipelines.batches.build import held_out_dataset
 from mmgl_tf.pipelines.batches.recipe import HeldOut, Labels, Recipe, each_modality, mmgl_held_out
 from mmgl_tf.pipelines.batches.shards import Shards
 from mmgl_tf.pipelines.decode import normalise
+from mmgl_tf.pipelines.records import INFRARED
 from tests.pipelines.fake_store import BATCH, HEIGHT, STRIPES, WIDTH, FakeStore, assert_same, stores
 
 
@@ -113,16 +114,22 @@ def test_draws_follow_the_image_wherever_it_stands_and_differ_by_view_and_repeat
         np.testing.assert_array_equal(second, whole[index][0][1])
 
 
-def test_labels_of_held_out_images_are_those_that_are_given():
-    wanted = HeldOut(Recipe(TWO_VIEWS.views, (Labels(),)))
+def test_labels_of_held_out_images_follow_the_images_and_take_classes():
+    recipe = Recipe(TWO_VIEWS.views, (Labels(),))
     with pytest.raises(ValueError, match="nobody says who is on them"):
-        held_out_dataset(stores(), wanted, BATCH, 0)
+        held_out_dataset(stores(), HeldOut(recipe), BATCH, 0)
     classes = np.arange(22) + 100, np.arange(9) + 200
-    seen = set()
-    for batch in held_out_dataset(stores(), wanted, BATCH, 0, classes=classes):
-        labels, index = (batch[name].numpy().reshape(2, BATCH) for name in ("labels", "index"))
-        for half in (0, 1):
-            shown = index[half] >= 0
-            np.testing.assert_array_equal(labels[half], np.where(shown, classes[half][index[half]], -1))
-        seen |= set(labels.ravel().tolist())
-    assert seen == {-1, *range(100, 122), *range(200, 209)}
+    made = list(held_out_dataset(stores(), HeldOut(recipe), BATCH, 0, classes=classes))
+    index = np.concatenate([batch["index"].numpy().reshape(2, BATCH) for batch in made], axis=1)
+    labels = np.concatenate([batch["labels"].numpy().reshape(2, BATCH) for batch in made], axis=1)
+    expected = np.where(index < 0, -1, index + np.array([[100], [200]]))
+    np.testing.assert_array_equal(labels, expected)
+    assert (index == -1).any()
+
+
+def test_a_modality_that_is_not_shown_needs_no_store_and_no_classes():
+    views = tuple(view for view in TWO_VIEWS.views if view.modality == INFRARED)
+    held = HeldOut(Recipe(views, (Labels(),)), whole_batches=True)
+    (batch, *_) = held_out_dataset((None, FakeStore(9)), held, BATCH, 0, classes=(None, np.arange(9)))
+    assert set(batch) == {"infrared", "infrared_2", "labels", "weight", "index"}
+    np.testing.assert_array_equal(batch["labels"], batch["index"])

@@ -165,18 +165,19 @@ def test_one_modality_alone():
         batches(recipe, pair)
 
 
-def tiles(shared=False, tile=(14, 6), permutations=ORDERS, grid=(3, 3), chain=()):
-    return Recipe(each_modality([[chain], [chain]]), (TileOrder(permutations, *grid, *tile, shared),))
+def tiles(shared=False, share=0.875, permutations=ORDERS, grid=(3, 3), chain=(), **more):
+    order = TileOrder(permutations, *grid, share, shared, **more)
+    return Recipe(each_modality([[chain], [chain]]), (order,))
 
 
 def test_tiles_come_from_their_cells_in_the_order_of_the_target():
     pair = noisy_stores()
-    made = batches(tiles(), pair)
+    made = batches(tiles(share=0.76), pair)  # 12.16 x 6.08 pixels
     offsets = set()
     for step in range(5):
         batch, chosen = made(step), made.chosen(step)
         assert batch.keys() == {"visible", "infrared", "tile_order"}
-        assert batch["visible"].shape == (BATCH, 9, 14, 6, 3) and batch["tile_order"].dtype == np.int32
+        assert batch["visible"].shape == (BATCH, 9, 12, 6, 3) and batch["tile_order"].dtype == np.int32
         for modality, name in enumerate(("visible", "infrared")):
             for row, index in enumerate(chosen[modality].tolist()):
                 order = ORDERS[batch["tile_order"][modality * BATCH + row]]
@@ -184,15 +185,15 @@ def test_tiles_come_from_their_cells_in_the_order_of_the_target():
                 for slot, tile in enumerate(order):
                     offsets.add(place_of(batch[name][row, slot], image, tile))
     downs, rights = ({offset[axis] for offset in offsets} for axis in (0, 1))
-    assert downs == set(range(3)) and rights == set(range(3))  # cells of 16 x 8
+    assert downs == set(range(5)) and rights == set(range(3))  # cells of 16 x 8
 
 
 def place_of(found, image, tile):
     """Where in its cell a normalised tile was cut; fails unless it is one of the cell's."""
     column, row = divmod(tile, 3)
-    for down in range(3):
+    for down in range(5):
         for right in range(3):
-            cut = image[row * 16 + down :, column * 8 + right :][:14, :6]
+            cut = image[row * 16 + down :, column * 8 + right :][:12, :6]
             normalised = (cut - cut.mean(axis=(0, 1))) / np.maximum(cut.std(axis=(0, 1)), 1.0)
             if abs(normalised - found).max() < 1e-4:
                 return down, right
@@ -206,6 +207,15 @@ def test_pairs_share_their_order_of_tiles_only_if_told_to():
         assert {int(number) for order in orders for number in order.ravel()} == {0, 1, 2}
 
 
+def test_tiles_are_a_share_of_any_cell():
+    for grid, share, tile in (((3, 3), 0.875, (14, 7)), ((2, 2), 0.875, (21, 10)), ((3, 3), 1.0, (16, 8))):
+        orders = (tuple(range(grid[0] * grid[1])),)
+        made = batches(tiles(grid=grid, share=share, permutations=orders, name="puzzle"))
+        shape, _ = made.specs(BATCH)["visible"]
+        assert shape == (BATCH, grid[0] * grid[1], *tile, 3)
+        assert "puzzle" in made.specs(BATCH) and "puzzle" in made(0)
+
+
 def test_a_flat_tile_becomes_zero():
     pair = FakeStore(22), FakeStore(9, channels=1)
     for store in pair:
@@ -217,7 +227,8 @@ def test_a_flat_tile_becomes_zero():
 def test_bad_tiles_are_refused():
     for recipe, message in (
         (tiles(grid=(5, 3)), "5 x 3 cells does not divide an image of 48 x 24"),
-        (tiles(tile=(17, 6)), "17 x 6 pixels do not fit into cells of 16 x 8"),
+        (tiles(share=1.1), r"Tiles of 1.1 of a cell's .* 16 x 8 pixels: expected a share in \(0, 1\]"),
+        (tiles(share=0.1), "leaves a pixel at least"),
         (tiles(permutations=((0, 1, 2),)), "permutation of 0 to 8"),
         (tiles(permutations=()), "at least"),
         (tiles(chain=(Erase(0.5, 0.1, 0.2, 0.3),)), "is cut into tiles"),

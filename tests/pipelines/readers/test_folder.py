@@ -83,14 +83,24 @@ def test_links_are_followed_and_loops_end(tmp_path):
 
 def test_wrong_directory_shows_the_tree(tmp_path):
     write(tmp_path, "rgb/a.jpg", "visible/a.jpg")
-    for root in ("", str(tmp_path / "nowhere"), str(tmp_path / "rgb/a.jpg"), str(tmp_path)):
+    for root in ("", str(tmp_path / "nowhere"), str(tmp_path / "rgb/a.jpg"), str(tmp_path / "rgb")):
         with pytest.raises(FileNotFoundError, match=r"DIR/visible/<identity>/\*.jpg"):
             read_folder(root)
-    with pytest.raises(FileNotFoundError, match=r"holds rgb, visible; missing: infrared"):
-        read_folder(str(tmp_path))
+    with pytest.raises(FileNotFoundError, match=r"holds a.jpg; missing: visible, infrared"):
+        read_folder(str(tmp_path / "rgb"))
     (tmp_path / "infrared").mkdir()
     with pytest.raises(ValueError, match="infrared holds no JPEG"):
         read_folder(str(tmp_path))
+
+
+def test_one_modality_alone_is_read_and_is_one_problem(tmp_path):
+    root = write(tmp_path, "visible/cat/1.jpg", "visible/dog/1.jpg", "visible/dog/2.jpg")
+    splits = read_folder(root)
+    assert [s.identity for s in splits.train.samples] == [0, 1, 1]
+    assert {s.modality for s in splits.train.samples} == {VISIBLE}
+    (problem,) = splits.problems  # and not one for each class
+    assert problem.startswith("There is no directory infrared (there are visible)")
+    assert not len(splits.query)
 
 
 def test_registered(tmp_path):
