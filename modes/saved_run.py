@@ -11,6 +11,7 @@ from mmgl_tf.finetuning.transfer import transfer
 from mmgl_tf.flags.config import defaults, from_flat, migrated, options
 from mmgl_tf.modes.model import METHODS, build_embedder
 from mmgl_tf.pretraining.probe import FIGURES as PROBED
+from mmgl_tf.pretraining.probe import OF_BOTH
 from mmgl_tf.run_directory import RunDirectory
 from mmgl_tf.training.plan import TrainingPlan
 
@@ -51,7 +52,7 @@ def run_figures(directory):
     if config.run.method not in METHODS:
         return OF_EVERY_RUN
     own = METHODS[config.run.method].figures(options(config), TrainingPlan())
-    return (*OF_EVERY_RUN, *(PROBED if config.run.mode == "pretrain" else SEARCH), *own)
+    return (*OF_EVERY_RUN, *((*PROBED, *OF_BOTH) if config.run.mode == "pretrain" else SEARCH), *own)
 
 
 def is_finetuned(directory):

@@ -5,7 +5,7 @@ import tensorflow as tf
 from mmgl_tf.backbones.encoder import MODALITIES as MODALITIES
 from mmgl_tf.figures import OF_EVERY_RUN
 from mmgl_tf.pretraining.collapse import CollapseMonitor
-from mmgl_tf.pretraining.probe import FIGURES, SPREAD
+from mmgl_tf.pretraining.probe import FIGURES, OF_BOTH, SPREAD
 from mmgl_tf.pretraining.stages import Stage
 from mmgl_tf.training.model import TrainingModel
 from mmgl_tf.training.replicas import gather_rows
@@ -42,8 +42,9 @@ class PretrainingModel(TrainingModel):
         super().__init__(encoder, seed, term_weights, measured, name)
         self.options = options
         self.plan = plan
-        self.shown = (*OF_EVERY_RUN, *FIGURES, *figures)
         self.modalities = tuple(MODALITIES[m] for m in self.held_out(options, 1).recipe.modalities)
+        of_both = OF_BOTH if len(self.modalities) > 1 else ()
+        self.shown = (*OF_EVERY_RUN, *FIGURES, *of_both, *figures)
         self.validation_means = {
             name: RunningMean("validation_" + name.replace("/", "_"))
             for figure in figures

@@ -8,12 +8,12 @@ from mmgl_tf.figures import HAS_NONE, Figure
 from mmgl_tf.pretraining.collapse import spreads
 from mmgl_tf.pretraining.diagnostics import effective_rank, embedding_std, modality_gap
 
-# What a probe measures of the pooled feature map, whatever the method.
+# What a probe measures of the pooled feature map, whatever the method; and where both modalities are shown.
 FIGURES = (
     Figure("embedding/std", "embedding: standard deviation", HAS_NONE, source="probe"),
     Figure("embedding/effective_rank", "embedding: effective rank", HAS_NONE, source="probe"),
-    Figure("embedding/modality_gap", "embedding: modality gap", HAS_NONE, source="probe"),
 )
+OF_BOTH = (Figure("embedding/modality_gap", "embedding: modality gap", HAS_NONE, source="probe"),)
 # And of what its losses see, where it has a projector. The spread is 1 where even, 0 for a point; a norm
 # without offset keeps a collapsed network at two opposite points, which the rank shows.
 SPREAD = "projection/spread"

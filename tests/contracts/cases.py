@@ -1,31 +1,40 @@
 """A tiny case of every registered method, made of what the method says of itself; none is named here.
 
-A method's settings class may have `TINY`, {setting: value}, for what makes it small; batches come from its
-own recipe, through the real pipeline, of made-up images.
+A method's settings class may have `TINY`, {setting: value}, for what makes it small. The rest is what a run
+does: `mmgl_tf.modes.training` reads made-up images, asks the method for its recipe, and plans the batches.
 """
 
+import contextlib
 import functools
-from dataclasses import dataclass
+import tempfile
+from unittest import mock
 
 import numpy as np
 import tensorflow as tf
 
-from mmgl_tf.flags.config import Config, from_flat, options
+from mmgl_tf.flags.config import from_flat
 from mmgl_tf.flags.methods import METHODS as SETTINGS
 from mmgl_tf.flags.resolution import resolve
+from mmgl_tf.machines.distribution import Distribution
 from mmgl_tf.modes.model import METHODS as CLASSES
 from mmgl_tf.modes.model import build_model, prepare
-from mmgl_tf.pipelines.batches.build import held_out_dataset, training_dataset
-from mmgl_tf.pipelines.batches.plans import BatchPlan, image_plan, people_plan
-from mmgl_tf.pipelines.batches.recipe import Recipe, finetuning_recipe
+from mmgl_tf.modes.training import finetune, pretrain
+from mmgl_tf.pipelines.batches.shards import WHOLE
+from mmgl_tf.pipelines.records import (
+    INFRARED,
+    MODALITIES,
+    VISIBLE,
+    DatasetSplits,
+    Protocol,
+    Sample,
+    Split,
+)
 from mmgl_tf.pretraining import PRETRAINING
-from mmgl_tf.training.plan import TrainingPlan
 from tests.pipelines.fake_store import FakeStore
 
 METHODS = tuple(CLASSES)
 HEIGHT, WIDTH, PAIRS = 96, 48, 4
 PEOPLE, EACH = 4, 2  # of the made-up images: identities, and images of each in a modality
-IDENTITIES = (np.repeat(np.arange(PEOPLE), EACH),) * 2
 # Epochs of one step, so that a second step comes after an epoch's end.
 EPOCHS = 3
 SIZES = {
@@ -37,6 +46,8 @@ SIZES = {
     "images_per_identity": EACH,
     "epochs": EPOCHS,
     "steps_per_epoch": 1,
+    "probe_images": PEOPLE * EACH,
+    "validation_permutations": 1,
     "pad_pixels": 4,
     "data_threads": 1,
     "seed": 2,
@@ -50,59 +61,34 @@ OPTIMIZATION = {
 }
 
 
-@dataclass(frozen=True, eq=False)
 class Case:
-    """A method with everything that a run of it needs.
+    """A method with everything that a run of it needs; see `case`.
 
     Attributes:
         method: its name.
         config: the run's settings.
-        plan: of the run.
-        stages: what the method wants of a batch in each stage of the run.
-        images: which images meet in which step.
+        material: images, plan and batches of such a run.
     """
 
-    method: str
-    config: Config
-    plan: TrainingPlan
-    stages: tuple[Recipe, ...]
-    images: BatchPlan
+    def __init__(self, method, config):
+        self.method, self.config = method, config
+        self.material = _material(config)
 
-    def model(self, seed=None):
-        """Built and compiled, as a run's; another seed gives other weights."""
+    def model(self):
+        """Built and compiled, as in a run."""
         prepare(self.config)
-        config = self.config if seed is None else case(self.method, seed=seed).config
-        return build_model(config, self.plan)
+        model = build_model(self.config, self.material.plan)
+        self.material.start(model, 0)
+        return model
 
     def batch(self, step=0):
         """The training batch of a step: {name: tensor}."""
-        recipe = self.stages[self.plan.stage_of(step)]
-        return next(iter(training_dataset(stores(), recipe, self.images, step, step + 1, threads=1)))
-
-    def noise(self, batch, seed):
-        """A batch whose images say nothing of anything: each pixel drawn by itself, in each view anew."""
-        dice = np.random.default_rng(seed)
-        views = {view.name for view in self.recipe.views}
-        return {
-            name: tf.constant(dice.standard_normal(value.shape), value.dtype) if name in views else value
-            for name, value in batch.items()
-        }
+        return next(iter(self.material.batches(step, 1, None, WHOLE)))
 
     def held_out(self):
-        """A batch of images that are not trained on, as pre-training methods are judged by it."""
-        wanted = CLASSES[self.method].held_out(options(self.config), 1)
-        return next(iter(held_out_dataset(stores(1), wanted, PAIRS, 0, threads=1, classes=IDENTITIES)))
-
-
-@functools.cache
-def stores(number=0):
-    """(visible, infrared) images: 0 = those of training, another number = of other people."""
-    size = {"height": HEIGHT, "width": WIDTH}
-    images = PEOPLE * EACH
-    return (
-        FakeStore(images, seed=2 * number, **size),
-        FakeStore(images, channels=1, seed=2 * number + 1, **size),
-    )
+        """A batch of images that are not trained on, or None for a method that looks at none."""
+        batches = self.material.validation(WHOLE)
+        return next(iter(batches())) if batches else None
 
 
 def case(method, recipe="common", **changes):
@@ -119,27 +105,42 @@ def case(method, recipe="common", **changes):
     mode = "pretrain" if method in PRETRAINING else "finetune"
     typed = SIZES | (OPTIMIZATION if recipe == "common" else {"weight_decay": 0.0})
     typed |= getattr(SETTINGS[method], "TINY", {}) | changes | {"method": method, "recipe": recipe}
-    config = from_flat(resolve(mode, typed) | {"mode": mode})
-    lengths = ()
-    if mode == "finetune":
-        recipes = (finetuning_recipe(config.augmentation),)
-        each = (config.finetuning.identities_per_batch, config.finetuning.images_per_identity)
-        images = people_plan(stores(), IDENTITIES, *each, config.run.seed, 1)
-    else:
-        stages = CLASSES[method].stages(options(config), config.augmentation, 1, config.optimization.epochs)
-        recipes = tuple(stage.recipe for stage in stages)
-        lengths = tuple(stage.epochs for stage in stages) if len(stages) > 1 else ()
-        images = image_plan(
-            stores(),
-            PAIRS,
-            config.run.seed,
-            steps_per_epoch=1,
-            modalities=recipes[0].modalities,
-            identities=IDENTITIES if recipes[0].labelled else None,
+    settings = resolve(mode, typed) | {"mode": mode, "workdir": tempfile.mkdtemp(dir=_directory().name)}
+    return Case(method, from_flat(settings))
+
+
+@functools.cache
+def _directory():
+    """Where runs would write; as long as this process."""
+    return tempfile.TemporaryDirectory(prefix="contracts-")
+
+
+def _material(config):
+    """What a run of a configuration works on, with made-up images in place of a data set."""
+    samples = [Sample(f"{m}-{n}", n // EACH, m, m) for m in (VISIBLE, INFRARED) for n in range(PEOPLE * EACH)]
+    kinds = {name: Split(name, tuple(samples)) for name in ("train", "validation")}
+    splits = DatasetSplits("made up", "", **kinds, query=Split("query", (), Protocol("plain")))
+    kind = pretrain.Images if config.run.mode == "pretrain" else finetune.LabelledImages
+    with contextlib.ExitStack() as patches:
+        for module, name, found in (
+            (pretrain, "read_data", (splits, stores())),
+            (finetune, "read_splits", splits),
+            (finetune, "open_stores", stores()),
+        ):
+            patches.enter_context(mock.patch.object(module, name, return_value=found))
+        return kind(config, Distribution("none"))
+
+
+@functools.cache
+def stores():
+    """{(split name, modality): images}: infrared ones are grey."""
+    return {
+        (name, modality): FakeStore(
+            PEOPLE * EACH, 3 if modality == VISIBLE else 1, height=HEIGHT, width=WIDTH, seed=2 * n + modality
         )
-    classes = PEOPLE if recipes[0].labelled else 0
-    plan = TrainingPlan(1, config.optimization.epochs, PAIRS, classes, stages=lengths)
-    return Case(method, config, plan, recipes, images)
+        for n, name in enumerate(("train", "validation"))
+        for modality in (VISIBLE, INFRARED)
+    }
 
 
 def take_step(model, batch):
@@ -147,6 +148,19 @@ def take_step(model, batch):
     for mean in model.train_means.values():
         mean.reset_state()
     return {name: float(value) for name, value in model.train_step(batch).items()}
+
+
+def with_images(batch, make):
+    """A batch with other images; its targets stay.
+
+    Args:
+        batch: {name: tensor}.
+        make: function shape -> array, for each view by itself.
+    """
+    return {
+        name: tf.constant(make(value.shape), value.dtype) if name.split("_")[0] in MODALITIES else value
+        for name, value in batch.items()
+    }
 
 
 def assert_equal(found, expected):
