@@ -1,4 +1,4 @@
-"""What is registered works: each entry of each dict builds, takes a step, and comes back from disk."""
+"""Every setting of MMGL does what it is for; other stripes, backbones and XLA."""
 
 import dataclasses
 
@@ -9,8 +9,7 @@ import tensorflow as tf
 from mmgl_tf.backbones import BACKBONES, Encoder
 from mmgl_tf.flags.config import options_type, settings
 from mmgl_tf.optimizers.torch_sgd import TorchSGD
-from mmgl_tf.pretraining import PRETRAINING
-from mmgl_tf.training.checkpoints import collect, restore
+from mmgl_tf.pretraining.mmgl import Mmgl
 from mmgl_tf.training.plan import TrainingPlan
 
 Options = options_type("mmgl")
@@ -20,7 +19,7 @@ SMALL = Options(part_embedding_size=8, gumbel_samples=2, sinkhorn_iters=5)
 ALTERNATIVES = [
     {entry.name: value}
     for group, entry in settings()
-    if group == "mmgl"
+    if group == "mmgl" and entry.name != "select_metric"  # of held-out images; see test_model.py
     for value in (
         entry.metadata["choices"] or ((not entry.default,) if isinstance(entry.default, bool) else ())
     )
@@ -28,8 +27,8 @@ ALTERNATIVES = [
 ]
 
 
-def build(method="mmgl", backbone="resnet10", stream="two", options=SMALL, jit_compile=False):
-    model = PRETRAINING[method](Encoder(backbone, stream=stream, seed=1), options, 2, TrainingPlan())
+def build(backbone="resnet10", stream="two", options=SMALL, jit_compile=False):
+    model = Mmgl(Encoder(backbone, stream=stream, seed=1), options, 2, TrainingPlan())
     model.build_from(HEIGHT, WIDTH)
     model.compile(optimizer=TorchSGD(0.01), jit_compile=jit_compile)
     model.optimizer.build(model.trainable_variables)
@@ -51,37 +50,15 @@ def fit(model, steps=1, stripes=6):
     return model.fit(data, epochs=1, verbose=0, shuffle=False).history
 
 
-@pytest.mark.parametrize("method", PRETRAINING)
 @pytest.mark.parametrize("stream", ["one", "two"])
 @pytest.mark.parametrize("backbone", ["resnet10", pytest.param("resnet50", marks=pytest.mark.slow)])
-def test_a_step_moves_every_weight_and_gives_finite_figures(method, stream, backbone):
-    model = build(method, backbone, stream)
+def test_a_step_moves_every_weight_and_gives_finite_figures(stream, backbone):
+    model = build(backbone, stream)
     before = {variable.path: variable.numpy() for variable in model.trainable_variables}
     history = fit(model)
     assert all(np.isfinite(values[0]) for values in history.values())
     still = [v.path for v in model.trainable_variables if np.array_equal(v, before[v.path])]
     assert not still
-
-
-@pytest.mark.parametrize("method", PRETRAINING)
-def test_two_models_of_one_seed_are_the_same_after_steps(method):
-    ends = []
-    for _ in range(2):
-        model = build(method)
-        fit(model, steps=2)
-        ends.append(collect(model))
-    assert all(np.array_equal(ends[0][name], ends[1][name]) for name in ends[0])
-
-
-@pytest.mark.parametrize("method", PRETRAINING)
-def test_a_restored_model_goes_on_as_the_original_would(method):
-    original, copy = build(method), build(method)
-    fit(original, steps=2)
-    restore(copy, collect(original))
-    fit(original)
-    fit(copy)
-    first, second = collect(original), collect(copy)
-    assert all(np.array_equal(first[name], second[name]) for name in first)
 
 
 NUMBERS = [
@@ -151,7 +128,7 @@ def test_other_numbers_of_stripes(stripes):
 
 def test_more_than_six_stripes_recover_their_order_on_the_host():
     options = dataclasses.replace(SMALL, num_stripes=9)
-    model = PRETRAINING["mmgl"](Encoder("resnet10", seed=1), options, 2, TrainingPlan())
+    model = Mmgl(Encoder("resnet10", seed=1), options, 2, TrainingPlan())
     model.build_from(144, 32)
     model.compile(optimizer=TorchSGD(0.01))
     dice = np.random.default_rng(0)
