@@ -28,7 +28,7 @@ def global_batch_norm(x, gamma, beta, epsilon):
     or a nested `tf.function`, where `tf.distribute` passes no messages. Outside of a strategy R = 1.
 
     Args:
-        x: [b, C] or [b, H, W, C], float32, bfloat16 or float16, or float64 for tests, of one shape on all replicas.
+        x: [b, C] or [b, H, W, C], float32, bfloat16, float16 or float64, of one shape on all replicas.
         gamma: [C], scale, float32 (float64 beside a float64 x, as everything here then is).
         beta: [C], offset, of the same type.
         epsilon: Python float, added to the variance, the square of x's unit.

@@ -30,6 +30,7 @@ from mmgl_tf.pretraining import PRETRAINING
 from mmgl_tf.training.checkpoints import collect
 from mmgl_tf.training.plan import TrainingPlan
 from mmgl_tf.training.shared_statistics import SharedStatistics
+from tests.float64 import compute_in_float64
 
 IMAGES, PEOPLE, STRIPES = 8, 4, 6
 HEIGHT, WIDTH = 96, 32
@@ -140,8 +141,7 @@ def main(out, method, strategy, replicas, *words):
     if "float16" in options:
         keras.config.set_dtype_policy("mixed_float16")
     else:
-        keras.config.set_floatx("float64")
-        keras.config.set_dtype_policy("float64")
+        compute_in_float64()
     with distribution.scope():
         model = make_model(method, options)
     if "scaled" in options:
