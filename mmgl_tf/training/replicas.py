@@ -101,8 +101,10 @@ def _gathered(rows):
     count, own = context.num_replicas_in_sync, context.replica_id_in_sync_group
     each, width = tf.shape(rows)[0], rows.shape[1]
     # [R, b, F]: replica, image.
-    place = tf.reshape(tf.one_hot(own, count, dtype=rows.dtype), [count, 1, 1])
-    everyone = tf.reshape(context.all_reduce(tf.distribute.ReduceOp.SUM, rows[None] * place), [-1, width])
+    # [R, 1, b, F]: four axes, by which `benchmarks.messages` tells rows from statistics.
+    place = tf.reshape(tf.one_hot(own, count, dtype=rows.dtype), [count, 1, 1, 1])
+    scattered = rows[None, None] * place
+    everyone = tf.reshape(context.all_reduce(tf.distribute.ReduceOp.SUM, scattered), [-1, width])
 
     def gradient(upstream):
         return count * tf.reshape(upstream, [count, each, width])[own]
