@@ -30,7 +30,8 @@ class RunningMean(keras.metrics.Metric):
             values: of any shape, converted to the mean's float32.
             weights: of the same shape, at least 0; None = 1 each.
         """
-        weights = keras.ops.ones_like(values) if weights is None else weights
+        values = keras.ops.cast(values, self.total.dtype)
+        weights = keras.ops.ones_like(values) if weights is None else keras.ops.cast(weights, values.dtype)
         self.total.assign_add(keras.ops.sum(values * weights))
         self.count.assign_add(keras.ops.sum(weights))
 
