@@ -54,7 +54,7 @@ class Probe:
             {slash-grouped name: figure}.
         """
         # Of the stage that the last step was of; it may have ended with it.
-        step = max(int(self.model.optimizer.iterations) - 1, 0)
+        step = max(int(np.asarray(self.model.optimizer.iterations)) - 1, 0)
         self.batch = self.batches[self.model.plan.stage_of(step) if len(self.batches) > 1 else 0]
         tensors = {name: tf.constant(value) for name, value in self.batch.items()}
         self.found = {name: value.numpy() for name, value in self._look(tensors).items()}

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from mmgl_tf.pretraining.probe import Probe
 from mmgl_tf.training.checkpoints import collect
 from tests.mmgl_tf.pretraining.one_modality import batch, build, plain, values
 
@@ -121,3 +122,10 @@ def test_a_model_of_a_strategy_is_saved_by_a_copy_outside_of_it():
     for own, source in zip(saved.trainable_variables, model.encoder.trainable_variables, strict=True):
         np.testing.assert_array_equal(own, source)
     assert not isinstance(saved.weights[0].value, tf.distribute.DistributedValues)
+
+
+def test_a_model_of_a_strategy_is_looked_at_between_its_steps():
+    with tf.distribute.MirroredStrategy(["CPU:0"]).scope():
+        model = build("supervised")
+    images = {name: value.numpy() for name, value in batch(model).items()}
+    assert set(Probe(model, [images])()) == {"embedding/std", "embedding/effective_rank"}
