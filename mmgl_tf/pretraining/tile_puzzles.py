@@ -110,7 +110,7 @@ class TilePuzzleModel(PretrainingModel):
                     f"loss/{name}",
                     f"jigsaw loss{ending}",
                     math.log(puzzle.orders),
-                    short="jigsaw",
+                    short=f"jigsaw {puzzle.text}".strip(),
                     **(together if puzzle.text else {}),
                 ),
                 Figure(
@@ -118,7 +118,7 @@ class TilePuzzleModel(PretrainingModel):
                     f"tiles' order recognised{ending}",
                     1 / puzzle.orders,
                     "share",
-                    short="right",
+                    short=f"right {puzzle.text}".strip(),
                     held_out=True,
                 ),
             ]
