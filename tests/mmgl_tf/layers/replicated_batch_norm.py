@@ -89,7 +89,7 @@ def run_case(name, strategy, layer, x, direction):
 
 def run_formula_cases(strategy):
     count = strategy.num_replicas_in_sync
-    policies = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
+    policies = {"bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
     cases = [
         ("flat", (count * 3, 5), "float32", 0.0),
         ("maps", (count * 2, 4, 3, 5), "float32", 0.0),
@@ -97,12 +97,13 @@ def run_formula_cases(strategy):
         ("offset", (count * 8, 2, 2, 5), "float32", 1e3 * (count + 1) / 2),
         ("bfloat16", (count * 2, 4, 3, 5), "bfloat16", 0.0),
         ("float16", (count * 2, 4, 3, 5), "float16", 0.0),
+        ("float64", (count * 2, 4, 3, 5), "float64", 0.0),
         ("epsilon", (count * 2, 4, 3, 5), "float32", 0.0),
     ]
     for name, shape, dtype, offset in cases:
         with strategy.scope():
             epsilon = 0.5 if name == "epsilon" else 1e-5
-            layer = drawn(FusedBatchNorm(epsilon, momentum=0.0, dtype=policies[dtype]), shape[-1])
+            layer = drawn(FusedBatchNorm(epsilon, momentum=0.0, dtype=policies.get(dtype, dtype)), shape[-1])
         x = global_rows(shape, count, dtype, offset)
         run_case(f"{name}-{count}", strategy, layer, x, global_rows(shape, count, dtype, seed=2))
     with strategy.scope():

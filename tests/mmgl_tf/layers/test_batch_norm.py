@@ -138,6 +138,25 @@ def test_mixed_precision_keeps_statistics_and_affine_map_in_float32():
     np.testing.assert_allclose(mixed.moving_variance, exact.moving_variance, rtol=1e-5)
 
 
+@pytest.mark.parametrize("shape", [*SHAPES, (1, 5)])
+def test_in_float64_it_computes_what_the_fused_kernels_do(shape):
+    x, direction, found = drawn_input(shape), drawn_input(shape, 2), {}
+    for dtype in ("float32", "float64"):
+        layer = drawn_layer(dtype=dtype)
+        with tf.GradientTape() as tape:
+            inputs = tf.constant(x, dtype)
+            tape.watch(inputs)
+            y = layer(inputs, training=True)
+        sources = [inputs, layer.gamma.value, layer.beta.value]
+        gradients = tape.gradient(y, sources, output_gradients=tf.constant(direction, dtype))
+        found[dtype] = [y, *gradients, layer.moving_mean, layer.moving_variance, layer(inputs)]
+        assert {tf.as_dtype(value.dtype).name for value in found[dtype]} == {dtype}
+    for fused, exact in zip(*found.values(), strict=True):
+        np.testing.assert_allclose(fused, exact, rtol=1e-5, atol=1e-5 * np.abs(exact).max())
+    expected, *_ = slow_batch_norm(x, layer.gamma.numpy(), layer.beta.numpy(), 1e-5)
+    np.testing.assert_allclose(found["float64"][0], expected, rtol=1e-9, atol=1e-12)
+
+
 def test_variables_are_named_and_split_by_trainability():
     layer = drawn_layer(name="bn1")
     assert [v.path for v in layer.trainable_variables] == ["bn1/gamma", "bn1/beta"]

@@ -11,6 +11,7 @@ from mmgl_tf.flags.config import options_type, settings
 from mmgl_tf.optimizers.torch_sgd import TorchSGD
 from mmgl_tf.pretraining.mmgl import Mmgl
 from mmgl_tf.training.plan import TrainingPlan
+from tests.float64 import in_float64
 
 Options = options_type("mmgl")
 HEIGHT, WIDTH, PAIRS = 96, 32, 3
@@ -113,11 +114,12 @@ def test_each_step_draws_other_noise():
 
 
 def test_the_step_compiles_under_xla_and_agrees():
-    # With the Gumbel noise of the seed. Losses only: at the start the scores are near ties, and rounding
-    # decides an accuracy.
-    plain, compiled = fit(build()), fit(build(jit_compile=True))
+    # With the Gumbel noise of the seed, whose logarithm is float32 and so differs by its rounding.
+    with in_float64():
+        plain, compiled = fit(build()), fit(build(jit_compile=True))
     for name in (name for name in plain if name.startswith("loss/")):
-        assert compiled[name][0] == pytest.approx(plain[name][0], rel=1e-3), name
+        same = 1e-6 if name in ("loss/permutation", "loss/total") else 1e-9
+        assert compiled[name][0] == pytest.approx(plain[name][0], rel=same), name
 
 
 @pytest.mark.parametrize("stripes", [2, 3])
