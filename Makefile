@@ -6,13 +6,14 @@ DEMO_DIR ?= runs/demo
 SMOKE_DIR ?= runs/smoke
 RUN_DIR ?=
 
-.PHONY: help demo smoke serve-check test test-slow lint format bench clean
+.PHONY: help demo smoke serve-check test test-fast test-slow lint format bench clean
 
 help:
 	@echo "make demo       pre-train on drawn people, fine-tune, find unseen people, compare with random weights, serve (about 15 minutes)"
 	@echo "make smoke      the same path in three minutes, to see that the installation works"
 	@echo "make serve-check  export a run, serve it on loopback and compare (the demo's; RUN_DIR=... for another)"
 	@echo "make test       unit and end-to-end tests"
+	@echo "make test-fast  the quickest of them, under a minute on one core"
 	@echo "make test-slow  the long tests as well (kills and resumes, full-size network)"
 	@echo "make lint       ruff checks; make format applies them"
 	@echo "make bench      speed beside named peers (PyTorch peers where PyTorch is installed)"
@@ -42,6 +43,9 @@ serve-check: $(VENV)/installed
 
 test: $(VENV)/installed
 	$(RUN) -m pytest -n 2 --dist loadfile -m "not slow"
+
+test-fast: $(VENV)/installed
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -p tests.fast_files -m "not slow"
 
 test-slow: $(VENV)/installed
 	$(RUN) -m pytest -n 2 --dist loadfile

@@ -4,6 +4,7 @@ import functools
 from dataclasses import dataclass
 
 import numpy as np
+import tensorflow as tf
 
 from mmgl_tf.training.checkpoints import collect
 from tests.contracts.cases import case, take_step
@@ -23,7 +24,6 @@ class Course:
             `rate_factors` does not freeze.
         figures: of the first step, {name: value}.
         figures_again: of the second.
-        measured: names of the figures of a step that were measured, and not only declared.
         model: as it is after all that.
     """
 
@@ -35,7 +35,6 @@ class Course:
     trained: tuple
     figures: dict
     figures_again: dict
-    measured: set
     model: object
 
 
@@ -58,7 +57,6 @@ def take_course(of, first=0):
     ended = collect(model)
     trained.append(_moving(model, batches[1], first + 1))
     again = take_step(model, batches[1])
-    measured = {name for name, mean in model.train_means.items() if mean.sums()[1] > 0}
     return Course(
         start,
         stepped,
@@ -68,7 +66,6 @@ def take_course(of, first=0):
         tuple(trained),
         figures,
         again,
-        measured,
         model,
     )
 
@@ -80,7 +77,8 @@ def _noted_moves(model):
     def noting(outputs, step):
         pairs = after_update(outputs, step)
         noted.clear()
-        noted.update({f"weight/{variable.path}": np.asarray(value) for variable, value in pairs})
+        if tf.executing_eagerly():  # the graph of a step has no values yet
+            noted.update({f"weight/{variable.path}": np.asarray(value) for variable, value in pairs})
         return pairs
 
     model.after_update = noting
