@@ -22,7 +22,7 @@ class Messages:
     def add(self, value, options=None):
         """Notes one call of `all_reduce`; gradients are packed as TensorFlow's collectives pack them."""
         sizes = [part.shape.num_elements() * part.dtype.size for part in tf.nest.flatten(value)]
-        if options is None:  # Gathered rows are [modality, replica, image, figure].
+        if options is None:  # Gathered rows are [replica, 1, row, figure].
             self.sent.append(("rows" if value.shape.rank == 4 else "statistics", sum(sizes)))
             return
         packs = []

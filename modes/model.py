@@ -8,6 +8,7 @@ from mmgl_tf.finetuning import FINETUNING
 from mmgl_tf.flags.config import options
 from mmgl_tf.flags.methods import stream
 from mmgl_tf.layers.batch_norm import synchronise
+from mmgl_tf.layers.full_precision import full_precision
 from mmgl_tf.optimizers import OPTIMIZERS
 from mmgl_tf.optimizers.restarts import Restarts
 from mmgl_tf.optimizers.schedules import make_schedule
@@ -27,7 +28,9 @@ def prepare(config):
     # TF32 has ten bits of a fraction. Float32 trunks may use it, TensorFlow's default on a GPU; in half
     # precision only heads and losses multiply in float32, and there it would save nothing.
     tf.config.experimental.enable_tensor_float_32_execution(precision == "float32")
-    keras.mixed_precision.set_global_policy(precision if precision == "float32" else f"mixed_{precision}")
+    keras.mixed_precision.set_global_policy(
+        full_precision() if precision == "float32" else f"mixed_{precision}"
+    )
 
 
 def build_model(config, plan):

@@ -18,4 +18,6 @@ def _leave_no_global_state():
     if "tensorflow" in sys.modules:  # it has no public way back
         sys.modules["tensorflow.python.framework.config"].disable_op_determinism()
     if "keras" in sys.modules:
-        sys.modules["keras"].mixed_precision.set_global_policy("float32")
+        config = sys.modules["keras"].config
+        config.set_floatx("float32")
+        config.set_dtype_policy("float32")

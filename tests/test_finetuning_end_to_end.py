@@ -112,7 +112,7 @@ def test_fine_tuning_says_where_it_starts_and_leaves_everything_in_its_directory
     assert start[0] == str(pretrained / "encoder_best.weights.h5")
     assert start[1] == "65 tensors matched, 0 missing, 0 dropped"
     head = dict(lines)
-    assert head["run"].startswith("finetune two_stream, seed 0, preset smoke")
+    assert head["run"].startswith("finetune Two-Stream, seed 0, preset smoke")
     assert head["steps"] == (
         "2 epochs x 4 steps of 6 visible + 6 infrared images (global batch 12), "
         "3 identities x 2 of each modality"

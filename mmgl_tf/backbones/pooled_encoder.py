@@ -3,6 +3,8 @@
 import keras
 import tensorflow as tf
 
+from mmgl_tf.layers.full_precision import at_least_float32
+
 
 class PooledEncoder(keras.layers.Layer):
     """Images -> the mean of the encoder's feature map, and the interface that every embedder has.
@@ -67,7 +69,7 @@ class PooledEncoder(keras.layers.Layer):
 
     def pool(self, feature_map):
         """[B, h, w, C] -> float32 [B, C]."""
-        return tf.reduce_mean(tf.cast(feature_map, tf.float32), axis=[1, 2])
+        return tf.reduce_mean(at_least_float32(feature_map), axis=[1, 2])
 
     def head(self, feature):
         """What makes a feature of the feature map, for inference.

@@ -6,6 +6,7 @@ import tensorflow as tf
 from mmgl_tf.figures import OF_EVERY_RUN
 from mmgl_tf.finetuning.embedder import Embedder
 from mmgl_tf.finetuning.figures import SEARCH, triplet_figures
+from mmgl_tf.layers.full_precision import full_precision
 from mmgl_tf.losses.identity import identity_accuracy, identity_loss
 from mmgl_tf.training.model import TrainingModel
 
@@ -51,7 +52,7 @@ class FinetuningModel(TrainingModel):
             plan.num_identities,
             use_bias=False,
             kernel_initializer=keras.initializers.RandomNormal(stddev=0.001, seed=3 * seed + 1),
-            dtype="float32",
+            dtype=full_precision(),
             name="classifier",
         )
 

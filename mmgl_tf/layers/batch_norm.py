@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from mmgl_tf.layers.batch_norm_kernels import normalise_by_batch, normalise_by_moving
 from mmgl_tf.layers.frozen_statistics import statistics_are_frozen
 from mmgl_tf.layers.gathered_batch import batch_is_gathered
 from mmgl_tf.layers.global_batch_norm import global_batch_norm
@@ -42,7 +43,8 @@ class FusedBatchNorm(keras.layers.Layer):
 
     A channel with a single value (n = 1) has variance 0 and comes out as beta, and its moving variance decays
     towards 0; PyTorch refuses that case. Statistics and the affine map are float32 in mixed precision too:
-    only the input and the output have the compute dtype.
+    only the input and the output have the compute dtype. (All is float64 where that is, see
+    `full_precision`.)
 
     On replicas of a `tf.distribute` strategy the batch is a replica's own, unless `synchronised`. Each
     replica moves its own moving statistics, without a message; whoever reads them outside, such as a
@@ -93,7 +95,7 @@ class FusedBatchNorm(keras.layers.Layer):
                 name=name,
                 shape=(channels,),
                 initializer=initializer,
-                dtype="float32",
+                dtype=self._vectors_dtype,
                 autocast=False,  # the op wants float32 beside a bfloat16 input, and small sums need it
             )
 
@@ -101,9 +103,14 @@ class FusedBatchNorm(keras.layers.Layer):
             self.gamma = vector("gamma", self.gamma_initializer)
             self.beta = vector("beta", "zeros")
         else:
-            self.gamma, self.beta = np.ones(channels, "float32"), np.zeros(channels, "float32")
+            self.gamma = np.ones(channels, self._vectors_dtype)
+            self.beta = np.zeros(channels, self._vectors_dtype)
         self._build_moving_statistics(channels)
         self.built = True
+
+    @property
+    def _vectors_dtype(self):
+        return "float64" if self.compute_dtype == "float64" else "float32"
 
     def _build_moving_statistics(self, channels):
         def vector(name, initializer):
@@ -112,7 +119,7 @@ class FusedBatchNorm(keras.layers.Layer):
             return keras.Variable(
                 initializer,
                 shape=(channels,),
-                dtype="float32",
+                dtype=self._vectors_dtype,
                 trainable=False,
                 autocast=False,
                 synchronization="on_read",
@@ -144,17 +151,7 @@ class FusedBatchNorm(keras.layers.Layer):
         if self.synchronised and not batch_is_gathered():
             y, mean, variance = global_batch_norm(x, gamma, beta, self.epsilon)
         else:
-            result = tf.raw_ops.FusedBatchNormV3(
-                x=x,
-                scale=gamma,
-                offset=beta,
-                mean=tf.zeros([0]),
-                variance=tf.zeros([0]),
-                epsilon=self.epsilon,
-                is_training=True,
-            )
-            # The op returns the variance that is unbiased already; it normalises with the biased one.
-            y, mean, variance = result.y, result.batch_mean, result.batch_variance
+            y, mean, variance, _ = normalise_by_batch(x, gamma, beta, self.epsilon)
         if not statistics_are_frozen():
             keep = self.momentum
             self.moving_mean.assign(keep * self.moving_mean + (1.0 - keep) * mean)
@@ -162,15 +159,8 @@ class FusedBatchNorm(keras.layers.Layer):
         return y
 
     def _with_moving_statistics(self, x):
-        return tf.raw_ops.FusedBatchNormV3(
-            x=x,
-            scale=tf.convert_to_tensor(self.gamma),
-            offset=tf.convert_to_tensor(self.beta),
-            mean=tf.convert_to_tensor(self.moving_mean),
-            variance=tf.convert_to_tensor(self.moving_variance),
-            epsilon=self.epsilon,
-            is_training=False,
-        ).y
+        vectors = (self.gamma, self.beta, self.moving_mean, self.moving_variance)
+        return normalise_by_moving(x, *map(tf.convert_to_tensor, vectors), self.epsilon)
 
     def compute_output_shape(self, input_shape):
         """The input's shape."""

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from mmgl_tf.layers.batch_norm import FusedBatchNorm
+from mmgl_tf.layers.full_precision import full_precision
 
 
 @keras.saving.register_keras_serializable(package="mmgl_tf")
@@ -28,7 +29,7 @@ class BatchNormNeck(FusedBatchNorm):
     """
 
     def __init__(self, epsilon=1e-5, momentum=0.9, seed=0, **kwargs):
-        kwargs["dtype"] = "float32"
+        kwargs["dtype"] = full_precision()
         gamma = keras.initializers.RandomNormal(mean=1.0, stddev=0.01, seed=seed)
         super().__init__(epsilon=epsilon, momentum=momentum, gamma_initializer=gamma, **kwargs)
         self.seed = seed
@@ -42,7 +43,7 @@ class BatchNormNeck(FusedBatchNorm):
             )
         shape = (input_shape[-1],)
         self.gamma = self.add_weight(name="gamma", shape=shape, initializer=self.gamma_initializer)
-        self.beta = np.zeros(shape, "float32")  # a constant in the base's formula
+        self.beta = np.zeros(shape, self._vectors_dtype)  # a constant in the base's formula
         self._build_moving_statistics(input_shape[-1])
         self.built = True
 

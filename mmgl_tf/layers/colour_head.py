@@ -62,7 +62,8 @@ class ColourHead(keras.layers.Layer):
         rows, columns = feature_map.shape[1:3]
         scores = self.classifier(tf.reshape(x, [-1, self.width]))
         scores = tf.reshape(scores, [-1, rows, columns, self.num_bins])
-        return tf.image.resize(scores, [self.scale * rows, self.scale * columns], method="bilinear")
+        larger = tf.image.resize(scores, [self.scale * rows, self.scale * columns], method="bilinear")
+        return tf.cast(larger, scores.dtype)  # the op gives float32, whatever it gets
 
     def compute_output_shape(self, input_shape):
         """Shape of the output for one input shape."""

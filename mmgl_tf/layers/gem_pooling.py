@@ -6,6 +6,8 @@ Legend: B images, H W rows and columns of the feature map, C channels.
 import keras
 import tensorflow as tf
 
+from mmgl_tf.layers.full_precision import full_precision
+
 
 @keras.saving.register_keras_serializable(package="mmgl_tf")
 class GeMPooling(keras.layers.Layer):
@@ -24,7 +26,7 @@ class GeMPooling(keras.layers.Layer):
     """
 
     def __init__(self, p=3.0, epsilon=1e-12, **kwargs):
-        kwargs["dtype"] = "float32"
+        kwargs["dtype"] = full_precision()
         super().__init__(**kwargs)
         if p < 1.0:
             raise ValueError(f"GeMPooling got p={p}; expected at least 1 (average pooling), such as AGW's 3.")

@@ -8,6 +8,8 @@ Legend: R replicas, b images on a replica, n values of a channel on a replica (b
 
 import tensorflow as tf
 
+from mmgl_tf.layers.batch_norm_kernels import normalise_by_batch, sums_of_gradient
+
 
 def global_batch_norm(x, gamma, beta, epsilon):
     """Normalises each channel by the mean and variance of its R n values.
@@ -26,9 +28,9 @@ def global_batch_norm(x, gamma, beta, epsilon):
     or a nested `tf.function`, where `tf.distribute` passes no messages. Outside of a strategy R = 1.
 
     Args:
-        x: [b, C] or [b, H, W, C], float32, bfloat16 or float16, of one shape on all replicas.
-        gamma: float32 [C], scale.
-        beta: float32 [C], offset.
+        x: [b, C] or [b, H, W, C], float32, bfloat16, float16 or float64, of one shape on all replicas.
+        gamma: [C], scale, float32 (float64 beside a float64 x, as everything here then is).
+        beta: [C], offset, of the same type.
         epsilon: Python float, added to the variance, the square of x's unit.
 
     Returns:
@@ -49,14 +51,14 @@ def global_batch_norm(x, gamma, beta, epsilon):
 
     context = tf.distribute.get_replica_context()
     if context is None or context.num_replicas_in_sync == 1:
-        result = _own_batch_norm(x, gamma, beta, epsilon)
-        return result.y, tf.stop_gradient(result.batch_mean), tf.stop_gradient(result.batch_variance)
+        y, mean, variance, _ = normalise_by_batch(x, gamma, beta, epsilon)
+        return y, tf.stop_gradient(mean), tf.stop_gradient(variance)
 
     @tf.custom_gradient
     def normalise(x, gamma, beta):
         ones, zeros = tf.ones_like(gamma), tf.zeros_like(beta)
-        _, own_mean, own_variance, *reserved = _own_batch_norm(x, ones, zeros, epsilon)
-        own_values = tf.cast(tf.reduce_prod(tf.shape(x)[:-1]), tf.float32)
+        _, own_mean, own_variance, reserved = normalise_by_batch(x, ones, zeros, epsilon)
+        own_values = tf.cast(tf.reduce_prod(tf.shape(x)[:-1]), own_mean.dtype)
         values = own_values * context.num_replicas_in_sync
         # The op returns the unbiased variance; a single value (n = 1) has 0, whatever a kernel says of 0 / 0.
         own_variance = tf.math.multiply_no_nan(own_variance, (own_values - 1) / own_values)
@@ -65,18 +67,9 @@ def global_batch_norm(x, gamma, beta, epsilon):
         y = _centred(x, mean) * (gamma * inverse) + beta
 
         def gradient(upstream, *_):
-            back = tf.raw_ops.FusedBatchNormGradV3(
-                y_backprop=upstream,
-                x=x,
-                scale=ones,
-                reserve_space_1=reserved[0],
-                reserve_space_2=reserved[1],
-                reserve_space_3=reserved[2],
-                epsilon=epsilon,
-                is_training=True,
-            )
+            by_gamma, total = sums_of_gradient(upstream, x, reserved, epsilon)
             # sum dy (x - m) out of the kernel's sum dy (x - m_r) / sqrt(v_r + epsilon).
-            total, moment = back.offset_backprop, tf.sqrt(own_variance + epsilon) * back.scale_backprop
+            moment = tf.sqrt(own_variance + epsilon) * by_gamma
             moment += (own_mean - mean) * total
             sums = context.all_reduce(tf.distribute.ReduceOp.SUM, tf.stack([total, moment]))
             mean_total, mean_moment = tf.unstack(sums / values)
@@ -91,12 +84,6 @@ def global_batch_norm(x, gamma, beta, epsilon):
     return normalise(x, tf.convert_to_tensor(gamma), tf.convert_to_tensor(beta))
 
 
-def _own_batch_norm(x, gamma, beta, epsilon):
-    return tf.raw_ops.FusedBatchNormV3(
-        x=x, scale=gamma, offset=beta, mean=[], variance=[], epsilon=epsilon, is_training=True
-    )
-
-
 def _pooled(context, mean, variance):
     """Mean and biased variance [C] of all replicas' values out of a replica's own.
 
@@ -104,7 +91,8 @@ def _pooled(context, mean, variance):
     which is exact in any order of summation. Sums of squares would travel in one row, but lose the variance
     where |m| is far above the standard deviation. (`all_gather` costs two messages: shapes first.)
     """
-    place = tf.one_hot(context.replica_id_in_sync_group, context.num_replicas_in_sync)[:, None, None]
+    own, count = context.replica_id_in_sync_group, context.num_replicas_in_sync
+    place = tf.one_hot(own, count, dtype=mean.dtype)[:, None, None]
     everyone = context.all_reduce(tf.distribute.ReduceOp.SUM, place * tf.stack([mean, variance]))
     means, variances = tf.unstack(everyone, axis=1)
     mean = tf.reduce_mean(means, axis=0)
@@ -113,4 +101,4 @@ def _pooled(context, mean, variance):
 
 def _centred(values, mean):
     """In float32, also of half precision, whose few digits a difference would lose."""
-    return tf.cast(values, tf.float32) - mean
+    return tf.cast(values, mean.dtype) - mean

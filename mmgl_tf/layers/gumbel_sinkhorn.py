@@ -7,6 +7,8 @@ positions as columns.
 import keras
 import tensorflow as tf
 
+from mmgl_tf.layers.full_precision import at_least_float32, full_precision
+
 # -log(-log u) is infinite at u = 0 and u = 1. Clipping here bounds the noise to [-2.78, 16.1]; a
 # smaller margin is worthless, because 1 - 1e-8 rounds to 1 in float32.
 _UNIFORM_MARGIN = 1e-7
@@ -36,9 +38,7 @@ def sinkhorn(logits, iterations):
     """
     if iterations < 1:
         raise ValueError(f"sinkhorn got iterations={iterations}; expected at least 1. The paper uses 20.")
-    logits = tf.convert_to_tensor(logits)
-    if logits.dtype != tf.float64:
-        logits = tf.cast(logits, tf.float32)
+    logits = at_least_float32(tf.convert_to_tensor(logits))
     rows, columns = logits.shape[-2:]
     if rows is None or rows != columns:
         raise ValueError(
@@ -112,7 +112,7 @@ class GumbelSinkhorn(keras.layers.Layer):
     """
 
     def __init__(self, iterations=20, temperature=1.0, samples=10, noise_scale=1.0, **kwargs):
-        kwargs["dtype"] = "float32"
+        kwargs["dtype"] = full_precision()
         super().__init__(**kwargs)
         if iterations < 1 or samples < 1:
             raise ValueError(
@@ -150,7 +150,7 @@ class GumbelSinkhorn(keras.layers.Layer):
                     "run's seed and the step, so that a resumed run draws the same noise."
                 )
             noise_shape = tf.concat([[self.samples], tf.shape(logits)], axis=0)
-            scores += self.noise_scale * gumbel_noise(noise_shape, seed)
+            scores += tf.cast(self.noise_scale * gumbel_noise(noise_shape, seed), scores.dtype)
         return sinkhorn(scores / self.temperature, self.iterations)
 
     def get_config(self):

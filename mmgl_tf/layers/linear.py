@@ -9,6 +9,8 @@ import zlib
 import keras
 import tensorflow as tf
 
+from mmgl_tf.layers.full_precision import full_precision
+
 BIASES = (True, False, "frozen")
 
 
@@ -30,7 +32,7 @@ class Linear(keras.layers.Layer):
     """
 
     def __init__(self, units, bias=True, place=None, seed=0, **kwargs):
-        kwargs["dtype"] = "float32"
+        kwargs["dtype"] = full_precision()
         super().__init__(**kwargs)
         if not isinstance(units, int) or units < 1:
             raise ValueError(f"Linear {self.name!r} got units={units!r}; expected an integer of at least 1.")

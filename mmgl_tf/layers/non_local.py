@@ -10,6 +10,7 @@ import keras
 import tensorflow as tf
 
 from mmgl_tf.layers.batch_norm import FusedBatchNorm
+from mmgl_tf.layers.full_precision import at_least_float32
 
 
 def _uniform_by_fan_in(fan_in, seed):
@@ -102,8 +103,8 @@ class NonLocal(keras.layers.Layer):
         inner = (self.theta, self.phi, self.g)
         kernel = tf.concat([tf.convert_to_tensor(layer.kernel) for layer in inner], axis=1)
         bias = tf.concat([tf.convert_to_tensor(layer.bias) for layer in inner], axis=0)
-        theta, phi, g = tf.split(tf.cast(tf.matmul(x, kernel) + bias, tf.float32), 3, axis=-1)
-        gathered = tf.matmul(phi, g, transpose_a=True) / tf.cast(height * width, tf.float32)  # [B, d, d]
+        theta, phi, g = tf.split(at_least_float32(tf.matmul(x, kernel) + bias), 3, axis=-1)
+        gathered = tf.matmul(phi, g, transpose_a=True) / tf.cast(height * width, phi.dtype)  # [B, d, d]
         y = tf.reshape(tf.matmul(theta, gathered), [-1, height, width, self.inner_channels])
         return inputs + self.norm(self.project(tf.cast(y, inputs.dtype)), training=training)
 

@@ -6,6 +6,8 @@ Legend: B images, N stripes, h w rows and columns of the feature map, C channels
 import keras
 import tensorflow as tf
 
+from mmgl_tf.layers.full_precision import full_precision
+
 
 @keras.saving.register_keras_serializable("mmgl")
 class PermutationHead(keras.layers.Layer):
@@ -24,7 +26,7 @@ class PermutationHead(keras.layers.Layer):
     """
 
     def __init__(self, num_stripes, init_stddev=0.001, seed=None, **kwargs):
-        kwargs["dtype"] = "float32"
+        kwargs["dtype"] = full_precision()
         super().__init__(**kwargs)
         self.num_stripes = num_stripes
         self.init_stddev = init_stddev
@@ -33,7 +35,7 @@ class PermutationHead(keras.layers.Layer):
             num_stripes * num_stripes,
             kernel_initializer=keras.initializers.RandomNormal(stddev=init_stddev, seed=seed),
             name="affinity",
-            dtype="float32",
+            dtype=full_precision(),
         )
 
     def build(self, input_shape):

@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from mmgl_tf.layers.batch_norm import FusedBatchNorm
+from mmgl_tf.layers.full_precision import full_precision
 from mmgl_tf.layers.linear import Linear
 
 NORMS = (None, "affine", "plain")
@@ -52,7 +53,7 @@ class Projector(keras.layers.Layer):
         seed=0,
         **kwargs,
     ):
-        kwargs["dtype"] = "float32"
+        kwargs["dtype"] = full_precision()
         super().__init__(**{"name": "projector", **kwargs})
         self.widths = tuple(widths)
         count = len(self.widths)
@@ -75,7 +76,7 @@ class Projector(keras.layers.Layer):
             name = f"linear{i}"
             setattr(self, name, Linear(width, bias, f"{self.place}/{name}", seed, name=name))
             if kind:
-                norm_layer = FusedBatchNorm(affine=kind == "affine", name=f"norm{i}", dtype="float32")
+                norm_layer = FusedBatchNorm(affine=kind == "affine", name=f"norm{i}", dtype=full_precision())
                 setattr(self, f"norm{i}", norm_layer)
 
     @property

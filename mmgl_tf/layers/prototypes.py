@@ -9,6 +9,8 @@ import zlib
 import keras
 import tensorflow as tf
 
+from mmgl_tf.layers.full_precision import full_precision
+
 
 @keras.saving.register_keras_serializable(package="mmgl_tf")
 class Prototypes(keras.layers.Layer):
@@ -26,7 +28,7 @@ class Prototypes(keras.layers.Layer):
     """
 
     def __init__(self, count, place=None, seed=0, **kwargs):
-        kwargs["dtype"] = "float32"
+        kwargs["dtype"] = full_precision()
         super().__init__(**{"name": "prototypes", **kwargs})
         if not isinstance(count, int) or count < 1:
             raise ValueError(

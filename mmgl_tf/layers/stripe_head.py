@@ -9,6 +9,7 @@ import keras
 import tensorflow as tf
 
 from mmgl_tf.layers.batch_norm import FusedBatchNorm
+from mmgl_tf.layers.full_precision import full_precision
 
 
 @keras.saving.register_keras_serializable("mmgl")
@@ -35,7 +36,7 @@ class StripeHead(keras.layers.Layer):
     def __init__(
         self, num_stripes, embedding_size, shared=True, batch_norm=False, relu=False, seed=None, **kwargs
     ):
-        kwargs["dtype"] = "float32"
+        kwargs["dtype"] = full_precision()
         super().__init__(**kwargs)
         self.num_stripes = num_stripes
         self.embedding_size = embedding_size
@@ -45,7 +46,9 @@ class StripeHead(keras.layers.Layer):
         self.seed = seed
         self.normalise = None
         if batch_norm:
-            self.normalise = FusedBatchNorm(epsilon=1e-5, momentum=0.9, name="batch_norm", dtype="float32")
+            self.normalise = FusedBatchNorm(
+                epsilon=1e-5, momentum=0.9, name="batch_norm", dtype=full_precision()
+            )
 
     def build(self, input_shape):
         """Makes the weights for [B, N, C]."""

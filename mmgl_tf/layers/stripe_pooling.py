@@ -6,6 +6,8 @@ Legend: B images, N stripes, h w rows and columns of the feature map, C channels
 import keras
 import tensorflow as tf
 
+from mmgl_tf.layers.full_precision import full_precision
+
 
 @keras.saving.register_keras_serializable("mmgl")
 class StripePooling(keras.layers.Layer):
@@ -19,7 +21,7 @@ class StripePooling(keras.layers.Layer):
     """
 
     def __init__(self, num_stripes, **kwargs):
-        kwargs["dtype"] = "float32"
+        kwargs["dtype"] = full_precision()
         super().__init__(**kwargs)
         self.num_stripes = num_stripes
 

@@ -6,6 +6,7 @@ Legend: B images, T tiles an image, C features a tile, K permutations.
 import keras
 import tensorflow as tf
 
+from mmgl_tf.layers.full_precision import full_precision
 from mmgl_tf.layers.linear import Linear
 from mmgl_tf.layers.projector import Projector
 
@@ -28,7 +29,7 @@ class TileHead(keras.layers.Layer):
     """
 
     def __init__(self, num_permutations, num_tiles=9, width=1000, place=None, seed=0, **kwargs):
-        kwargs["dtype"] = "float32"
+        kwargs["dtype"] = full_precision()
         super().__init__(**{"name": "tile_head", **kwargs})
         self.num_permutations, self.num_tiles, self.width = num_permutations, num_tiles, width
         self.place, self.seed = self.name if place is None else place, seed

@@ -127,12 +127,14 @@ def soft_encoding(ab, bins, neighbours=5, sigma=5.0):
         sigma: in units of a and b.
 
     Returns:
-        (float32 [..., Q]; int32 [...], the nearest bin, which is where Z is largest).
+        (float32 [..., Q], float64 for float64 ab; int32 [...], the nearest bin, which is where Z is largest).
 
     Raises:
         ValueError: neighbours or sigma out of range.
     """
-    ab, bins = tf.cast(ab, tf.float32), tf.cast(bins, tf.float32)
+    ab = tf.convert_to_tensor(ab)
+    ab = ab if ab.dtype == tf.float64 else tf.cast(ab, tf.float32)
+    bins = tf.cast(bins, ab.dtype)
     count = bins.shape[0]
     if not 1 <= neighbours <= count or sigma <= 0.0:
         raise ValueError(

@@ -35,13 +35,15 @@ def colour_rows(logits, ab, bins, weights, neighbours=5, sigma=5.0, grey=5.0):
         grey: in units of a and b.
 
     Returns:
-        dict of float32 [B]: "plain", "weighted", "right", "weight" and "grey". Chance for `plain` is ln Q.
+        dict of float32 [B] (float64 for float64 logits): "plain", "weighted", "right", "weight" and "grey".
+        Chance for `plain` is ln Q.
 
     Raises:
         ValueError: logits and bins of different numbers, or logits and colours of different sizes.
     """
-    logits, ab = tf.cast(logits, tf.float32), tf.cast(ab, tf.float32)
-    bins = tf.cast(bins, tf.float32)
+    logits = tf.convert_to_tensor(logits)
+    dtype = tf.float64 if logits.dtype == tf.float64 else tf.float32
+    logits, ab, bins, weights = (tf.cast(value, dtype) for value in (logits, ab, bins, weights))
     count = bins.shape[0]
     if logits.shape[-1] != count or logits.shape[1:3] != ab.shape[1:3]:
         raise ValueError(
@@ -51,9 +53,9 @@ def colour_rows(logits, ab, bins, weights, neighbours=5, sigma=5.0, grey=5.0):
         )
     encoding, nearest = soft_encoding(ab, bins, neighbours, sigma)
     entropy = tf.nn.softmax_cross_entropy_with_logits(labels=tf.stop_gradient(encoding), logits=logits)
-    weight = tf.gather(tf.cast(weights, tf.float32), nearest)
-    right = tf.cast(tf.argmax(logits, axis=-1, output_type=tf.int32) == nearest, tf.float32)
-    coloured = tf.cast(tf.reduce_max(tf.abs(ab), axis=[1, 2, 3]) > grey, tf.float32)
+    weight = tf.gather(weights, nearest)
+    right = tf.cast(tf.argmax(logits, axis=-1, output_type=tf.int32) == nearest, dtype)
+    coloured = tf.cast(tf.reduce_max(tf.abs(ab), axis=[1, 2, 3]) > grey, dtype)
 
     def mean(pixels):
         return tf.reduce_mean(pixels, axis=[1, 2])

@@ -9,6 +9,7 @@ update merges replicas, and does not count a skipped step, so that schedule and 
 data. Here a skipped step counts, and the optimiser takes it with a rate of 0.
 """
 
+import keras
 import tensorflow as tf
 
 INITIAL, GROWTH_STEPS = 2.0**15, 2000
@@ -24,7 +25,8 @@ class LossScale:
     """
 
     def __init__(self, optimizer):
-        settings = {"shape": (), "dtype": "float32", "aggregation": "only_first_replica"}
+        # float32 in every run; float64 in tests that compare two ways of computing.
+        settings = {"shape": (), "dtype": keras.config.floatx(), "aggregation": "only_first_replica"}
         self.scale = optimizer.add_variable(initializer=_constant(INITIAL), name="loss_scale", **settings)
         self.good_steps = optimizer.add_variable(initializer="zeros", name="good_steps", **settings)
 
@@ -54,9 +56,9 @@ class LossScale:
         """After a step."""
         good = tf.where(finite, self.good_steps + 1.0, 0.0)
         grows = good >= GROWTH_STEPS
-        scale = self.scale * tf.where(finite, tf.where(grows, 2.0, 1.0), 0.5)
-        self.scale.assign(tf.minimum(scale, LARGEST))
-        self.good_steps.assign(tf.where(grows, 0.0, good))
+        factor = tf.where(finite, tf.where(grows, 2.0, 1.0), 0.5)
+        self.scale.assign(tf.minimum(self.scale * tf.cast(factor, self.scale.dtype), LARGEST))
+        self.good_steps.assign(tf.where(grows, tf.zeros_like(good), good))
 
 
 def _constant(value):

@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from mmgl_tf.backbones.encoder import MODALITIES as MODALITIES
 from mmgl_tf.figures import OF_EVERY_RUN
+from mmgl_tf.layers.full_precision import at_least_float32
 from mmgl_tf.pretraining.collapse import CollapseMonitor
 from mmgl_tf.pretraining.probe import FIGURES, OF_BOTH, SPREAD
 from mmgl_tf.pretraining.stages import Stage
@@ -252,4 +253,4 @@ def pooled(encoder, images, training):
         images: {"visible": [b, H, W, 3], "infrared": ...}; either may be absent. Visible rows come first.
         training: batch norm uses batch statistics.
     """
-    return tf.reduce_mean(tf.cast(encoder(images, training=training), tf.float32), axis=[1, 2])
+    return tf.reduce_mean(at_least_float32(encoder(images, training=training)), axis=[1, 2])

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from mmgl_tf.figures import HAS_NONE, Figure
 from mmgl_tf.layers.colour_head import ColourHead
+from mmgl_tf.layers.full_precision import at_least_float32
 from mmgl_tf.losses.colour_bins import annealed_mean
 from mmgl_tf.losses.colour_classification import colour_rows, rebalanced_accuracy
 from mmgl_tf.losses.colour_prior import best_constant
@@ -129,7 +130,8 @@ class Colorization(UnseenStemModel):
     def validation_figures(self, outputs):
         """The weights of the mean over images make it the ratio of sums that `rebalanced_accuracy` is."""
         accuracy = tf.math.divide_no_nan(outputs["right"], outputs["colours"])
-        return {"accuracy/colour_visible": (accuracy, outputs["colours"] * outputs["weight"])}
+        weight = outputs["colours"] * tf.cast(outputs["weight"], outputs["colours"].dtype)
+        return {"accuracy/colour_visible": (accuracy, weight)}
 
     def score_name(self):
         """See `PretrainingModel`."""
@@ -140,7 +142,7 @@ class Colorization(UnseenStemModel):
         feature_map = self.encoder({"visible": batch["visible"]}, training=False)
         shown = tf.gather(feature_map, colour_look.places(feature_map.shape[0]))
         return {
-            "features": tf.reduce_mean(tf.cast(feature_map, tf.float32), axis=[1, 2]),
+            "features": tf.reduce_mean(at_least_float32(feature_map), axis=[1, 2]),
             "ab": annealed_mean(self.colour_head(shown, training=False), self.bins),
         }
 

@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from mmgl_tf.backbones import MODALITIES
 from mmgl_tf.layers.frozen_statistics import frozen_statistics
+from mmgl_tf.layers.full_precision import at_least_float32, full_precision
 from mmgl_tf.layers.gumbel_sinkhorn import GumbelSinkhorn, row_error
 from mmgl_tf.layers.permutation_head import PermutationHead
 from mmgl_tf.layers.stripe_head import StripeHead
@@ -85,7 +86,7 @@ class Mmgl(PretrainingModel):
             self.part_classifier = keras.layers.Dense(
                 options.num_stripes,
                 kernel_initializer=keras.initializers.RandomNormal(stddev=0.001, seed=3 * seed + 2),
-                dtype="float32",
+                dtype=full_precision(),
                 name="part_classifier",
             )
 
@@ -125,7 +126,7 @@ class Mmgl(PretrainingModel):
         if options.part or options.pcc:
             stripes = self.stripe_head(stripes, training=training)
         heads = {
-            "features": tf.reduce_mean(tf.cast(feature_map, tf.float32), axis=[1, 2]),
+            "features": tf.reduce_mean(at_least_float32(feature_map), axis=[1, 2]),
             "stripes": stripes,
             "parts": l2_normalise(stripes),
         }

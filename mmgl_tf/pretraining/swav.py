@@ -5,6 +5,7 @@ import math
 import tensorflow as tf
 
 from mmgl_tf.figures import HAS_NONE, Figure
+from mmgl_tf.layers.full_precision import full_precision
 from mmgl_tf.layers.projector import Projector
 from mmgl_tf.layers.prototypes import Prototypes
 from mmgl_tf.losses.cycle_contrast import l2_normalise
@@ -46,7 +47,7 @@ class SwAv(TwoViewModel):
         self.queue = self.queued = None
         if options.swav_queue_size:
             shape = (ASSIGNING, 2, options.swav_queue_size // 2, options.swav_embedding_size)
-            self.queue = self._state("queue", shape, "float32")
+            self.queue = self._state("queue", shape, full_precision())
             self.queued = self._state("queued", (), "int32")
 
     def _state(self, name, shape, dtype):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from mmgl_tf.figures import Figure
+from mmgl_tf.layers.full_precision import at_least_float32
 from mmgl_tf.layers.tile_head import TileHead
 from mmgl_tf.losses.tile_order import order_found, tile_order_loss
 from mmgl_tf.pipelines.augmentation.flip import Flip
@@ -190,7 +191,7 @@ class TilePuzzleModel(PretrainingModel):
         _, puzzle = self.puzzle_of(batch)
         tiles = {m: tf.reshape(batch[m], [-1, *batch[m].shape[2:]]) for m in MODALITIES if m in batch}
         features = self.encoder(tiles, training=training, until=puzzle.until)
-        features = tf.reduce_mean(tf.cast(features, tf.float32), axis=[1, 2])
+        features = tf.reduce_mean(at_least_float32(features), axis=[1, 2])
         features = tf.reshape(features, [-1, puzzle.side**2, features.shape[-1]])
         return {"tiles": features, "scores": self.head_of(puzzle)(features, training=training)}
 

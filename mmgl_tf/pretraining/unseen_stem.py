@@ -5,6 +5,8 @@ initialisation, is to copy the stem that was trained; batch norm's statistics, w
 modality ever touched, are estimated anew from images of both.
 """
 
+import numpy as np
+
 from mmgl_tf.backbones.precise_statistics import PreciseStatistics
 from mmgl_tf.pretraining.base import MODALITIES, PretrainingModel
 
@@ -53,7 +55,7 @@ class UnseenStemModel(PretrainingModel):
         """
         if not self._estimates() or self.plain_batches is None:
             return super().saved_layers()
-        step = int(self.optimizer.iterations)
+        step = int(np.asarray(self.optimizer.iterations))  # on replicas it is no number by itself
         return {"encoder": self._saved.at(step, lambda: self.plain_batches(self.options.unseen_stem_batches))}
 
     def notes(self):

@@ -92,7 +92,8 @@ class TrainingModel(StepContract, keras.Model):
     def weighted_losses(self, outputs, seed, step):
         """(scaled total to differentiate, {figure name: value}) of joint outputs."""
         terms, measures = self.losses(outputs, seed)
-        total = tf.add_n([self.term_weight(term, step) * value for term, value in terms.items()])
+        weights = {term: tf.cast(self.term_weight(term, step), value.dtype) for term, value in terms.items()}
+        total = tf.add_n([weights[term] * value for term, value in terms.items()])
         figures = {"loss/total": total, **measures, **{f"loss/{term}": v for term, v in terms.items()}}
         return self.optimizer.scale_loss(total), figures
 

@@ -69,7 +69,8 @@ class MomentumCopy:
         Args:
             momentum: m above, a scalar in [0, 1].
         """
-        return [
-            (target, momentum * target.value + (1.0 - momentum) * online.value)
-            for online, target in self._pairs
-        ]
+        moves = []
+        for online, target in self._pairs:
+            share = tf.cast(momentum, target.dtype)
+            moves.append((target, share * target.value + (1.0 - share) * online.value))
+        return moves

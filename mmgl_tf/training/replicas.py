@@ -54,11 +54,10 @@ def gather_rows(local, images=None):
     if num_replicas() == 1:
         return dict(local)
     widths = {name: value.shape[1:].num_elements() for name, value in local.items()}
+    dtype = tf.float64 if tf.float64 in {value.dtype for value in local.values()} else tf.float32
     rows = tf.concat(
         [
-            tf.reshape(
-                _side_by_side(tf.cast(local[name], tf.float32), halves[name]), [-1, halves[name] * width]
-            )
+            tf.reshape(_side_by_side(tf.cast(local[name], dtype), halves[name]), [-1, halves[name] * width])
             for name, width in widths.items()
         ],
         axis=1,
@@ -97,13 +96,15 @@ def _one_above_the_other(value, halves, shape):
 
 @tf.custom_gradient
 def _gathered(rows):
-    """float32 [b, F] -> [B, F]."""
+    """[b, F] -> [B, F]."""
     context = tf.distribute.get_replica_context()
     count, own = context.num_replicas_in_sync, context.replica_id_in_sync_group
     each, width = tf.shape(rows)[0], rows.shape[1]
     # [R, b, F]: replica, image.
-    place = tf.reshape(tf.one_hot(own, count), [count, 1, 1])
-    everyone = tf.reshape(context.all_reduce(tf.distribute.ReduceOp.SUM, rows[None] * place), [-1, width])
+    # [R, 1, b, F]: four axes, by which `benchmarks.messages` tells rows from statistics.
+    place = tf.reshape(tf.one_hot(own, count, dtype=rows.dtype), [count, 1, 1, 1])
+    scattered = rows[None, None] * place
+    everyone = tf.reshape(context.all_reduce(tf.distribute.ReduceOp.SUM, scattered), [-1, width])
 
     def gradient(upstream):
         return count * tf.reshape(upstream, [count, each, width])[own]

@@ -3,6 +3,8 @@
 import keras
 import numpy as np
 
+from mmgl_tf.layers.full_precision import full_precision
+
 
 class RunningMean(keras.metrics.Metric):
     """The weighted mean of all values since the last reset.
@@ -16,7 +18,7 @@ class RunningMean(keras.metrics.Metric):
     """
 
     def __init__(self, name):
-        super().__init__(name=name, dtype="float32")
+        super().__init__(name=name, dtype=full_precision())
         settings = {"shape": (), "initializer": "zeros", "aggregation": "only_first_replica"}
         self.total = self.add_variable(name="total", **settings)
         self.count = self.add_variable(name="count", **settings)
@@ -25,10 +27,11 @@ class RunningMean(keras.metrics.Metric):
         """Adds values.
 
         Args:
-            values: float32, of any shape.
+            values: of any shape, converted to the mean's float32.
             weights: of the same shape, at least 0; None = 1 each.
         """
-        weights = keras.ops.ones_like(values) if weights is None else weights
+        values = keras.ops.cast(values, self.total.dtype)
+        weights = keras.ops.ones_like(values) if weights is None else keras.ops.cast(weights, values.dtype)
         self.total.assign_add(keras.ops.sum(values * weights))
         self.count.assign_add(keras.ops.sum(weights))
 

@@ -21,8 +21,8 @@ def print_results(results, root):
     if results["method"]:
         name = title(results["method"])
     elif results["mode"]:
-        made = f"pre-trained as {title(results['pretraining'])}" if results.get("pretraining") else "imported"
-        name = f"pooled features, {made}, not fine-tuned"
+        made = f"pre-trained as {title(results['pretraining'])}, " if results.get("pretraining") else ""
+        name = f"pooled features, {made}not fine-tuned"
     print(f"\n{results['checkpoint']}: {name}" + (f", from {results['init']}" if results["init"] else ""))
     if results["status"] != "complete":
         why = f": {results['reason']}" if results["reason"] else ""

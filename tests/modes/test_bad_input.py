@@ -152,7 +152,7 @@ def test_fine_tuning_needs_to_know_who_is_who(tmp_path, tree):
             (root / modality / f"{number}.jpg").write_bytes(image.read_bytes())
     done = run(tmp_path, "--dataset=folder", f"--data_dir={root}", mode="finetune")
     assert done.returncode == 1
-    assert re.search(r"\d+ of \d+ training images have no identity; fine-tuning needs them", done.stderr)
+    assert re.search(r"\d+ of \d+ training images have no identity; --mode=finetune needs them", done.stderr)
     assert "a directory of their own below visible/ and infrared/" in done.stderr
 
 
@@ -170,6 +170,7 @@ def test_fine_tunings_that_cannot_start_say_why_and_save_nothing(tmp_path, tree,
     write_run(tmp_path / "begun", settings("pretrain"))
     known = {"tree": tree, "begun": tmp_path / "begun"}
     changes = {n: v.format(**known) if isinstance(v, str) else v for n, v in changes.items()}
+    changes = {"identities_per_batch": 2} | changes  # the tree has four
     with pytest.raises(ValueError, match=message):
         finetune(finetuning(tmp_path, tree, **changes))
     left = {path.name for path in (tmp_path / "run").glob("*")}

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from mmgl_tf.training.checkpoints import collect
 from tests.mmgl_tf.pretraining.one_modality import batch, build, plain, values
@@ -110,3 +111,13 @@ def test_nothing_is_estimated_where_both_are_seen_or_nobody_has_images():
     lightness = build("colorization", colorization_infrared="both")  # of visible images, through both stems
     lightness.plain_batches = lambda most: [plain()]
     assert lightness.saved_layers()["encoder"] is not lightness.encoder
+
+
+def test_a_model_of_a_strategy_is_saved_by_a_copy_outside_of_it():
+    with tf.distribute.MirroredStrategy(["CPU:0"]).scope():
+        model = build("supervised")
+    model.plain_batches = lambda most: [plain()]
+    saved = model.saved_layers()["encoder"]
+    for own, source in zip(saved.trainable_variables, model.encoder.trainable_variables, strict=True):
+        np.testing.assert_array_equal(own, source)
+    assert not isinstance(saved.weights[0].value, tf.distribute.DistributedValues)

@@ -127,7 +127,7 @@ def test_a_version_is_closed_when_its_last_request_has_ended(tmp_path):
     versions.poll()
     with versions.asked("mmgl") as old:
         modules.append(write_version(tmp_path, 2))
-        looking = threading.Thread(target=versions.look)
+        looking = threading.Thread(target=versions.poll)
         looking.start()
         limit = time.monotonic() + 60
         while versions.states("mmgl").get(1, ("",))[0] != "UNLOADING" and time.monotonic() < limit:

@@ -68,7 +68,7 @@ class Stateful(TrainingModel):
 
     def losses(self, outputs, seed):
         del seed
-        weights = 1.0 + tf.cast(outputs["labels"], tf.float32)[:, None]
+        weights = 1.0 + tf.cast(outputs["labels"], outputs["rows"].dtype)[:, None]
         pull = tf.reduce_mean(weights * tf.square(outputs["graph"] - outputs["target"]))
         near = tf.reduce_mean(tf.exp(outputs["rows"] @ tf.transpose(self.queue)))
         scores = tf.reduce_mean(tf.square(outputs["scores"] - 1.0))

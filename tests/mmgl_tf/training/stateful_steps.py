@@ -10,6 +10,7 @@ import sys
 import numpy as np
 import tensorflow as tf
 
+from tests.float64 import compute_in_float64
 from tests.mmgl_tf.training.stateful_method import STEPS, replica_batch, stateful
 
 DEVICES = 2
@@ -26,6 +27,7 @@ def main(out):
     (cpu,) = tf.config.list_physical_devices("CPU")
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * DEVICES)
     strategy = tf.distribute.MirroredStrategy([f"CPU:{device}" for device in range(DEVICES)])
+    compute_in_float64()
     found = {}
     for case, (options, scale) in CASES.items():
         with strategy.scope():

@@ -1,7 +1,8 @@
 """The mathematics does not change with the number of replicas: devices, workers, parts of a batch.
 
 Each case is a process of its own, as devices are made once in a process. The same steps on one device are
-the truth; float32 sums in another order are the only difference allowed.
+the truth; sums in another order are the only difference allowed. All in float64, where that is some 1e-14 of
+the way that training took the weights; in float32 it is 1e-5 on one processor and 1e-3 on another.
 """
 
 import json
@@ -28,6 +29,7 @@ CASES = {
     "two parts": ("none", 1, 1, ("accumulate=2",)),
 }
 METHODS = ("mmgl", "agw")
+SAME = 1e-9  # relative; 1e-13 is what was seen
 
 
 def run(out, method, strategy, replicas, processes, options):
@@ -107,13 +109,18 @@ def figures(result):
 
 
 def assert_same(found, expected):
-    """Figures of each step to 1e-4; weights to a thousandth of their way; moving statistics to 1e-4."""
-    for name, values in figures(expected).items():
-        np.testing.assert_allclose(found[name], values, rtol=1e-4, atol=1e-5, err_msg=name)
-    assert distance(found, expected) < 1e-3
+    """Figures of each step, the way of the weights, and moving statistics."""
+    assert_same_figures(found, expected)
+    assert distance(found, expected) < SAME
     for name, values in expected.items():
         if "moving_" in name:
-            np.testing.assert_allclose(found[name], values, rtol=1e-4, atol=1e-4, err_msg=name)
+            np.testing.assert_allclose(found[name], values, rtol=SAME, atol=SAME, err_msg=name)
+
+
+def assert_same_figures(found, expected):
+    for name, values in figures(expected).items():
+        assert values.dtype == np.float64
+        np.testing.assert_allclose(found[name], values, rtol=SAME, atol=SAME, err_msg=name)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -148,9 +155,8 @@ def assert_workers(results, method):
 @pytest.mark.slow
 def test_parts_of_a_batch_are_replicas_that_normalise_apart(more):
     (apart,), (parts,) = more["mmgl", "two devices apart"], more["mmgl", "two parts"]
-    for name, values in figures(apart).items():
-        np.testing.assert_allclose(parts[name], values, rtol=1e-4, atol=1e-5, err_msg=name)
-    assert distance(parts, apart) < 1e-3
+    assert_same_figures(parts, apart)
+    assert distance(parts, apart) < SAME
 
 
 @pytest.mark.slow
@@ -181,7 +187,7 @@ def test_parts_on_replicas_are_more_parts(tmp_path):
     options = ("unsynchronised", "accumulate=2")
     (two,) = run(tmp_path / "two", "mmgl", "mirrored", 2, 1, options)
     (one,) = run(tmp_path / "one", "mmgl", "none", 1, 1, ("accumulate=4",))
-    assert distance(two, one) < 1e-3
+    assert distance(two, one) < SAME
 
 
 def test_replicas_skip_a_step_that_overflows_together(tmp_path):
@@ -200,7 +206,7 @@ def test_replicas_skip_a_step_that_overflows_together(tmp_path):
         assert found["figure/gradient/norm"] == 0 and found["figure/loss_scale/skipped"] == 1
         start = {name: value for name, value in found.items() if name.startswith("start/")}
         assert start and all(np.array_equal(v, found[f"weight/{n[6:]}"]) for n, v in start.items())
-    np.testing.assert_allclose(two["figure/loss/total"], one["figure/loss/total"], rtol=1e-5)
+    np.testing.assert_allclose(two["figure/loss/total"], one["figure/loss/total"], rtol=SAME)
 
 
 @pytest.mark.slow

@@ -11,9 +11,15 @@ import tensorflow as tf
 
 from mmgl_tf.training.model import TrainingModel
 from mmgl_tf.training.momentum import cosine_momentum
+from tests.float64 import compute_in_float64, in_float64
 from tests.mmgl_tf.training.stateful_method import IMAGES, QUEUE, STEPS, Stateful, global_batch, stateful
 
 ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(autouse=True)
+def float64():
+    compute_in_float64()
 
 
 def batches(steps=STEPS):
@@ -36,7 +42,8 @@ def state(model):
 @pytest.fixture(scope="module")
 def one():
     """The truth: the state after steps on one device, the batch as a whole."""
-    return state(trained())
+    with in_float64():
+        return state(trained())
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +65,7 @@ def on_devices(tmp_path_factory):
 def assert_same(found, expected):
     assert set(found) == set(expected)
     for name, value in expected.items():
-        np.testing.assert_allclose(found[name], value, rtol=2e-5, atol=2e-6, err_msg=name)
+        np.testing.assert_allclose(found[name], value, rtol=1e-9, atol=1e-12, err_msg=name)
 
 
 def test_the_method_moves_all_that_the_test_is_about(one):

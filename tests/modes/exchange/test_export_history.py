@@ -36,7 +36,7 @@ def test_the_chain_of_starts_is_told(tmp_path):
     )
     told = trained_on(looking_at(second))
     assert len(told) == 2
-    for words in ("second: fine-tuned as agw", "regdb (trial 4)", "seed 9", "the run is complete"):
+    for words in ("second: fine-tuned as AGW", "regdb (trial 4)", "seed 9", "the run is complete"):
         assert words in told[0]
     for words in ("first: pre-trained as MMGL", "drawn people", "seed 5", "12 epochs"):
         assert words in told[1]

@@ -44,8 +44,8 @@ def test_a_good_export_passes_and_tells_how_to_serve_it(run, capsys):
     assert serve_check(config) == 0
     said = capsys.readouterr().out
     assert "images     8, test people of synthetic (4 visible, 4 infrared)" in said
-    assert f"REST       version 1 AVAILABLE; {embedder.num_features} values" in said
-    assert f"gRPC       version 1 AVAILABLE; {embedder.num_features} values" in said
+    assert f"REST       version 1 AVAILABLE; {embedder.feature_sizes['neck']} values" in said
+    assert f"gRPC       version 1 AVAILABLE; {embedder.feature_sizes['neck']} values" in said
     assert "bad requests: broken JSON" in said
     assert "oversized" in said
     assert "all agree" in said

@@ -31,8 +31,9 @@ def test_what_training_returned_is_handed_on(tmp_path):
 def test_a_divergence_is_status_3_with_its_reason_on_disk(tmp_path, capsys, kind):
     assert attempt(raising(kind("why it failed")), RunDirectory(tmp_path), Distribution()) == (3, None)
     assert json.loads((tmp_path / "summary.json").read_text()) == {
-        "status": "fail",
+        "status": "collapsed" if kind is Collapsed else "fail",
         "reason": "why it failed",
+        "last": None,
     }
     assert "\nfail: why it failed\n" in capsys.readouterr().err
 

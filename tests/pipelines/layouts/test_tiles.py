@@ -17,10 +17,9 @@ permutation_set = functools.cache(permutation_sets.permutation_set)
 GRIDS = {2: (4, 24), 3: (9, 64)}  # tiles and orders
 
 
-def recipe(grid, size, grey=0.0, shared=False):
+def recipe(grid, grey=0.0, shared=False):
     tiles, orders = GRIDS[grid]
-    height, width = (length // grid - length // grid // 8 for length in size)
-    order = TileOrder(permutation_set(tiles, orders), grid, grid, height, width, shared)
+    order = TileOrder(permutation_set(tiles, orders), grid, grid, shared=shared)
     return Recipe(each_modality([[(RandomGrey(grey),)], [()]]), (order,))
 
 
@@ -32,21 +31,21 @@ def made(wanted, size, epoch=0, rows=ROWS):
 
 
 def test_a_set_of_permutations_is_data_of_a_recipe():
-    wanted = recipe(3, (96, 48))
+    wanted = recipe(3)
     (order,) = wanted.targets
     assert order.permutations == tuple(map(tuple, permutation_set(9, 64).tolist()))
-    assert wanted == recipe(3, (96, 48)) and hash(wanted) == hash(recipe(3, (96, 48)))
+    assert wanted == recipe(3) and hash(wanted) == hash(recipe(3))
     assert type(order.permutations[0][0]) is int
 
 
 @pytest.mark.parametrize("grid", GRIDS)
 @pytest.mark.parametrize("size", [(96, 48), (288, 144)])
 def test_slots_show_the_tiles_of_the_permutation_that_is_the_target(size, grid):
-    wanted = recipe(grid, size)
+    wanted = recipe(grid)
     batch, images = made(wanted, size)
     (order,) = wanted.targets
     rows, columns = size[0] // grid, size[1] // grid
-    shape = order.tile_height, order.tile_width
+    shape = rows * 7 // 8, columns * 7 // 8
     assert batch["tile_order"].shape == (2 * ROWS,)
     for modality, name in enumerate(("visible", "infrared")):
         assert batch[name].shape == (ROWS, grid**2, *shape, 3)
@@ -73,14 +72,14 @@ def is_cut_from(tile, cell):
 
 
 def test_each_tile_has_mean_0_and_deviation_1():
-    for tiles in (made(recipe(3, (96, 48)), (96, 48))[0][name] for name in ("visible", "infrared")):
+    for tiles in (made(recipe(3), (96, 48))[0][name] for name in ("visible", "infrared")):
         assert abs(tiles.mean(axis=(2, 3))).max() < 1e-5
         assert abs(tiles.std(axis=(2, 3)) - 1).max() < 1e-5
 
 
 def test_grey_is_drawn_for_visible_images_and_moves_nothing_else():
     size = (96, 48)
-    colour, grey, some = (made(recipe(2, size, odds), size, rows=60)[0] for odds in (0.0, 1.0, 0.66))
+    colour, grey, some = (made(recipe(2, odds), size, rows=60)[0] for odds in (0.0, 1.0, 0.66))
     for batch, share in ((colour, 0.0), (grey, 1.0), (some, 0.66)):
         without = np.ptp(batch["visible"], axis=-1).max(axis=(1, 2, 3)) == 0
         assert abs(without.mean() - share) < 0.15
@@ -91,11 +90,11 @@ def test_grey_is_drawn_for_visible_images_and_moves_nothing_else():
 @pytest.mark.parametrize("grid", GRIDS)
 def test_every_order_occurs_about_as_often(grid):
     classes = GRIDS[grid][1]
-    wanted, rows = recipe(grid, (48, 24)), 20 * classes
+    wanted, rows = recipe(grid), 20 * classes
     batch, _ = made(wanted, (48, 24), rows=rows)
     counts = np.bincount(batch["tile_order"], minlength=classes) / (2 * rows / classes)
     assert len(counts) == classes and counts.min() > 0.4 and counts.max() < 1.7
     half, other = np.split(batch["tile_order"], 2)
     assert abs((half == other).mean() - 1 / classes) < 0.03
-    shared, _ = made(recipe(grid, (48, 24), shared=True), (48, 24))
+    shared, _ = made(recipe(grid, shared=True), (48, 24))
     np.testing.assert_array_equal(*np.split(shared["tile_order"], 2))
