@@ -15,6 +15,7 @@ class Course:
     """Two steps with an epoch's end between them.
 
     Attributes:
+        method: its name.
         start: state before the first step, {name: array} as `collect` returns it.
         stepped: after it.
         ended: after the end of that epoch.
@@ -27,6 +28,7 @@ class Course:
         model: as it is after all that.
     """
 
+    method: str
     start: dict
     stepped: dict
     ended: dict
@@ -58,6 +60,7 @@ def take_course(of, first=0):
     trained.append(_moving(model, batches[1], first + 1))
     again = take_step(model, batches[1])
     return Course(
+        of.method,
         start,
         stepped,
         ended,

@@ -71,18 +71,21 @@ def types_of(node):
 
 
 def floating_arguments(node):
-    """Names of the node's inputs and outputs that are floating-point data."""
+    """(names of the node's inputs, of its outputs) that are floating-point data."""
     types, definition = types_of(node), op_def_registry.get(node.op)
-    return {
-        argument.name
-        for argument in (*definition.input_arg, *definition.output_arg)
-        if any(
-            tf.dtypes.as_dtype(number).is_floating
-            for number in ({argument.type} if argument.type else set())
-            | types.get(argument.type_attr, set())
-            | types.get(argument.type_list_attr, set())
-        )
-    }
+    return tuple(
+        {
+            argument.name
+            for argument in arguments
+            if any(
+                tf.dtypes.as_dtype(number).is_floating
+                for number in ({argument.type} if argument.type else set())
+                | types.get(argument.type_attr, set())
+                | types.get(argument.type_list_attr, set())
+            )
+        }
+        for arguments in (definition.input_arg, definition.output_arg)
+    )
 
 
 def kernels_of(node):
@@ -99,6 +102,12 @@ def kernels_of(node):
     ]
 
 
+def computes_there(kernel, inputs, outputs):
+    """Whether a kernel leaves floating-point data on the device; a number beside them may be the host's."""
+    host = set(kernel.host_memory_arg)
+    return outputs.isdisjoint(host) and not (inputs and inputs <= host)
+
+
 def place_of(node):
     """Where a node would run: "GPU"; "host" = its data are integers on the host; "" = nowhere, or as floats.
 
@@ -106,13 +115,13 @@ def place_of(node):
     host.
     """
     floating, found = floating_arguments(node), kernels_of(node)
-    if node.op in PYTHON or not any(floating.isdisjoint(kernel.host_memory_arg) for kernel in found):
+    found = [kernel for kernel in found if computes_there(kernel, *floating)]
+    if node.op in PYTHON or not found:
         return ""
     definition = op_def_registry.get(node.op)
     named = {argument.name for argument in (*definition.input_arg, *definition.output_arg)}
-    own = [kernel for kernel in found if kernel.device_type == "GPU"]
-    on_host = all(named <= set(kernel.host_memory_arg) for kernel in own or found)
-    return "host" if on_host and named else "GPU"
+    own = [kernel for kernel in found if kernel.device_type == "GPU"] or found
+    return "host" if named and all(named <= set(kernel.host_memory_arg) for kernel in own) else "GPU"
 
 
 def refused(node):

@@ -3,43 +3,41 @@
 One trace of each method serves both.
 """
 
-import functools
-
 import numpy as np
 import pytest
 
+from mmgl_tf.modes.model import prepare
 from mmgl_tf.training.checkpoints import collect, restore
 from tests.contracts import gpu_kernels
 from tests.contracts.cases import METHODS, case, traced_step
 from tests.contracts.course import course
 
 
-@functools.lru_cache(maxsize=1)  # tests of one method come one after the other
-def traced(method):
-    """(model, its traced step) at the start of the course."""
-    model = course(method).model
-    return model, traced_step(model, case(method))
+@pytest.fixture(scope="module", params=METHODS)
+def traced(request):
+    """(course, function that takes its first step)."""
+    of, taken = case(request.param), course(request.param)
+    prepare(of.config)
+    restore(taken.model, taken.start)
+    return taken, traced_step(taken.model, of)
 
 
-@pytest.mark.parametrize("method", METHODS)
-class TestFloat32:
-    def test_the_graph_takes_the_eager_step(self, method):
-        taken = course(method)
-        model, step = traced(method)
-        restore(model, taken.start)
-        figures = {name: float(value) for name, value in step(case(method).batch()).items()}
-        # Accuracies of an untrained network hang on ties that rounding decides.
-        losses = [name for name in figures if name.startswith(("loss/", "gradient/"))]
-        assert set(figures) == set(taken.figures)
-        for name in losses:
-            assert figures[name] == pytest.approx(taken.figures[name], rel=1e-3, abs=1e-5), name
-        found = collect(model)
-        for name in taken.trained[0] | set(taken.moves):
-            moved = np.linalg.norm(taken.stepped[name] - taken.start[name])
-            assert np.linalg.norm(found[name] - taken.stepped[name]) <= 0.02 * moved + 1e-6, name
+def test_the_graph_takes_the_eager_step(traced):
+    taken, step = traced
+    restore(taken.model, taken.start)
+    figures = {name: float(value) for name, value in step(case(taken.method).batch()).items()}
+    assert set(figures) == set(taken.figures)
+    # Accuracies of an untrained network hang on ties that rounding decides.
+    for name in (name for name in figures if name.startswith(("loss/", "gradient/"))):
+        assert figures[name] == pytest.approx(taken.figures[name], rel=1e-3, abs=1e-5), name
+    found = collect(taken.model)
+    for name in taken.trained[0] | set(taken.moves):
+        moved = np.linalg.norm(taken.stepped[name] - taken.start[name])
+        assert np.linalg.norm(found[name] - taken.stepped[name]) <= 0.02 * moved + 1e-6, name
 
-    def test_a_gpu_has_a_kernel_for_every_operation(self, method):
-        assert_gpu_runs(traced(method)[1])
+
+def test_a_gpu_has_a_kernel_for_every_operation(traced):
+    assert_gpu_runs(traced[1])
 
 
 @pytest.mark.slow
