@@ -7,6 +7,7 @@ The `tensorflow` wheel is a CUDA build, so that the kernels it has for GPUs are 
 lists the operations of a method's step, and on which kernels they would run.
 """
 
+import functools
 import sys
 from collections import Counter
 
@@ -57,11 +58,29 @@ def nodes_of(function):
     return [*graph.node, *(node for inner in graph.library.function for node in inner.node_def)]
 
 
+def kinds_of(nodes):
+    """One node for each operation and its types: hundreds instead of thousands."""
+    return list({(node.op, str(types_of(node)), node.attr["is_training"].b): node for node in nodes}.values())
+
+
+@functools.cache
+def definition_of(op):
+    """The operation's arguments and attributes."""
+    return op_def_registry.get(op)
+
+
+@functools.cache
+def registered(op):
+    """The kernels of an operation on a GPU or anywhere."""
+    found = kernels.get_registered_kernels_for_op(op).kernel
+    return [kernel for kernel in found if kernel.device_type in ANYWHERE]
+
+
 def types_of(node):
     """{attribute: set of the types it stands for}, defaults included; enum numbers, as in the registry."""
     found = {
         attribute.name: attribute.default_value
-        for attribute in op_def_registry.get(node.op).attr
+        for attribute in definition_of(node.op).attr
         if attribute.type in ("type", "list(type)") and attribute.HasField("default_value")
     }
     found |= dict(node.attr)
@@ -72,7 +91,7 @@ def types_of(node):
 
 def floating_arguments(node):
     """(names of the node's inputs, of its outputs) that are floating-point data."""
-    types, definition = types_of(node), op_def_registry.get(node.op)
+    types, definition = types_of(node), definition_of(node.op)
     return tuple(
         {
             argument.name
@@ -93,9 +112,8 @@ def kernels_of(node):
     types = types_of(node)
     return [
         kernel
-        for kernel in kernels.get_registered_kernels_for_op(node.op).kernel
-        if kernel.device_type in ANYWHERE
-        and all(
+        for kernel in registered(node.op)
+        if all(
             types.get(constraint.name, set()) <= set(constraint.allowed_values.list.type)
             for constraint in kernel.constraint
         )
@@ -118,7 +136,7 @@ def place_of(node):
     found = [kernel for kernel in found if computes_there(kernel, *floating)]
     if node.op in PYTHON or not found:
         return ""
-    definition = op_def_registry.get(node.op)
+    definition = definition_of(node.op)
     named = {argument.name for argument in (*definition.input_arg, *definition.output_arg)}
     own = [kernel for kernel in found if kernel.device_type == "GPU"] or found
     return "host" if named and all(named <= set(kernel.host_memory_arg) for kernel in own) else "GPU"
@@ -133,7 +151,7 @@ def refused(node):
 
 def draws(node):
     """Whether the node draws from a state outside of the graph: a resumed run would go on otherwise."""
-    return "Random" in node.op and op_def_registry.get(node.op).is_stateful
+    return "Random" in node.op and definition_of(node.op).is_stateful
 
 
 def main(method, precision="float32"):

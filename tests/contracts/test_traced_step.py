@@ -57,7 +57,7 @@ def test_a_gpu_has_a_kernel_for_every_operation_in_half_precision(method, precis
 
 
 def assert_gpu_runs(function):
-    nodes = gpu_kernels.nodes_of(function)
+    nodes = gpu_kernels.kinds_of(gpu_kernels.nodes_of(function))
     assert not {node.op for node in nodes if not gpu_kernels.place_of(node)}, "no GPU kernel for their types"
     assert not {node.op for node in nodes if gpu_kernels.refused(node)}, "refused under determinism"
     assert not {node.op for node in nodes if gpu_kernels.draws(node)}, "not a function of seed and step"
