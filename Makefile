@@ -13,7 +13,7 @@ help:
 	@echo "make smoke      the same path in three minutes, to see that the installation works"
 	@echo "make serve-check  export a run, serve it on loopback and compare (the demo's; RUN_DIR=... for another)"
 	@echo "make test       unit and end-to-end tests"
-	@echo "make test-fast  the tests that take a moment, to work with"
+	@echo "make test-fast  the quickest of them, under a minute on one core"
 	@echo "make test-slow  the long tests as well (kills and resumes, full-size network)"
 	@echo "make lint       ruff checks; make format applies them"
 	@echo "make bench      speed beside named peers (PyTorch peers where PyTorch is installed)"
@@ -45,7 +45,7 @@ test: $(VENV)/installed
 	$(RUN) -m pytest -n 2 --dist loadfile -m "not slow"
 
 test-fast: $(VENV)/installed
-	$(RUN) -m pytest -m "not slow" tests/test_architecture.py tests/flags tests/mmgl_tf/losses tests/mmgl_tf/retrieval tests/mmgl_tf/optimizers tests/pipelines/augmentation
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -p tests.fast_files -m "not slow"
 
 test-slow: $(VENV)/installed
 	$(RUN) -m pytest -n 2 --dist loadfile

@@ -89,7 +89,7 @@ def read_configs():
 
 
 def describe(entry):
-    """One line for a setting: what it is, allowed values, unit, the paper's value."""
+    """One line for a setting: what it is, allowed values, unit, what it needs, the paper's value."""
     about = entry.metadata
     parts = []
     if about["choices"]:
@@ -102,6 +102,8 @@ def describe(entry):
         parts.append(f"{low}..{high}")
     if about["unit"]:
         parts.append(about["unit"])
+    if about["needs"]:
+        parts.append("with " + ", ".join(f"--{name}={value}" for name, value in about["needs"].items()))
     if about["paper"]:
         parts.append(f"paper: {about['paper']}")
     return about["help"] + (f" [{'; '.join(parts)}]" if parts else "")

@@ -3,7 +3,9 @@
 from dataclasses import field
 
 
-def setting(default, help, *, unit="", low=None, high=None, choices=None, paper="", resumable=False):
+def setting(
+    default, help, *, unit="", low=None, high=None, choices=None, paper="", resumable=False, needs=None
+):
     """A dataclass field that carries its own documentation.
 
     Args:
@@ -16,6 +18,7 @@ def setting(default, help, *, unit="", low=None, high=None, choices=None, paper=
         paper: what the paper says, or where the value comes from.
         resumable: True where a change does not alter the weights that a run arrives at, so that a
             run may be resumed with another value.
+        needs: {setting: value} of others without which it does nothing, or None.
     """
     return field(
         default=default,
@@ -27,5 +30,6 @@ def setting(default, help, *, unit="", low=None, high=None, choices=None, paper=
             "choices": choices,
             "paper": paper,
             "resumable": resumable,
+            "needs": needs,
         },
     )

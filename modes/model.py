@@ -140,7 +140,8 @@ def compiles(config, replicas):
         replicas: of the run.
 
     Raises:
-        ValueError: it was asked for on replicas, where TensorFlow fails (on virtual devices; GPUs not tried).
+        ValueError: it was asked for on replicas, where TensorFlow fails (on virtual devices; GPUs not tried),
+            or of a method that cannot be compiled.
     """
     asked = config.scale.jit_compile
     if asked == "on" and replicas > 1:
@@ -148,12 +149,14 @@ def compiles(config, replicas):
             f"--jit_compile=on on {replicas} replicas: a step that is replicated cannot be compiled; use "
             "--jit_compile=off, or --strategy=none"
         )
+    method = METHODS.get(config.run.method)
+    obstacle = method.obstacle_to_xla(options(config)) if method else ""
+    if asked == "on" and obstacle:
+        raise ValueError(f"--jit_compile=on: {obstacle}; use --jit_compile=off")
     if asked != "auto":
         return asked == "on"
     one_gpu = replicas == 1 and len(tf.config.list_physical_devices("GPU")) > 0
-    # Beyond six stripes SciPy recovers the order, which XLA cannot compile.
-    small = config.run.method != "mmgl" or config.mmgl.num_stripes <= 6
-    return one_gpu and small and config.scale.accumulate == 1 and not config.run.deterministic
+    return one_gpu and not obstacle and config.scale.accumulate == 1 and not config.run.deterministic
 
 
 def _period(config):

@@ -4,15 +4,13 @@ import json
 import resource
 import signal
 import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from mmgl_tf.training.checkpoints import Checkpoints
+from tests import real_runs
+from tests.real_runs import ROOT, assert_same_end, last_checkpoint
 
-ROOT = Path(__file__).parents[1]
 # Two epochs of five steps on a handful of drawn people.
 TINY = (
     "--mode=pretrain",
@@ -43,7 +41,7 @@ def undisturbed(tmp_path_factory, cache):
 
 
 def command(workdir, cache, *flags):
-    return [sys.executable, "main.py", *TINY, f"--workdir={workdir}", f"--cache_dir={cache}", *flags]
+    return real_runs.command(cache, *TINY, f"--workdir={workdir}", *flags)
 
 
 def run(workdir, cache, *flags, **kwargs):
@@ -54,34 +52,7 @@ def run(workdir, cache, *flags, **kwargs):
 
 def run_and_signal(workdir, cache, step, signum, *flags):
     """Start a run; send a signal once it has printed so many lines of steps."""
-    process = subprocess.Popen(
-        command(workdir, cache, *flags),
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    lines, seen = [], 0
-    for line in process.stdout:
-        lines.append(line)
-        seen += line.startswith("epoch ")
-        if line.startswith("epoch ") and seen == step:
-            process.send_signal(signum)
-    process.stdout.close()
-    return process.wait(timeout=60), "".join(lines)
-
-
-def final_state(workdir):
-    arrays, note = Checkpoints(workdir / "checkpoints").latest()
-    return arrays, note
-
-
-def assert_same_end(workdir, reference):
-    (found, note), (expected, expected_note) = final_state(workdir), final_state(reference)
-    assert {**note, "seconds": 0} == {**expected_note, "seconds": 0}
-    assert set(found) == set(expected)
-    different = [name for name in expected if found[name].tobytes() != expected[name].tobytes()]
-    assert not different, f"{len(different)} arrays differ, such as {different[:3]}"
+    return real_runs.run_and_signal(cache, step, signum, *TINY, f"--workdir={workdir}", *flags)
 
 
 def comparable(row):
@@ -152,7 +123,7 @@ def test_the_saved_encoder_is_the_trained_one(undisturbed):
     encoder = Encoder("resnet10", stream="two", seed=99)
     encoder.build_from(96, 48)
     encoder.load_weights(undisturbed[0] / "encoder_last.weights.h5")
-    arrays, _ = final_state(undisturbed[0])
+    arrays, _ = last_checkpoint(undisturbed[0])
     for variable in encoder.weights:
         np.testing.assert_array_equal(variable, arrays[f"weight/{variable.path}"])
 
@@ -180,7 +151,7 @@ def test_asked_to_stop_it_finishes_the_step_saves_and_says_how_to_go_on(undistur
     status, printed = run_and_signal(workdir, cache, 2, signum)
     assert status == 128 + signum, printed
     assert "Give the same command again" in printed
-    _, note = final_state(workdir)
+    _, note = last_checkpoint(workdir)
     assert 2 <= note["step"] < 10
     done = run(workdir, cache)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -189,12 +160,12 @@ def test_asked_to_stop_it_finishes_the_step_saves_and_says_how_to_go_on(undistur
 
 
 def test_a_finished_run_is_not_trained_again(undisturbed, cache):
-    before = final_state(undisturbed[0])
+    before = last_checkpoint(undisturbed[0])
     done = run(undisturbed[0], cache)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "from step 10 of 10" in done.stdout
     assert "identities never seen" in done.stdout
-    np.testing.assert_equal(final_state(undisturbed[0])[0], before[0])
+    np.testing.assert_equal(last_checkpoint(undisturbed[0])[0], before[0])
 
 
 def test_another_configuration_is_refused_with_the_difference(undisturbed, cache):
@@ -219,7 +190,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_term_and_step(tmp_pat
     assert "stopped being finite at step" in done.stderr and "loss/" in done.stderr
     assert "Traceback" not in done.stderr
     if (workdir / "checkpoints").exists():
-        arrays, _ = final_state(workdir)
+        arrays, _ = last_checkpoint(workdir)
         assert str(workdir / "checkpoints") in done.stderr
         assert all(np.isfinite(value).all() for name, value in arrays.items() if name.startswith("weight/"))
 
@@ -233,7 +204,7 @@ def test_a_full_disk_stops_the_run_and_the_last_good_checkpoint_carries_on(undis
     done = run(workdir, cache, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
     assert done.returncode == 1, done.stdout + done.stderr
     assert "could not save" in done.stderr and "make room" in done.stderr.lower()
-    assert final_state(workdir)[1]["step"] == 5
+    assert last_checkpoint(workdir)[1]["step"] == 5
     done = run(workdir, cache)
     assert done.returncode == 0, done.stdout + done.stderr
     assert_same_end(workdir, undisturbed[0])

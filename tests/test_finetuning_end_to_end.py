@@ -1,17 +1,17 @@
 """Pre-train, fine-tune, evaluate, as a user does it: real processes, real files, real kills."""
 
+import functools
 import json
 import shutil
 import signal
-import subprocess
-import sys
-from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests import real_runs
+from tests.real_runs import rows, run_and_signal
+
 # A handful of drawn people.
 WORLD = (
     "--preset=smoke",
@@ -64,13 +64,7 @@ def cache(tmp_path_factory):
 def run(cache):
     """Function (*flags, status=0) -> what the program printed."""
 
-    def call(*flags, status=0):
-        done = subprocess.run(command(cache, *flags), cwd=ROOT, capture_output=True, text=True, timeout=600)
-        assert done.returncode == status, done.stdout + done.stderr
-        assert "Traceback" not in done.stderr
-        return done.stdout + done.stderr
-
-    return call
+    return functools.partial(real_runs.run, cache)
 
 
 @pytest.fixture(scope="module")
@@ -87,25 +81,6 @@ def finetuned(tmp_path_factory, run, pretrained):
     return root, run(*FINETUNE, f"--init={pretrained}", f"--workdir={root}")
 
 
-def command(cache, *flags):
-    return [sys.executable, "main.py", f"--cache_dir={cache}", *flags]
-
-
-def run_and_signal(cache, lines, signum, *flags):
-    """Start a run; send a signal once it has printed so many lines of steps."""
-    process = subprocess.Popen(
-        command(cache, *flags), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    printed, seen = [], 0
-    for line in process.stdout:
-        printed.append(line)
-        seen += line.startswith("epoch ")
-        if line.startswith("epoch ") and seen == lines:
-            process.send_signal(signum)
-    process.stdout.close()
-    return process.wait(timeout=60), "".join(printed)
-
-
 def tensors(path):
     """{name: bytes} of a weights file."""
     found = {}
@@ -117,12 +92,6 @@ def tensors(path):
     with h5py.File(path) as file:
         file.visititems(visit)
     return found
-
-
-def rows(root):
-    """metrics.jsonl without what a clock measured."""
-    found = [json.loads(line) for line in (root / "metrics.jsonl").read_text().splitlines()]
-    return [{n: v for n, v in row.items() if not n.startswith(("time/", "throughput/"))} for row in found]
 
 
 def assert_same_end(root, reference):

@@ -37,7 +37,11 @@ class Mmgl:
         paper="silent",
     )
     rank_scale: str = setting(
-        "raw", "ranks 0..N-1, or scaled to 0..1", choices=("raw", "unit"), paper="silent"
+        "raw",
+        "ranks 0..N-1, or scaled to 0..1",
+        choices=("raw", "unit"),
+        paper="silent",
+        needs={"perm_loss": "rank"},
     )
     perm_init_stddev: float = setting(
         0.001, "spread of the permutation head's initial weights", low=0.0, paper="silent"

@@ -80,5 +80,8 @@ class SwAv:
     swav_hidden_size: int = setting(2048, "width of the projector's hidden layer", low=2, paper="silent")
     swav_embedding_size: int = setting(128, "width of its output", low=2, paper="silent")
     swav_adapt_vectors: bool = setting(
-        False, "LARS scales the steps of biases and norms too, as its authors' does", paper="silent"
+        False,
+        "LARS scales the steps of biases and norms too, as its authors' does",
+        paper="silent",
+        needs={"optimizer": "lars"},
     )

@@ -163,6 +163,16 @@ class StepContract:
         return {}
 
     @staticmethod
+    def obstacle_to_xla(options):
+        """Why XLA cannot compile the step, for an error message; "" where it can.
+
+        Args:
+            options: `mmgl_tf.flags.config.options_type` of the method.
+        """
+        del options
+        return ""
+
+    @staticmethod
     def encoder_options():
         """Arguments of `Encoder` that the method wants otherwise than the flags have them."""
         return {}

@@ -81,14 +81,22 @@ class Case:
         self.material.start(model, 0)
         return model
 
+    @property
+    def stages(self):
+        """The first step of each stage of the run; (0,) for a method that trains in one."""
+        return self.material.plan.stage_starts
+
     def batch(self, step=0):
         """The training batch of a step: {name: tensor}."""
         return next(iter(self.material.batches(step, 1, None, WHOLE)))
 
-    def held_out(self):
-        """A batch of images that are not trained on, or None for a method that looks at none."""
+    def held_out(self, step=0):
+        """A batch of images that are not trained on, as in validation after a step.
+
+        None for a method that looks at none.
+        """
         batches = self.material.validation(WHOLE)
-        return next(iter(batches())) if batches else None
+        return next(iter(batches(step))) if batches else None
 
 
 def case(method, recipe="common", **changes):
@@ -168,3 +176,9 @@ def assert_equal(found, expected):
     assert set(found) == set(expected)
     different = [name for name in expected if not np.array_equal(found[name], expected[name], equal_nan=True)]
     assert not different, f"{len(different)} of {len(expected)} arrays differ, such as {different[:3]}"
+
+
+def traced_step(model, of, step=0):
+    """The concrete function of a training step on batches as a step has them."""
+    signature = {name: tf.TensorSpec(value.shape, value.dtype) for name, value in of.batch(step).items()}
+    return tf.function(model.train_step).get_concrete_function(signature)

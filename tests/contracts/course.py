@@ -4,6 +4,7 @@ import functools
 from dataclasses import dataclass
 
 import numpy as np
+import tensorflow as tf
 
 from mmgl_tf.training.checkpoints import collect
 from tests.contracts.cases import case, take_step
@@ -14,6 +15,7 @@ class Course:
     """Two steps with an epoch's end between them.
 
     Attributes:
+        method: its name.
         start: state before the first step, {name: array} as `collect` returns it.
         stepped: after it.
         ended: after the end of that epoch.
@@ -23,10 +25,10 @@ class Course:
             `rate_factors` does not freeze.
         figures: of the first step, {name: value}.
         figures_again: of the second.
-        measured: names of the figures of a step that were measured, and not only declared.
         model: as it is after all that.
     """
 
+    method: str
     start: dict
     stepped: dict
     ended: dict
@@ -35,7 +37,6 @@ class Course:
     trained: tuple
     figures: dict
     figures_again: dict
-    measured: set
     model: object
 
 
@@ -58,8 +59,8 @@ def take_course(of, first=0):
     ended = collect(model)
     trained.append(_moving(model, batches[1], first + 1))
     again = take_step(model, batches[1])
-    measured = {name for name, mean in model.train_means.items() if mean.sums()[1] > 0}
     return Course(
+        of.method,
         start,
         stepped,
         ended,
@@ -68,7 +69,6 @@ def take_course(of, first=0):
         tuple(trained),
         figures,
         again,
-        measured,
         model,
     )
 
@@ -80,7 +80,8 @@ def _noted_moves(model):
     def noting(outputs, step):
         pairs = after_update(outputs, step)
         noted.clear()
-        noted.update({f"weight/{variable.path}": np.asarray(value) for variable, value in pairs})
+        if tf.executing_eagerly():  # the graph of a step has no values yet
+            noted.update({f"weight/{variable.path}": np.asarray(value) for variable, value in pairs})
         return pairs
 
     model.after_update = noting

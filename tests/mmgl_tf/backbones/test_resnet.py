@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from mmgl_tf.backbones import BACKBONES, MODALITIES, Encoder
+from mmgl_tf.flags.config import settings
 from tests.mmgl_tf.backbones.golden_images import both, drawn_images
 from tests.one_ulp import images_moved_by_one_ulp
 
@@ -282,3 +283,8 @@ def test_tiles_of_no_multiple_of_the_stride_round_up(small_encoder):
     assert tuple(small_encoder.stem_visible.conv1(tile["visible"]).shape[1:3]) == (42, 21)
     small = small_encoder({"visible": drawn_images(1, 3, 28, 14)})
     assert small.shape == (3, 2, 1, 256)
+
+
+def test_backbones_are_the_choices_of_the_flag():
+    choices = {entry.name: entry.metadata["choices"] for _, entry in settings()}
+    assert set(choices["backbone"]) == set(BACKBONES)

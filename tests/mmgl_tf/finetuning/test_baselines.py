@@ -1,4 +1,4 @@
-"""Fine-tuning methods work: each builds, steps, comes back from disk and obeys its settings."""
+"""What is particular to the baselines: their figures, features, learning rates and settings."""
 
 import dataclasses
 
@@ -10,16 +10,13 @@ from mmgl_tf.backbones import Encoder
 from mmgl_tf.finetuning import FINETUNING
 from mmgl_tf.flags.config import options_type
 from mmgl_tf.optimizers.torch_sgd import TorchSGD
-from mmgl_tf.training.checkpoints import collect, restore
 from mmgl_tf.training.plan import TrainingPlan
-from tests.float64 import in_float64
 
+BASELINES = ("one_stream", "two_stream", "agw")
 HEIGHT, WIDTH, PEOPLE, EACH = 64, 32, 3, 2
-# AGW's non-local blocks end in norms with gamma = beta = 0, so that at first no gradient passes them.
-STEPS_UNTIL_ALL_MOVE = {"agw": 2}
 
 
-def build(method="two_stream", backbone="resnet10", options=None, seed=2, jit_compile=False, decay=5e-4):
+def build(method="two_stream", backbone="resnet10", options=None, seed=2):
     options = options or options_type(method)()
     kind = FINETUNING[method]
     model = kind(
@@ -27,8 +24,8 @@ def build(method="two_stream", backbone="resnet10", options=None, seed=2, jit_co
     )
     model.build_from(HEIGHT, WIDTH)
     multipliers = model.learning_rate_multipliers()
-    optimizer = TorchSGD(0.01, weight_decay=decay, learning_rate_multipliers=multipliers)
-    model.compile(optimizer=optimizer, jit_compile=jit_compile)
+    optimizer = TorchSGD(0.01, weight_decay=5e-4, learning_rate_multipliers=multipliers)
+    model.compile(optimizer=optimizer, jit_compile=False)
     model.optimizer.build(model.trainable_variables)
     return model
 
@@ -51,28 +48,13 @@ def step(model, steps=1):
     return {name: float(value) for name, value in figures.items()}
 
 
-def fit(model, steps=1):
-    data = tf.data.Dataset.from_tensors(batch()).repeat(steps)
-    return model.fit(data, epochs=1, verbose=0, shuffle=False).history
-
-
 def values(variables):
     return {variable.path: variable.numpy() for variable in variables}
 
 
-@pytest.mark.parametrize(
-    ("method", "backbone"),
-    [(method, "resnet10") for method in FINETUNING]
-    + [("agw", "resnet18")]
-    + [pytest.param(method, "resnet50", marks=pytest.mark.slow) for method in FINETUNING],
-)
-def test_steps_move_every_weight_and_give_finite_figures(method, backbone):
-    model = build(method, backbone, decay=0.0)  # which would move them without any gradient
-    before = values(model.weights)
-    figures = step(model, STEPS_UNTIL_ALL_MOVE.get(method, 1))
-    still = [v.path for v in model.weights if np.array_equal(v, before[v.path])]
-    # The norm behind it takes this bias away again, so its gradient is 0 or rounding.
-    assert not [path for path in still if not path.endswith("/project/bias")]
+@pytest.mark.parametrize("method", BASELINES)
+def test_the_total_is_the_sum_of_cross_entropy_and_triplet(method):
+    figures = step(build(method))
     assert set(figures) == {
         "loss/total",
         "loss/identity",
@@ -82,11 +64,10 @@ def test_steps_move_every_weight_and_give_finite_figures(method, backbone):
         "embedding/spread",
         "gradient/norm",
     }
-    assert all(np.isfinite(value) for value in figures.values())
     assert figures["loss/total"] == pytest.approx(figures["loss/identity"] + figures["loss/triplet"])
 
 
-@pytest.mark.parametrize("method", FINETUNING)
+@pytest.mark.parametrize("method", BASELINES)
 def test_the_method_says_how_many_stems_its_encoder_has(method):
     expected = "one" if method == "one_stream" else "two"
     assert FINETUNING[method].STREAM == build(method).encoder.stream == expected
@@ -108,52 +89,7 @@ def test_what_blocks_the_gradient_of_non_local_blocks_is_open_after_a_step():
     assert min(gradients()) > 0.0
 
 
-@pytest.mark.parametrize("method", FINETUNING)
-def test_saved_embedders_come_back_with_the_same_embeddings_of_unit_length(method, tmp_path):
-    model, copy = build(method, seed=2), build(method, seed=5)
-    step(model)
-    images = {name: value for name, value in batch().items() if name != "labels"}
-    expected = model.embedder.embed(images)
-    assert not np.allclose(copy.embedder.embed(images)["neck"], expected["neck"], atol=1e-3)
-    saved = model.saved_layers()
-    assert set(saved) == {"encoder", "embedder"}
-    saved["embedder"].save_weights(tmp_path / "embedder.weights.h5")
-    copy.embedder.load_weights(tmp_path / "embedder.weights.h5")
-    found = copy.embedder.embed(images)
-    for name in ("pool", "neck"):
-        np.testing.assert_array_equal(found[name], expected[name])
-        assert found[name].shape == (2 * PEOPLE * EACH, model.encoder.num_features)
-        assert found[name].dtype == tf.float32
-        np.testing.assert_allclose(np.linalg.norm(found[name], axis=1), 1.0, rtol=1e-5)
-
-
-@pytest.mark.parametrize("method", FINETUNING)
-def test_models_of_one_seed_are_the_same_after_steps_and_of_another_never(method):
-    starts, ends = [], []
-    for _ in range(2):
-        model = build(method)
-        starts.append(values(model.weights))
-        step(model, 2)
-        ends.append(collect(model))
-    assert all(np.array_equal(ends[0][name], ends[1][name]) for name in ends[0])
-    other = values(build(method, seed=3).weights)
-    drawn = [path for path, value in other.items() if value.ndim > 1 or path == "neck/gamma"]
-    assert {"classifier/kernel", "neck/gamma", "encoder/layer4/0/conv1/kernel"} <= set(drawn)
-    assert not [path for path in drawn if np.array_equal(starts[0][path], other[path])]
-
-
-@pytest.mark.parametrize("method", FINETUNING)
-def test_a_restored_model_goes_on_as_the_original_would(method):
-    original, copy = build(method), build(method, seed=7)
-    step(original)
-    restore(copy, collect(original))
-    step(original)
-    step(copy)
-    first, second = collect(original), collect(copy)
-    assert all(np.array_equal(first[name], second[name]) for name in first)
-
-
-@pytest.mark.parametrize("method", FINETUNING)
+@pytest.mark.parametrize("method", BASELINES)
 def test_every_weight_is_in_the_learning_rate_group_that_it_belongs_to(method):
     model = build(method, options=options_type(method)(trunk_lr_multiplier=0.25))
     factors = dict(zip(values(model.trainable_variables), model.optimizer.factors, strict=True))
@@ -172,7 +108,7 @@ def test_every_weight_is_in_the_learning_rate_group_that_it_belongs_to(method):
     assert any(path.startswith("encoder/stem") for path in factors)
 
 
-@pytest.mark.parametrize("method", FINETUNING)
+@pytest.mark.parametrize("method", BASELINES)
 def test_classifier_reads_the_neck_and_the_metric_loss_what_lies_before_it(method):
     model = build(method)
     labels = batch()["labels"]
@@ -210,7 +146,7 @@ ELSEWHERE = {
 
 
 def test_every_setting_of_fine_tuning_is_tested():
-    names = {entry.name for method in FINETUNING for entry in dataclasses.fields(options_type(method))}
+    names = {entry.name for method in BASELINES for entry in dataclasses.fields(options_type(method))}
     assert names == set(FIGURES) | set(ELSEWHERE)
 
 
@@ -238,17 +174,3 @@ def test_the_trunk_learns_slower_by_its_factor():
         share = 0.1 if slow else 1.0
         np.testing.assert_allclose(moved[0.1][path], share * difference, atol=2e-7, err_msg=path)
         assert np.any(moved[0.0][path]) != slow, path
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("method", FINETUNING)
-def test_a_compiled_step_agrees_with_an_eager_one_and_with_xlas(method):
-    with in_float64():
-        eager = step(build(method))
-        plain, compiled = build(method), build(method, jit_compile=True)
-        histories = fit(plain), fit(compiled)
-    for history in histories:
-        for name in ("loss/total", "loss/identity", "loss/triplet", "gradient/norm", "embedding/spread"):
-            assert history[name][0] == pytest.approx(eager[name], rel=1e-9), name
-    for first, second in zip(plain.trainable_variables, compiled.trainable_variables, strict=True):
-        np.testing.assert_allclose(first, second, rtol=1e-9, atol=1e-12, err_msg=first.path)
