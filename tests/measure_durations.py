@@ -1,9 +1,10 @@
-"""Writes tests/durations.json, by which `make test-fast` chooses its files: run it on a machine at rest.
+"""Writes tests/durations.json, by which `make test-fast` chooses its files.
 
     python -m tests.measure_durations [path ...]
 
-runs all tests that are not slow, or those of some paths, on one core and one after the other (some twenty
-minutes for all). Of paths that are not run, the record keeps what it has, unless they are gone.
+runs all tests that are not slow, or those of some paths, one after the other (some twenty minutes for all).
+It counts processor time, so that other work on the machine hardly matters. Of paths that are not run, the
+record keeps what it has, unless they are gone.
 """
 
 import json
@@ -14,6 +15,11 @@ from collections import Counter
 import pytest
 
 from tests.fast_files import DURATIONS, ROOT, unit_of
+
+
+def processor_time():
+    """Seconds that this process and those it waited for have computed, on all cores together."""
+    return sum(os.times()[:4])
 
 
 class Stopwatch:
@@ -31,16 +37,13 @@ class Stopwatch:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item):
-        """Knows whose processes are whose."""
-        self._running = unit_of(item.path)
+        """Set-up, call and teardown alike; knows whose processes are whose."""
+        self._running, before = unit_of(item.path), processor_time()
         try:
             return (yield)
         finally:
+            self.seconds[self._running] += processor_time() - before
             self._running = None
-
-    def pytest_runtest_makereport(self, item, call):
-        """Set-up, call and teardown alike."""
-        self.seconds[unit_of(item.path)] += call.duration
 
 
 def main(paths):
