@@ -14,7 +14,7 @@ help:
 	@echo "make serve-check  export a run, serve it on loopback and compare (the demo's; RUN_DIR=... for another)"
 	@echo "make test       unit and end-to-end tests"
 	@echo "make test-fast  the quickest of them, under a minute on one core"
-	@echo "make test-slow  the long tests as well (kills and resumes, full-size network)"
+	@echo "make test-slow  the long tests: every method killed and resumed, on replicas, with XLA, in half precision"
 	@echo "make lint       ruff checks; make format applies them"
 	@echo "make bench      speed beside named peers (PyTorch peers where PyTorch is installed)"
 	@echo "make clean      remove runs/, cache/ and the virtual environment"
@@ -48,7 +48,7 @@ test-fast: $(VENV)/installed
 	OMP_NUM_THREADS=1 $(RUN) -m pytest -p tests.fast_files -m "not slow"
 
 test-slow: $(VENV)/installed
-	$(RUN) -m pytest -n 2 --dist loadfile
+	$(RUN) -m pytest -n 2 --dist loadfile -m slow
 
 lint: $(VENV)/installed
 	$(VENV)/bin/ruff check .

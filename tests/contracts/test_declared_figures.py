@@ -63,6 +63,9 @@ def test_the_figures_of_held_out_images_are_those_declared(method):
 
 
 @pytest.mark.usefixtures("eagerly")
+@pytest.mark.filterwarnings(
+    "ignore:Even though the `tf.config.experimental_run_functions_eagerly`"
+)  # as meant
 @pytest.mark.parametrize("method", METHODS)
 def test_the_figures_of_a_look_are_those_declared(method):
     """Of the probe in pre-training, of the search for identities in fine-tuning."""

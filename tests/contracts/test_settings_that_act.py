@@ -17,6 +17,9 @@ from tests.contracts.cases import METHODS, case, take_step
 from tests.contracts.course import course, take_course
 
 
+pytestmark = pytest.mark.slow
+
+
 def readers(group):
     return [method for method in METHODS if group in groups_read(method)]
 
