@@ -16,7 +16,6 @@ from mmgl_tf.training.checkpoints import collect
 from tests.contracts.cases import METHODS, case, take_step
 from tests.contracts.course import course, take_course
 
-
 pytestmark = pytest.mark.slow
 
 
