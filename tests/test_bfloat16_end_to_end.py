@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_end_to_end import ROOT
+from tests.real_runs import ROOT
 
 # Half the demo's length.
 DEMO = ("--mode=pretrain", "--preset=demo", "--epochs=6")

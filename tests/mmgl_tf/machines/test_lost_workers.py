@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.test_end_to_end import ROOT, TINY, assert_same_end, final_state
+from tests.real_runs import ROOT, assert_same_end, last_checkpoint
+from tests.test_end_to_end import TINY
 
 SHORT = ("--epochs=2", "--steps_per_epoch=5")
 LONG = ("--epochs=10", "--steps_per_epoch=20", "--warmup_epochs=1", "--checkpoint_every_steps=7")
@@ -87,7 +88,7 @@ def test_soak_two_workers_two_kills_the_same_weights(tmp_path, cache):
     assert status == 0, text[-3000:]
     assert text.count("starting all 2 again") == 2, text
     assert text.count("from step") == 2, "it went on, both times"
-    assert final_state(tmp_path / "undisturbed")[1]["step"] == 200
+    assert last_checkpoint(tmp_path / "undisturbed")[1]["step"] == 200
     assert_same_end(tmp_path / "killed", tmp_path / "undisturbed")
 
 
@@ -99,7 +100,7 @@ def test_a_signal_to_one_worker_stops_all_after_the_same_step_and_they_go_on(tmp
     status, text = watched(launched(tmp_path / "stopped", cache, *SHORT), stop)
     assert status == 143, text[-3000:]
     assert text.count("everything is saved") == 1, "only the chief speaks"
-    step = final_state(tmp_path / "stopped")[1]["step"]
+    step = last_checkpoint(tmp_path / "stopped")[1]["step"]
     assert 2 <= step < 10, step
     status, text = watched(launched(tmp_path / "stopped", cache, *SHORT))
     assert status == 0 and f"from step {step}" in text, text[-3000:]
@@ -164,7 +165,7 @@ def test_fine_tuning_under_two_workers_is_that_of_one_and_goes_on_with_another_n
         [*single, f"--workdir={tmp_path / 'one'}"], cwd=ROOT, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    (two, _), (one, _) = final_state(tmp_path / "two"), final_state(tmp_path / "one")
+    (two, _), (one, _) = last_checkpoint(tmp_path / "two"), last_checkpoint(tmp_path / "one")
     assert set(two) == set(one)
     for name in ("loss_total", "loss_triplet"):
         (key,) = [key for key in one if key.startswith("metric/") and key.endswith(f"{name}/total")]

@@ -88,7 +88,7 @@ def alternatives():
                     yield entry.name, value
 
 
-@pytest.mark.parametrize(("name", "value"), alternatives())
+@pytest.mark.parametrize(("name", "value"), list(alternatives()))
 def test_a_setting_moves_its_own_loss_and_no_other(name, value):
     # Ranks have a scale only where ranks are compared; the soft neighbours' temperature follows the
     # contrast's where it is not set.

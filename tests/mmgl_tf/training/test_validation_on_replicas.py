@@ -14,7 +14,8 @@ from mmgl_tf.pipelines.batches.recipe import mmgl_held_out
 from mmgl_tf.pipelines.records import INFRARED, VISIBLE
 from mmgl_tf.training.checkpoints import Checkpoints, restore
 from mmgl_tf.training.plan import TrainingPlan
-from tests.test_end_to_end import ROOT, TINY
+from tests.real_runs import ROOT
+from tests.test_end_to_end import TINY
 
 
 def test_replicas_that_normalise_apart_are_validated_as_the_saved_network_is_on_one_device(tmp_path):
