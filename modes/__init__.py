@@ -1,8 +1,7 @@
 """The modes, and what they share: read data, build a model, run. Only here do pipelines and mmgl_tf meet.
 
-The values of --mode are `pretrain.py`, `finetune.py`, `evaluate.py`, `visualize.py`, `export.py`,
-`serve_check.py`, `embed.py`, `search.py`, `import_checkpoint.py`, `synthesize.py` and `check_data.py`; the
-other files serve them.
+One file for each value of --mode, in `training`, `evaluation`, `exchange`, `search` or here; the other files
+serve them.
 
 A mode is a function Config -> exit status; eval and visualize take one Config for each run they look at.
 Modes import what they need when they run, so that checking data need not wait for TensorFlow.

@@ -23,6 +23,8 @@ LOST = (
 
 # Facts that workers compare at once.
 MOST_FACTS = 128
+# Bytes of what the chief tells the others.
+LONGEST_TEXT = 1024
 
 
 class WorkerLost(Exception):
@@ -142,6 +144,25 @@ class Distribution:
                     f"(here: {value}); expected the same command, the same files and one --workdir that "
                     "all machines share"
                 )
+
+    def from_chief(self, text):
+        """What the chief has to say; all workers wait for it.
+
+        Args:
+            text: str, cut beyond `LONGEST_TEXT` bytes; ignored on other workers than the chief.
+
+        Returns:
+            str.
+
+        Raises:
+            WorkerLost: a worker is gone.
+        """
+        if self.workers == 1:
+            return text
+        own = (text if self.chief else "").encode()[:LONGEST_TEXT].ljust(LONGEST_TEXT, b"\0")
+        with self.reporting_lost_workers():
+            texts = self._gather(tf.constant(np.frombuffer(own, np.uint8), tf.float32)).numpy()
+        return texts[0].astype(np.uint8).tobytes().rstrip(b"\0").decode(errors="replace")
 
     @tf.function
     def _gather(self, own):

@@ -112,9 +112,11 @@ class Training:
                 )
                 every = self.settings.validation.log_every_steps
                 bar = Progress(position, epochs, self.images_per_step, every, self.model.shown)
-                callbacks += [recording, bar, ProjectionGuard(recording, self.model.judged), saving]
+                callbacks += [recording, bar]
                 if watch:
                     watch(recording)
+            callbacks.append(ProjectionGuard(recording, self.model.judged, distribution))
+            callbacks += [saving] if saving else []
             callbacks.append(StopWhenRequested(stop, position))
             for first, steps, (begin, end) in self._stretches():
                 make = functools.partial(datasets, first, steps * (end - begin))

@@ -9,22 +9,26 @@ class ProjectionGuard(keras.callbacks.Callback):
     """Judges the epochs that are recorded, before the weights of the last one are saved.
 
     It keeps nothing itself: what it reads stands in metrics.jsonl, so a resumed run is judged like one that
-    was never stopped. It runs where the probe runs, on the chief.
+    was never stopped. The chief judges, as the probe looks there; all workers stop.
 
     Args:
-        recording: `Recording`, earlier in the list of callbacks.
+        recording: `Recording`, earlier in the list of callbacks; None on other workers than the chief.
         judge: function: {epoch: {name: figure}} of all epochs so far -> reason to stop, or "".
+        distribution: `mmgl_tf.machines.distribution.Distribution` of the run.
     """
 
-    def __init__(self, recording, judge):
+    def __init__(self, recording, judge, distribution):
         super().__init__()
         self.recording = recording
         self.judge = judge
+        self.distribution = distribution
 
     def on_epoch_end(self, epoch, logs=None):
         """Look at the epochs so far."""
-        rows = {row["epoch"]: row for row in self.recording.rows if row["epoch"] > 0}
-        reason = self.judge(rows)
+        reason = ""
+        if self.recording:
+            reason = self.judge({row["epoch"]: row for row in self.recording.rows if row["epoch"] > 0})
+        reason = self.distribution.from_chief(reason)
         if reason:
             raise Collapsed(
                 f"{reason} (epoch {epoch + 1}). Try another --recipe or a smaller --learning_rate."

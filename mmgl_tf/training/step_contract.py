@@ -59,7 +59,8 @@ class StepContract:
         """State that moves with a step, after the optimiser's update: momentum copies, queues.
 
         Nothing is assigned here: a step that loss scaling skips must leave the state as it is. Replicas must
-        arrive at the same values, so noise must be a function of `seed` and `step`.
+        arrive at the same values, so noise must be a function of the method's own seed and `step`;
+        `step_seed` is the next step's by now.
 
         Args:
             outputs: as `joint` returned them before the update, of the global batch; under --accumulate too.

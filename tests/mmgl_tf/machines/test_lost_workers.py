@@ -5,6 +5,7 @@ twice, end with the very weights of a run that nobody disturbed. SOAK_SEED=N in 
 steps and other victims.
 """
 
+import json
 import os
 import random
 import signal
@@ -120,33 +121,49 @@ trainer.build_model = build_other
 """
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("worker", "what"), [(OTHER_SETTINGS, "seed"), (OTHER_WEIGHTS, "the weights at the start")]
-)
-def test_workers_that_are_not_about_to_do_the_same_refuse_to_start(tmp_path, cache, worker, what):
-    """A wrapper gives worker 1 another seed, or other weights."""
+# The monitor of every process would say so; the chief's alone counts.
+COLLAPSED = """
+from mmgl_tf.pretraining.base import PretrainingModel
+PretrainingModel.judged = lambda model, epochs: "projections are a point" if index == 0 else "nobody asks"
+"""
+
+
+def launched_with(tmp_path, cache, lines):
+    """(exit status, printed) of two workers that run some lines first, which know their `index`."""
     wrapper = tmp_path / "wrapper.py"
     wrapper.write_text(
         "import json, os, runpy, sys\n"
         "index = json.loads(os.environ['TF_CONFIG'])['task']['index']\n"
         "sys.path.insert(0, os.getcwd())\n"
-        f"{worker}\n"
+        f"{lines}\n"
         "runpy.run_path('main.py', run_name='__main__')\n"
     )
     flags = [*TINY, "--strategy=multi_worker", f"--workdir={tmp_path / 'run'}", f"--cache_dir={cache}"]
-    command = [
-        sys.executable,
-        "-m",
-        "mmgl_tf.machines.local_workers",
-        "--workers=2",
-        "--",
-        str(wrapper),
-        *flags,
-    ]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 1
-    assert f"worker 1 and worker 0 differ in {what} (here: " in done.stdout + done.stderr
+    launcher = [sys.executable, "-m", "mmgl_tf.machines.local_workers", "--workers=2", "--"]
+    done = subprocess.run(
+        [*launcher, str(wrapper), *flags], cwd=ROOT, capture_output=True, text=True, timeout=300
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_all_workers_end_as_collapsed_where_the_chief_sees_it(tmp_path, cache):
+    status, printed = launched_with(tmp_path, cache, COLLAPSED)
+    assert status == 3, printed[-3000:]
+    assert "projections are a point (epoch 1)" in printed and "nobody asks" not in printed
+    assert "lost another one" not in printed
+    assert json.loads((tmp_path / "run" / "summary.json").read_text())["status"] == "collapsed"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("worker", "what"), [(OTHER_SETTINGS, "seed"), (OTHER_WEIGHTS, "the weights at the start")]
+)
+def test_workers_that_are_not_about_to_do_the_same_refuse_to_start(tmp_path, cache, worker, what):
+    """Worker 1 gets another seed, or other weights."""
+    status, printed = launched_with(tmp_path, cache, worker)
+    assert status == 1
+    assert f"worker 1 and worker 0 differ in {what} (here: " in printed
 
 
 @pytest.mark.slow
