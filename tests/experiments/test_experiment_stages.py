@@ -100,6 +100,12 @@ def test_at_most_the_experiments_own_number_of_seeds():
     ]
 
 
+def test_a_supervised_row_says_whose_images_it_was_trained_on():
+    names = [arm.name for arm in EXPERIMENTS["table4"].arms]
+    assert {"Supervised (visible)", "Supervised (visible), two_stream", "MMGL"} <= set(names)
+    assert "Supervised" not in names
+
+
 def test_flags_as_typed():
     assert parse('--world_seed=1 --nopcc --pcb_bn --nce_tau=.5 --data_dir="a b"') == {
         "world_seed": 1,
