@@ -13,8 +13,9 @@ import time
 import keras
 import tensorflow as tf
 
+from benchmarks.median_and_range import median_and_range
 from benchmarks.recipe import add_recipe_flags, recipe
-from benchmarks.train_step import drawn_batch, median_and_range
+from benchmarks.train_step import drawn_batch
 from mmgl_tf.modes.model import build_model, prepare
 from mmgl_tf.training.plan import TrainingPlan
 

@@ -11,7 +11,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from benchmarks.train_step import alternate, median_and_range
+from benchmarks.median_and_range import median_and_range
+from benchmarks.train_step import alternate
 from mmgl_tf.backbones import Encoder
 from mmgl_tf.flags.config import from_flat, options
 from mmgl_tf.flags.methods import title

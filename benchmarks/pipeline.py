@@ -18,6 +18,8 @@ import statistics
 import tempfile
 import time
 
+from benchmarks.median_and_range import median_and_range
+
 SETTINGS = {
     "OMP_NUM_THREADS": "1",
     "TF_NUM_INTRAOP_THREADS": "1",
@@ -211,7 +213,7 @@ def _report(rates):
         peer = rates.get(PEERS.get(name, ""))
         if peer:
             ratios = [ours / theirs for ours, theirs in zip(values, peer, strict=True)]
-            line += f"   {statistics.median(ratios):.2f} [{min(ratios):.2f}, {max(ratios):.2f}]"
+            line += f"   {median_and_range(ratios)}"
         print(line)
     if any("{}x{}".format(*TINY) in name for name in rates):
         print(

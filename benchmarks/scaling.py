@@ -28,9 +28,9 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from benchmarks.median_and_range import median_and_range
 from benchmarks.recipe import add_recipe_flags, recipe
 from benchmarks.scaling_case import ALONE, MARK, REPLICATED
-from benchmarks.train_step import median_and_range
 from mmgl_tf.machines.local_workers import free_ports
 
 ROOT = Path(__file__).resolve().parents[1]

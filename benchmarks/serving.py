@@ -24,6 +24,7 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks import serving_peer
+from benchmarks.median_and_range import median_and_range
 from benchmarks.serving_inputs import Photographs, drawn_photographs, settled_embedder
 from mmgl_tf.backbones import BACKBONES
 from mmgl_tf.serving.inference_network import PRECISIONS, InferenceNetwork
@@ -136,12 +137,6 @@ def alternate(functions, rounds):
             if turn >= 2:
                 seconds[name].append((time.perf_counter() - clock, time.process_time() - processor))
     return {name: np.array(values) for name, values in seconds.items()}
-
-
-def median_and_range(values, form="{:.2f}"):
-    """Median [smallest, largest]."""
-    low, middle, high = min(values), statistics.median(values), max(values)
-    return f"{form.format(middle)} [{form.format(low)}, {form.format(high)}]"
 
 
 def row(seconds, batch):

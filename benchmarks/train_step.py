@@ -11,13 +11,13 @@ than 5 % of the step outside the trunk.
 
 import argparse
 import os
-import statistics
 import time
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from benchmarks.median_and_range import median_and_range
 from mmgl_tf.backbones import BACKBONES, Encoder
 from mmgl_tf.flags.config import options_type
 from mmgl_tf.optimizers.torch_sgd import TorchSGD
@@ -181,12 +181,6 @@ def alternate(steps, rounds):
             if turn >= 2:
                 seconds[name].append(time.process_time() - start)
     return seconds
-
-
-def median_and_range(values, form="{:.2f}"):
-    """Median [smallest, largest]."""
-    low, middle, high = min(values), statistics.median(values), max(values)
-    return f"{form.format(middle)} [{form.format(low)}, {form.format(high)}]"
 
 
 def compare(arguments, height, width, with_peer):

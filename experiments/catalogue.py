@@ -7,13 +7,14 @@ from dataclasses import replace
 
 from experiments.cell import Arm, Experiment
 from experiments.paper_tables import FAIL, TABLE_6, TABLE_7, TABLE_8, table_2, table_4, table_5
+from mmgl_tf.flags.config import defaults
 from mmgl_tf.flags.methods import PRETRAINING, title
 
 # Half the demo's pre-training, 40 % of its fine-tuning: many arms, and early differences are the larger ones.
 SHORT_PRETRAINING = {"epochs": 6, "warmup_epochs": 0.6}
 SHORT_FINETUNING = {"epochs": 4, "warmup_epochs": 0.4, "method": "two_stream"}
 LAST = {"init_weights": "last"}  # the contrast alone has no accuracy by which a best epoch could be chosen
-METHOD_TITLES = {name: title(name) for name in PRETRAINING}
+METHOD_TITLES = {name: title(name, defaults()) for name in PRETRAINING}
 NOTES = {
     "supervised": "trained with the identities of the visible images: an upper row, no stand-in for ImageNet",
     "psl": "after the abstract alone, as no code is public",

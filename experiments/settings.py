@@ -6,6 +6,7 @@ import re
 import shlex
 
 from mmgl_tf.flags.config import decisive, differences, from_flat, settings, to_flat, unread
+from mmgl_tf.flags.definitions import settings_in
 from mmgl_tf.flags.resolution import resolve
 from mmgl_tf.flags.validation import validate
 
@@ -122,34 +123,12 @@ def parse(text):
         text: e.g. "--world_seed=1 --nopcc".
 
     Raises:
-        ValueError: a word is no flag, a setting is unknown, or a value has the wrong type.
+        ValueError: as in `settings_in`.
     """
-    found = {}
-    for word in shlex.split(text):
-        match = re.fullmatch(r"--?([a-z_0-9]+)(?:=(.*))?", word, re.DOTALL)
-        if not match:
-            raise ValueError(f"--flags has {word!r}; write every setting as --name=value")
-        name, value = match.groups()
-        if value is None and name not in KNOWN and name.startswith("no") and name[2:] in KNOWN:
-            name, value = name[2:], "false"
-        require_known({name: value})
-        found[name] = _typed(name, value)
-    return found
-
-
-def _typed(name, value):
-    default = KNOWN[name].default
     try:
-        if isinstance(default, bool):
-            return {"true": True, "1": True, None: True, "false": False, "0": False}[value and value.lower()]
-        if value is None:
-            raise ValueError
-        return type(default)(value)
-    except (KeyError, ValueError):
-        raise ValueError(
-            f"--flags has --{name}{'' if value is None else '=' + value}; "
-            f"expected a value of type {type(default).__name__}"
-        ) from None
+        return settings_in(shlex.split(text))
+    except ValueError as error:
+        raise ValueError(f"--flags={text!r}: {error}") from None
 
 
 def as_words(flags):

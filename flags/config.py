@@ -128,12 +128,15 @@ def recorded(config):
 def migrated(saved):
     """A config.json as this version would have written it.
 
-    Earlier versions knew one pre-training method and noted a fine-tuning method beside it.
+    Earlier versions knew one pre-training method and noted a fine-tuning method beside it; their wd_on_bn
+    spoke of biases as well.
 
     Args:
         saved: {name: value} of a run on disk.
     """
     mode = saved.get("mode")
+    if "wd_on_bn" in saved:
+        saved = {"wd_on_bias": saved["wd_on_bn"]} | saved
     if mode in DEFAULTS and saved.get("method") not in methods_of(mode):
         return saved | {"method": DEFAULTS[mode]}
     return saved

@@ -33,21 +33,27 @@ All flags: python main.py --helpshort
 """
 
 
-def define_flags():
-    """Register one absl flag per setting; call once, before parsing."""
+def define_flags(flag_values=FLAGS):
+    """Define one absl flag per setting; call once, before parsing.
+
+    Args:
+        flag_values: `absl.flags.FlagValues` that they are registered in.
+    """
     for _, entry in settings():
         default, about = entry.default, describe(entry)
         # An enum would refuse the empty default that stands for "not chosen yet"; `validate` checks it.
         if entry.metadata["choices"] and default != "":
-            flags.DEFINE_enum(entry.name, default, list(entry.metadata["choices"]), about)
-        elif isinstance(default, bool):
-            flags.DEFINE_bool(entry.name, default, about)
-        elif isinstance(default, int):
-            flags.DEFINE_integer(entry.name, default, about)
-        elif isinstance(default, float):
-            flags.DEFINE_float(entry.name, default, about)
+            choices = list(entry.metadata["choices"])
+            flags.DEFINE_enum(entry.name, default, choices, about, flag_values=flag_values)
         else:
-            flags.DEFINE_string(entry.name, default, about)
+            kinds = (
+                (bool, flags.DEFINE_bool),  # before int, which bool is a kind of
+                (int, flags.DEFINE_integer),
+                (float, flags.DEFINE_float),
+                (str, flags.DEFINE_string),
+            )
+            define = next(define for kind, define in kinds if isinstance(default, kind))
+            define(entry.name, default, about, flag_values=flag_values)
 
 
 def parse_command_line(argv):
@@ -68,9 +74,7 @@ def parse_command_line(argv):
         print(USAGE)
         sys.exit(2)
     try:
-        rest = FLAGS(argv)
-        if len(rest) > 1:
-            raise flags.Error(f"unexpected {' '.join(rest[1:])!r}; every setting is written as --name=value")
+        rest = _parse(FLAGS, argv)
     except flags.Error as error:
         print(f"error: {error}\n(all flags: python main.py --helpshort)", file=sys.stderr)
         sys.exit(2)
@@ -83,9 +87,45 @@ def read_configs():
     Raises:
         ValueError: a setting is out of range, or two do not fit together, or --init names no run.
     """
-    return configs_of(
-        {entry.name: FLAGS[entry.name].value for _, entry in settings() if FLAGS[entry.name].present}
-    )
+    return configs_of(_typed(FLAGS))
+
+
+def settings_in(words):
+    """What flags say that are no command line of this process, such as those an experiment passes on.
+
+    Args:
+        words: list of str, as a shell would pass them.
+
+    Returns:
+        {setting: value} of the flags that are there.
+
+    Raises:
+        ValueError: a word is no flag, a setting is unknown, or a value has the wrong type or is no choice.
+    """
+    own = flags.FlagValues()
+    define_flags(own)
+    try:
+        _parse(own, ["", *words])
+    except flags.Error as error:
+        raise ValueError(str(error)) from None
+    return _typed(own)
+
+
+def _parse(flag_values, argv):
+    """Parse argv; its program name, as nothing positional may be left over."""
+    rest = flag_values(argv)
+    if len(rest) > 1:
+        raise flags.Error(f"unexpected {' '.join(rest[1:])!r}; every setting is written as --name=value")
+    return rest
+
+
+def _typed(flag_values):
+    """{setting: value} of the flags that were given."""
+    return {
+        entry.name: flag_values[entry.name].value
+        for _, entry in settings()
+        if flag_values[entry.name].present
+    }
 
 
 def describe(entry):

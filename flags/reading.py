@@ -8,23 +8,21 @@ from mmgl_tf.flags.methods import METHODS
 from mmgl_tf.flags.resolution import resolve
 from mmgl_tf.flags.validation import validate
 
-# What is not taken over from the run they look at.
-_OWN = ("mode", "init", "workdir", "preset", "force", "strategy", "jit_compile")
+# Settings that are never taken over from a saved run.
+_NOT_INHERITED = ("mode", "init", "workdir", "preset", "force", "strategy", "jit_compile")
 # Values of --init that eval takes without a run.
 WITHOUT_RUN = ("chance", "hog", "colour", "pixels")
-# What is built into a run's weights.
-_FIXED = (
+# Settings that a saved run's weights were made with; another value would contradict them.
+_BUILT_IN = (
     *("backbone", "stem_init", "method"),
     *(name for kind in METHODS.values() for name in getattr(kind, "FIXED", ())),
 )
-# What --mode=import tells from the checkpoint.
-_TOLD = ("backbone", "method", "non_local_width")
-
-
-# Modes that begin with the settings of the run that --init names.
-LOOKING = ("eval", "visualize", "export", "serve_check", "embed")
+# Settings that --mode=import reads from the checkpoint's tensors.
+_READ_FROM_CHECKPOINT = ("backbone", "method", "non_local_width")
+# Modes that take over the settings of the saved run that --init names.
+_MODES_OF_SAVED_RUNS = ("eval", "visualize", "export", "serve_check", "embed")
 # Of those, the ones that take several runs.
-_SEVERAL = ("eval", "visualize")
+_MODES_OF_SEVERAL_RUNS = ("eval", "visualize")
 
 
 def configs_of(typed):
@@ -40,11 +38,11 @@ def configs_of(typed):
         ValueError: a setting is out of range, or two do not fit together, or --init names no run.
     """
     values = defaults() | typed
-    if _looks(values):
-        chosen = _looking(values, typed)
+    if _starts_from_saved_run(values):
+        chosen = _of_saved_runs(values, typed)
     else:
         if values["mode"] == "import":
-            _refuse_told(typed)
+            _refuse_read_from_checkpoint(typed)
         own = resolve(values["mode"], typed) | {"preset": values["preset"]}
         if not own.get("workdir"):
             own["workdir"] = default_workdir(values | own)
@@ -61,35 +59,35 @@ def is_saved_model(path):
     return (path / "saved_model.pb").is_file() or any(path.glob("[0-9]*/saved_model.pb"))
 
 
-def _looks(values):
+def _starts_from_saved_run(values):
     if values["mode"] == "eval" and values["init"] in WITHOUT_RUN:
         return False
     if values["mode"] == "embed" and is_saved_model(values["init"]):
         return False
-    return values["mode"] in LOOKING
+    return values["mode"] in _MODES_OF_SAVED_RUNS
 
 
-def _looking(values, typed):
+def _of_saved_runs(values, typed):
     """The settings for each run that --init names."""
     mode = values["mode"]
     runs = _runs(values["init"])
     if not runs or values["init"] == "random":
-        several = ", or several with commas" if mode in _SEVERAL else ""
+        several = ", or several with commas" if mode in _MODES_OF_SEVERAL_RUNS else ""
         raise ValueError(
             f"--mode={mode} with --init={values['init']}: give the --workdir of an earlier run{several}"
         )
-    if len(runs) > 1 and mode not in _SEVERAL:
+    if len(runs) > 1 and mode not in _MODES_OF_SEVERAL_RUNS:
         raise ValueError(f"--mode={mode} takes one run; --init names {len(runs)}: {', '.join(runs)}")
-    chosen = [_looking_at(run, typed) for run in runs]
+    chosen = [_of_saved_run(run, typed) for run in runs]
     if mode == "eval" and len(runs) > 1 and "workdir" in typed:
         for number, own in enumerate(chosen, 1):  # a directory for each run
             own["workdir"] = str(Path(typed["workdir"]) / f"run-{number}")
     return chosen
 
 
-def _refuse_told(typed):
-    """Refuse what the checkpoint says by itself."""
-    for name in _TOLD:
+def _refuse_read_from_checkpoint(typed):
+    """Refuse flags for settings that are read from the checkpoint."""
+    for name in _READ_FROM_CHECKPOINT:
         if name in typed:
             raise ValueError(f"--{name} with --mode=import: the checkpoint tells it; leave it out")
 
@@ -104,7 +102,7 @@ def _runs(init):
     return [name for name in runs if name]
 
 
-def _looking_at(run, typed):
+def _of_saved_run(run, typed):
     """The settings of a run, with what was typed over them."""
     path = Path(run) / "config.json"
     try:
@@ -117,7 +115,7 @@ def _looking_at(run, typed):
             f"--init={run} is no run to look at: {why if there else 'it is no directory'}. "
             f"Give the --workdir of an earlier run{exported}."
         ) from error
-    changed = [name for name in _FIXED if name in typed and name in saved and typed[name] != saved[name]]
+    changed = [name for name in _BUILT_IN if name in typed and name in saved and typed[name] != saved[name]]
     if changed:
         name = changed[0]
         raise ValueError(
@@ -128,7 +126,7 @@ def _looking_at(run, typed):
             f"--mode={typed['mode']} of {run}: an imported checkpoint names no data set; give --dataset and "
             "--data_dir"
         )
-    known = {entry.name for _, entry in settings()} - set(_OWN)
+    known = {entry.name for _, entry in settings()} - set(_NOT_INHERITED)
     values = {name: value for name, value in saved.items() if name in known} | typed
     values |= {"init": run, "preset": saved.get("preset", "paper")}
     if "workdir" not in typed:

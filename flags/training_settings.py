@@ -124,7 +124,10 @@ class Optimization:
     )
     nesterov: bool = setting(False, "Nesterov momentum", paper="silent; fine-tuning true (baselines' code)")
     weight_decay: float = setting(5e-4, "coupled weight decay, as in PyTorch", low=0.0, paper="0.0005")
-    wd_on_bn: bool = setting(True, "decay batch norm and biases too, as PyTorch does", paper="silent")
+    wd_on_bn: bool = setting(True, "decay batch norm's gamma and beta too, as PyTorch does", paper="silent")
+    wd_on_bias: bool = setting(
+        True, "decay the biases of dense layers and convolutions too, as PyTorch does", paper="silent"
+    )
     clip_norm: float = setting(0.0, "clip the global gradient norm; 0 = never", low=0.0, paper="silent")
     precision: str = setting(
         "float32",

@@ -104,7 +104,8 @@ def make_optimizer(config, model, length):
     return OPTIMIZERS[optimization.optimizer](
         schedule,
         weight_decay=optimization.weight_decay,
-        decay_norms_and_biases=optimization.wd_on_bn,
+        decay_norms=optimization.wd_on_bn,
+        decay_biases=optimization.wd_on_bias,
         global_clipnorm=optimization.clip_norm or None,
         learning_rate_multipliers=model.learning_rate_multipliers(),
         dynamic_loss_scale=optimization.precision == "float16",

@@ -105,6 +105,8 @@ class DatasetSplits:
         published: what the data set's authors or users publish, label -> number of images; the labels
             are those of `mmgl_tf.pipelines.readers.check_data`. Empty where nothing is published.
         problems: what is wrong with the files or lists, one sentence each; empty when all is well.
+        tests_on_training: whether query and gallery are images of train and validation, as the data set has
+            no others to test on.
         identity_names: identity number -> directory name, where the reader made up the numbers.
     """
 
@@ -118,6 +120,7 @@ class DatasetSplits:
     citation: str = ""
     published: Mapping[str, int] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
+    tests_on_training: bool = False
     identity_names: Mapping[int, str] = field(default_factory=dict)
 
     def splits(self) -> tuple[Split, ...]:

@@ -23,6 +23,7 @@ class BarlowTwins:
             "base_learning_rate": 0.2,
             "weight_decay": 1e-6,
             "wd_on_bn": False,
+            "wd_on_bias": False,
             "lr_schedule": "offset",
             "lr_final": 0.001,
             "warmup_share": 0.1,

@@ -23,6 +23,7 @@ class Byol:
             "base_learning_rate": 0.45,
             "weight_decay": 1e-6,
             "wd_on_bn": False,
+            "wd_on_bias": False,
             "lr_schedule": "offset",
             "warmup_share": 0.1,
             "clip_norm": 0.0,

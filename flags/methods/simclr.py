@@ -23,6 +23,7 @@ class SimClr:
             "base_learning_rate": 0.3,
             "weight_decay": 1e-4,
             "wd_on_bn": False,
+            "wd_on_bias": False,
             "lr_schedule": "offset",
             "warmup_share": 0.1,
             "clip_norm": 0.0,

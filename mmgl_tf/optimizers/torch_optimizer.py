@@ -6,8 +6,8 @@ import tensorflow as tf
 from mmgl_tf.optimizers.loss_scale import LossScale
 from mmgl_tf.optimizers.variable_groups import by_prefix
 
-# Names of the variables of batch norm, and of the biases of dense layers.
-NORMS_AND_BIASES = ("gamma", "beta", "bias")
+# Names of the variables of batch norm, and of the biases of dense layers and convolutions.
+NORMS, BIASES = ("gamma", "beta"), ("bias",)
 
 
 class TorchOptimizer(keras.optimizers.Optimizer):
@@ -24,8 +24,9 @@ class TorchOptimizer(keras.optimizers.Optimizer):
     Args:
         learning_rate: float or a Keras schedule.
         weight_decay: w above, at least 0.
-        decay_norms_and_biases: False leaves the variables named gamma, beta and bias undecayed; True, as
-            PyTorch does by default and the recipe means, decays every variable.
+        decay_norms: False leaves the variables named gamma and beta undecayed; True, as PyTorch does by
+            default and the recipe means, decays them as all others.
+        decay_biases: the same for those named bias.
         undecayed: how the paths of further variables begin that are not decayed.
         learning_rate_multipliers: {how a variable's path begins: factor, at least 0}, such as
             {"encoder/": 0.1}. The longest beginning that fits a variable wins; one that none fits has factor
@@ -49,7 +50,8 @@ class TorchOptimizer(keras.optimizers.Optimizer):
         self,
         learning_rate,
         weight_decay,
-        decay_norms_and_biases=True,
+        decay_norms=True,
+        decay_biases=True,
         undecayed=(),
         learning_rate_multipliers=None,
         vector_multiplier=1.0,
@@ -81,7 +83,7 @@ class TorchOptimizer(keras.optimizers.Optimizer):
                 "`peak`; expected a schedule of mmgl_tf.optimizers.schedules or a number."
             )
         self.coupled_weight_decay = float(weight_decay)
-        self.decay_norms_and_biases = bool(decay_norms_and_biases)
+        self.decay_norms, self.decay_biases = bool(decay_norms), bool(decay_biases)
         self.undecayed = tuple(undecayed)
         self.learning_rate_multipliers = multipliers
         self.vector_multiplier = float(vector_multiplier)
@@ -141,7 +143,9 @@ class TorchOptimizer(keras.optimizers.Optimizer):
             self.loss_scale = LossScale(self)
 
     def _decay_of(self, variable):
-        spared = not self.decay_norms_and_biases and variable.name in NORMS_AND_BIASES
+        spared = (not self.decay_norms and variable.name in NORMS) or (
+            not self.decay_biases and variable.name in BIASES
+        )
         return 0.0 if spared else self.coupled_weight_decay
 
     def scale_loss(self, loss):
@@ -216,7 +220,8 @@ class TorchOptimizer(keras.optimizers.Optimizer):
         """Constructor arguments, for saving."""
         return super().get_config() | {
             "weight_decay": self.coupled_weight_decay,
-            "decay_norms_and_biases": self.decay_norms_and_biases,
+            "decay_norms": self.decay_norms,
+            "decay_biases": self.decay_biases,
             "undecayed": list(self.undecayed),
             "learning_rate_multipliers": dict(self.learning_rate_multipliers),
             "vector_multiplier": self.vector_multiplier,

@@ -1,7 +1,7 @@
 """What embeddings look like and what soft neighbours share: collapse, modality gap, matching. NumPy only.
 
 A falling contrast loss does not show that stripes find their counterpart: the position in the image is
-enough to solve it. `matching` tells the cases apart, with the definitions of docs/choices.md.
+enough to solve it. `soft_matching` tells the cases apart, with the definitions of docs/choices.md.
 
 Legend: M vectors, B images, N stripes, D embedding size, Q queries, K keys.
 """
@@ -15,7 +15,7 @@ from mmgl_tf.retrieval.unit_length import unit_length
 
 
 @dataclass(frozen=True)
-class Matching:
+class SoftMatching:
     """Where the soft neighbours of stripes lie; every figure is the mean of both directions.
 
     Masses are shares of the softmax weight of MMGL Eq. 5, averaged over queries, in [0, 1]; chance is
@@ -110,7 +110,7 @@ def effective_rank(embeddings):
     return float(np.exp(_entropy(singular / total)))
 
 
-def matching(
+def soft_matching(
     visible, infrared, visible_parts, infrared_parts, visible_ids=None, infrared_ids=None, temperature=0.07
 ):
     """What a stripe's soft neighbours in the other modality share with it (MMGL Eq. 5).
@@ -125,14 +125,14 @@ def matching(
         temperature: of the softmax (paper: 0.07).
 
     Returns:
-        `Matching`, each figure the mean of visible-to-infrared and infrared-to-visible.
+        `SoftMatching`, each figure the mean of visible-to-infrared and infrared-to-visible.
 
     Raises:
         ValueError: where parts or identities do not fit the embeddings, or only one modality has identities.
     """
     if (visible_ids is None) != (infrared_ids is None):
         raise ValueError(
-            "matching got identities of one modality only; expected both or none. Pass visible_ids and "
+            "soft_matching got identities of one modality only; expected both or none. Pass visible_ids and "
             "infrared_ids together."
         )
     sides = [
@@ -147,7 +147,7 @@ def matching(
         if name != "identity_lift"
     }
     matrices = {name: figures.pop(name) for name in ("part_matrix", "slot_matrix")}
-    return Matching(
+    return SoftMatching(
         **{name: float(figure) for name, figure in figures.items()},
         **matrices,
         identity_lift=float(np.mean(lifts)) if lifts else None,
@@ -159,8 +159,8 @@ def _side(name, embeddings, parts, identities):
     embeddings, parts = np.asarray(embeddings), np.asarray(parts)
     if embeddings.ndim != 3 or parts.shape != embeddings.shape[:2]:
         raise ValueError(
-            f"matching got {name} embeddings of shape {embeddings.shape} and parts of shape {parts.shape}; "
-            "expected [B, N, D] and [B, N]."
+            f"soft_matching got {name} embeddings of shape {embeddings.shape} and parts of shape "
+            f"{parts.shape}; expected [B, N, D] and [B, N]."
         )
     count, num_stripes, size = embeddings.shape
     side = {
@@ -173,8 +173,8 @@ def _side(name, embeddings, parts, identities):
         identities = np.asarray(identities)
         if identities.shape != (count,):
             raise ValueError(
-                f"matching got {name} identities of shape {identities.shape}; expected ({count},), one per "
-                "image."
+                f"soft_matching got {name} identities of shape {identities.shape}; expected ({count},), "
+                "one per image."
             )
         side["identity"] = np.repeat(identities, num_stripes)
     return side

@@ -8,7 +8,7 @@ the same person.
 import numpy as np
 import tensorflow as tf
 
-from mmgl_tf.pretraining.diagnostics import matching
+from mmgl_tf.pretraining.diagnostics import soft_matching
 from mmgl_tf.pretraining.permutation_recovery import kendall_tau, recover
 from mmgl_tf.visualization.panels import augmented_batch, recovered_stripes
 from mmgl_tf.visualization.soft_matching import soft_matching_matrix
@@ -41,9 +41,9 @@ def look_figures(heads, batch, identities, temperature):
 
 
 def matched(heads, batch, identities, temperature):
-    """Where the soft neighbours lie, as `mmgl_tf.pretraining.diagnostics.Matching`; arguments as above."""
+    """Where the soft neighbours lie, a `diagnostics.SoftMatching`; arguments as above."""
     count, parts, order = len(batch["visible"]), heads["parts"], batch["permutation"]
-    return matching(
+    return soft_matching(
         parts[:count], parts[count:], order[:count], order[count:], *identities, temperature=temperature
     )
 

@@ -1,4 +1,4 @@
-"""Callbacks that end a run early for a reason: a non-finite loss, or somebody's wish to stop."""
+"""Callbacks that end a run early for a reason: a non-finite loss, or a request to stop."""
 
 import math
 import signal
@@ -182,7 +182,7 @@ class StopRequest:
     def vote(self):
         """Let the next step carry the vote of this process to all of them."""
         if self._model is not None and self.signum and not self._voted:
-            self._model.stop_wish.assign(1.0)
+            self._model.stop_requested.assign(1.0)
             self._voted = True
 
     @property

@@ -32,8 +32,8 @@ class TrainingModel(StepContract, keras.Model):
     Attributes:
         accumulate: parts of a replica's batch that go through the network one after the other, see
             `mmgl_tf.training.accumulation`; set it before the first step.
-        stop_wish: of this process, assigned between steps: not 0 = it was asked to stop.
-        stop_votes: how many replicas had that wish in the last step; the same on all of them.
+        stop_requested: of this process, assigned between steps: not 0 = it was asked to stop.
+        stop_votes: how many replicas had that request in the last step; the same on all of them.
     """
 
     def __init__(self, encoder, seed, term_weights, measure_names, name):
@@ -57,7 +57,7 @@ class TrainingModel(StepContract, keras.Model):
             "synchronization": tf.VariableSynchronization.ON_READ,
             "aggregation": tf.VariableAggregation.ONLY_FIRST_REPLICA,
         }
-        self._stop = {name: tf.Variable(0.0, name=f"stop_{name}", **own) for name in ("wish", "votes")}
+        self._stop = {name: tf.Variable(0.0, name=f"stop_{name}", **own) for name in ("requested", "votes")}
 
     def compile(self, *args, **kwargs):
         """As Keras's; with a loss scale, its mean and the share of skipped steps are figures too."""
@@ -67,9 +67,9 @@ class TrainingModel(StepContract, keras.Model):
                 self.train_means[name] = RunningMean(name.replace("/", "_"))
 
     @property
-    def stop_wish(self):
+    def stop_requested(self):
         """See the class."""
-        return self._stop["wish"]
+        return self._stop["requested"]
 
     @property
     def stop_votes(self):
@@ -131,13 +131,13 @@ class TrainingModel(StepContract, keras.Model):
         return {name: self.train_means[name].result() for name in figures}
 
     def gather(self, outputs, images=None):
-        """`gather_rows`, and with them the wishes to stop: they cost no message of their own."""
+        """`gather_rows`, and with them the requests to stop: they cost no message of their own."""
         if num_replicas() == 1:
             return gather_rows(outputs, images)
         rows = tf.shape(next(iter(outputs.values())))[0]
-        wish = tf.fill([rows, 1], self.stop_wish)
-        gathered = gather_rows(outputs | {"stop/wish": wish}, images)
-        self.stop_votes.assign(tf.reduce_sum(gathered.pop("stop/wish")) / tf.cast(rows, tf.float32))
+        requested = tf.fill([rows, 1], self.stop_requested)
+        gathered = gather_rows(outputs | {"stop/requested": requested}, images)
+        self.stop_votes.assign(tf.reduce_sum(gathered.pop("stop/requested")) / tf.cast(rows, tf.float32))
         return gathered
 
     def make_train_function(self, force=False):

@@ -17,13 +17,14 @@ def print_results(results, root):
         results: dict, as `mmgl_tf.modes.evaluation.evaluate.evaluate` makes it.
         root: directory of results.json.
     """
-    name = "no learning"
+    name, start = "no learning", f", from {results['init']}" if results["init"] else ""
+    made = f"pre-trained as {results['pretraining_title']}" if results.get("pretraining_title") else ""
     if results["method"]:
         name = title(results["method"])
+        start += f", {made}" if made else ""
     elif results["mode"]:
-        made = f"pre-trained as {title(results['pretraining'])}, " if results.get("pretraining") else ""
-        name = f"pooled features, {made}not fine-tuned"
-    print(f"\n{results['checkpoint']}: {name}" + (f", from {results['init']}" if results["init"] else ""))
+        name = ", ".join(part for part in ("pooled features", made, "not fine-tuned") if part)
+    print(f"\n{results['checkpoint']}: {name}{start}")
     if results["status"] != "complete":
         why = f": {results['reason']}" if results["reason"] else ""
         print(

@@ -1,6 +1,7 @@
 """The content of results.json: what was evaluated, by which protocol, how good, and the paper's number."""
 
 from mmgl_tf.finetuning import FINETUNING
+from mmgl_tf.flags.methods import title
 from mmgl_tf.modes.evaluation.untrained_baselines import UNTRAINED_BASELINES
 from mmgl_tf.modes.identity import departures
 from mmgl_tf.modes.saved_run import is_finetuned, run_settings, run_summary
@@ -30,6 +31,7 @@ def about(config, splits, protocol):
         "backbone": settings.get("backbone"),
         "method": settings["method"] if not made and is_finetuned(start) else None,
         "pretraining": settings.get("method") if settings.get("mode") == "pretrain" else None,
+        "pretraining_title": _pretraining_title(settings),
         "departures": departures(settings),
         "init": settings["init"] if finetuned else None,
         "seed": settings.get("seed"),
@@ -78,6 +80,19 @@ def _paper(found, results):
     return published(
         results["dataset"], results["method"], start, found["search"], found["shots"], found["direction"]
     )
+
+
+def _pretraining_title(settings):
+    """What the pre-training of a run is called, its own or that of its start; None where there was none.
+
+    With settings that belong to the name: a supervised start says whose images it was trained on.
+    """
+    if settings.get("mode") == "finetune" and settings["init"] != "random":
+        try:
+            settings = run_settings(settings["init"])
+        except ValueError:  # a weights file, or a run that is gone
+            return None
+    return title(settings["method"], settings) if settings.get("mode") == "pretrain" else None
 
 
 def _start(results):

@@ -39,7 +39,7 @@ def import_checkpoint(config):
     with open_checkpoint(path) as checkpoint:
         try:
             found = recognise({name: tensor.shape for name, tensor in checkpoint.tensors.items()})
-            config = _told(config, found)
+            config = _with_architecture(config, found)
             encoder, embedder = _networks(config, found)
             filled = fill(found, checkpoint.tensors, encoder, embedder)
         except ValueError as error:
@@ -71,8 +71,8 @@ def import_checkpoint(config):
     return 0
 
 
-def _told(config, found):
-    """The configuration with what the checkpoint tells."""
+def _with_architecture(config, found):
+    """The configuration with the architecture that the tensors show."""
     stream = config.network.stream
     if found.stems == 2 and stream == "one":
         raise ValueError(

@@ -4,9 +4,9 @@ import numpy as np
 
 from mmgl_tf.modes.reading import agree_on_images, identities_of, open_stores, read_splits, require_identities
 from mmgl_tf.modes.saved_run import require_start, start_encoder
-from mmgl_tf.modes.training.identity_search import IdentitySearch
 from mmgl_tf.modes.training.pictures import NoPictures
 from mmgl_tf.modes.training.trainer import Material, train
+from mmgl_tf.modes.training.validation_retrieval import ValidationRetrieval
 from mmgl_tf.pipelines.batches.build import training_dataset
 from mmgl_tf.pipelines.batches.identity_sampling import missing_modality
 from mmgl_tf.pipelines.batches.plans import people_plan
@@ -85,7 +85,7 @@ class LabelledImages(Material):
         validation = self.splits.validation
         if not len(validation) or any(sample.identity is None for sample in validation.samples):
             return None
-        return IdentitySearch(
+        return ValidationRetrieval(
             model.embedder,
             self.splits,
             self.stores,

@@ -2,11 +2,17 @@
 
 import hashlib
 import os
+import textwrap
 from collections import defaultdict
 from dataclasses import dataclass
 
 from mmgl_tf.pipelines.images.unreadable import Progress, find_unreadable
 from mmgl_tf.pipelines.records import INFRARED, MODALITIES, VISIBLE, DatasetSplits, Sample
+
+TESTS_ON_TRAINING = (
+    "Query and gallery are the identified images of train and validation, as there are no test people: right "
+    "for a network that was trained elsewhere; what is trained here knows them."
+)
 
 
 @dataclass(frozen=True)
@@ -39,6 +45,7 @@ class Report:
         published: (label, found, published number) for each number that is published.
         problems: one sentence each, the reader's first; empty when all is well.
         images_checked: whether every image was decoded.
+        notes: one sentence each on what is no problem, but should be known.
         licence: terms of use.
         citation: whom to cite.
     """
@@ -49,6 +56,7 @@ class Report:
     published: tuple[tuple[str, int, int], ...]
     problems: tuple[str, ...]
     images_checked: bool
+    notes: tuple[str, ...] = ()
     licence: str = ""
     citation: str = ""
 
@@ -81,6 +89,7 @@ def check_data(splits: DatasetSplits, check_images: bool = True, progress: Progr
         published=tuple(_beside_published(splits)),
         problems=tuple(problems),
         images_checked=check_images,
+        notes=(TESTS_ON_TRAINING,) if splits.tests_on_training else (),
         licence=splits.licence,
         citation=splits.citation,
     )
@@ -100,6 +109,7 @@ def format_report(report: Report) -> str:
         for label, found, published in report.published:
             table.append((label, f"{found:,}", f"{published:,}", "" if found == published else "differs"))
         lines += ["", *_aligned(table, right=(1, 2))]
+    lines += [line for note in report.notes for line in ("", *textwrap.wrap(note, 110))]
     lines.append("")
     if report.problems:
         lines.append(f"{len(report.problems)} problem{'s' if len(report.problems) > 1 else ''}:")
@@ -145,7 +155,9 @@ def _beside_published(splits):
 def _repeated(splits, unreadable, read):
     """Sentences on files that are listed twice, and on copies of a file that pass for different people."""
     uses: dict[str, list[tuple[str, Sample]]] = defaultdict(list)
-    for split in splits.splits():
+    # Where training images are those to test on, every one of them is in two splits, on purpose.
+    listed = (splits.train, splits.validation) if splits.tests_on_training else splits.splits()
+    for split in listed:
         for sample in split.samples:
             uses[sample.path].append((split.name, sample))
     problems = [

@@ -33,7 +33,7 @@ def read_folder(root: str, train_ids: str = "trainval", name: str = "folder") ->
     one walk may then be on both sides). With "trainval" everything is trained on.
 
     Choice: without `root`/test the test images are all images that have an identity. That is right for a
-    network that was trained elsewhere; evaluation says so where it was not.
+    network that was trained elsewhere; evaluation says so where it was not, and so does check_data.
 
     Args:
         root: directory that holds visible and infrared.
@@ -81,6 +81,7 @@ def read_folder(root: str, train_ids: str = "trainval", name: str = "folder") ->
     problems += _identity_problems(samples, names) + _identity_problems(tests, test_names)
     both = sorted(set().union(*names.values()) & set().union(*test_names.values()))
     problems += [f"Identity {identity} is in training and in {TEST}." for identity in both]
+    own_tests = bool(tests)
     tests = tests or tuple(s for s in samples if s.identity is not None)
     return DatasetSplits(
         name=name,
@@ -90,6 +91,7 @@ def read_folder(root: str, train_ids: str = "trainval", name: str = "folder") ->
         query=Split("query", tuple(s for s in tests if s.modality == INFRARED), PROTOCOL),
         gallery=Split("gallery", tuple(s for s in tests if s.modality == VISIBLE), PROTOCOL),
         problems=tuple(problems),
+        tests_on_training=bool(tests) and not own_tests,
         identity_names=identity_names,
     )
 

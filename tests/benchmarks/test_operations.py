@@ -85,7 +85,7 @@ def test_the_step_of_many_replicas_is_one_of_them_with_the_losses_of_all():
     assert silence.sent == []
     parameters = sum(v.shape.num_elements() for v in model.trainable_variables)
     assert messages.summary("gradients") == (1, 4 * parameters)
-    # Order, logits of order and part, embeddings of each stripe, and the wish to stop.
+    # Order, logits of order and part, embeddings of each stripe, and the request to stop.
     figures = 6 + 36 + 36 + 6 * config.mmgl.part_embedding_size + 1
     assert messages.summary("rows") == (1, 4 * 2 * 4 * figures)
     norms = sum(op.kind == "FusedBatchNormV3" for op in forward)

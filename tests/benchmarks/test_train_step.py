@@ -35,7 +35,3 @@ def test_functions_take_turns():
     seconds = train_step.alternate({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, rounds=3)
     assert calls == ["a", "b"] * 5  # two rounds are not counted
     assert [len(values) for values in seconds.values()] == [3, 3]
-
-
-def test_times_are_shown_as_median_and_range():
-    assert train_step.median_and_range([3.0, 1.0, 2.0, 10.0, 2.5]) == "2.50 [1.00, 10.00]"

@@ -100,6 +100,12 @@ def test_at_most_the_experiments_own_number_of_seeds():
     ]
 
 
+def test_a_supervised_row_says_whose_images_it_was_trained_on():
+    names = [arm.name for arm in EXPERIMENTS["table4"].arms]
+    assert {"Supervised (visible)", "Supervised (visible), two_stream", "MMGL"} <= set(names)
+    assert "Supervised" not in names
+
+
 def test_flags_as_typed():
     assert parse('--world_seed=1 --nopcc --pcb_bn --nce_tau=.5 --data_dir="a b"') == {
         "world_seed": 1,
@@ -110,9 +116,26 @@ def test_flags_as_typed():
     }
     assert parse("--pcc=false --part=True") == {"pcc": False, "part": True}
     assert as_words({"pcc": False, "part": True, "nce_tau": 0.5}) == ("--nce_tau=0.5", "--part", "--nopcc")
-    for wrong in ("world_seed=1", "--world_sed=1", "--world_seed=one", "--world_seed", "--pcc=perhaps"):
-        with pytest.raises(ValueError, match=wrong.strip("-").split("=")[0]):
-            parse(wrong)
+    assert parse("") == {}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ("world_seed=1", "every setting is written as --name=value"),
+        ("--world_sed=1", "Unknown command line flag 'world_sed'"),
+        ("--world_seed=one", "'one'"),
+        ("--world_seed", "Missing value"),
+        ("--pcc=perhaps", "perhaps"),
+        ("--perm_loss=rang", "matrix"),
+        ("'--world_seed=1", "quotation"),
+    ],
+)
+def test_flags_are_refused_as_on_the_programs_own_command_line(wrong, said):
+    with pytest.raises(ValueError, match="--flags=") as caught:
+        parse(wrong)
+    assert said in str(caught.value)
+    assert wrong.strip("-'").split("=")[0] in str(caught.value)
 
 
 def test_deciding_flags_are_those_that_differ_from_the_preset_of_the_mode():

@@ -39,7 +39,7 @@ def test_optimiser_and_network_are_the_configurations():
     optimizer = model.optimizer
     assert (optimizer.momentum, optimizer.coupled_weight_decay, optimizer.nesterov) == (0.8, 0.002, False)
     assert optimizer.global_clipnorm == 4.0
-    assert optimizer.decay_norms_and_biases
+    assert optimizer.decay_norms and optimizer.decay_biases
     schedule = optimizer._learning_rate
     assert float(schedule(20)) == pytest.approx(0.03)  # the warm-up of 2 epochs of 10 steps has ended
     assert float(schedule(0)) == pytest.approx(0.03 / 20)
@@ -54,7 +54,7 @@ def test_the_authors_schedule_and_the_papers_defaults():
     assert float(schedule(0)) == pytest.approx(0.01)
     assert float(schedule(400)) == pytest.approx(0.05 * (1 + np.cos(np.pi * 40 / 100)))
     assert model.optimizer.global_clipnorm is None
-    assert not model.optimizer.decay_norms_and_biases
+    assert (model.optimizer.decay_norms, model.optimizer.decay_biases) == (False, True)
 
 
 def psl_rates(**changes):
@@ -135,7 +135,7 @@ def test_fine_tunings_network_and_optimiser_are_the_configurations():
     assert {block.inner_channels for block in model.embedder.non_local.values()} == {2}
     assert model.optimizer.learning_rate_multipliers == {"encoder/": 0.25, "non_local_": 0.25}
     assert model.optimizer.nesterov and model.optimizer.momentum == 0.9
-    assert model.optimizer.coupled_weight_decay == 5e-4 and model.optimizer.decay_norms_and_biases
+    assert model.optimizer.coupled_weight_decay == 5e-4 and model.optimizer.decay_norms
     assert float(model.optimizer._learning_rate(10)) == pytest.approx(0.03)  # one epoch of warm-up
 
 

@@ -111,12 +111,21 @@ def test_everything_decays_unless_told_otherwise():
     np.testing.assert_allclose([v.numpy()[0] for v in variables], [1.8] * 4)
 
 
-def test_norms_and_biases_are_spared_on_request():
+@pytest.mark.parametrize(
+    ("spared", "after"),
+    [
+        (("norms",), [1.8, 2.0, 2.0, 1.8, 1.8]),
+        (("biases",), [1.8, 1.8, 1.8, 2.0, 1.8]),
+        (("norms", "biases"), [1.8, 2.0, 2.0, 2.0, 1.8]),
+    ],
+)
+def test_norms_and_biases_are_spared_on_request(spared, after):
     variables = named("kernel", "gamma", "beta", "bias", "bias_kernel")
-    optimizer = TorchSGD(1.0, momentum=0.0, weight_decay=0.1, decay_norms_and_biases=False)
+    kept = {f"decay_{kind}": False for kind in spared}
+    optimizer = TorchSGD(1.0, momentum=0.0, weight_decay=0.1, **kept)
     optimizer.build(variables)
     optimizer.apply([tf.zeros(1)] * 5, variables)
-    np.testing.assert_allclose([v.numpy()[0] for v in variables], [1.8, 2.0, 2.0, 2.0, 1.8])
+    np.testing.assert_allclose([v.numpy()[0] for v in variables], after)
 
 
 def test_variables_without_a_gradient_are_left_alone():
@@ -197,14 +206,14 @@ def test_config_rebuilds_the_optimizer():
         momentum=0.8,
         weight_decay=0.02,
         nesterov=True,
-        decay_norms_and_biases=False,
+        decay_norms=False,
         learning_rate_multipliers={"encoder/": 0.1},
         global_clipnorm=10.0,
     )
     again = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
     assert again.get_config() == optimizer.get_config()
     assert (again.momentum, again.coupled_weight_decay, again.nesterov) == (0.8, 0.02, True)
-    assert (again.decay_norms_and_biases, again.global_clipnorm) == (False, 10.0)
+    assert (again.decay_norms, again.decay_biases, again.global_clipnorm) == (False, True, 10.0)
     assert dict(again.learning_rate_multipliers) == {"encoder/": 0.1}
     assert json.loads(json.dumps(optimizer.get_config()["learning_rate_multipliers"])) == {"encoder/": 0.1}
     assert TorchSGD().get_config()["learning_rate_multipliers"] == {}

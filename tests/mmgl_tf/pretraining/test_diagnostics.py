@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mmgl_tf.pretraining.diagnostics import effective_rank, embedding_std, matching
+from mmgl_tf.pretraining.diagnostics import effective_rank, embedding_std, soft_matching
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_matching_equals_the_slow_loop_averaged_over_directions(random):
     visible, infrared = random.normal(size=(5, 4, 6)), random.normal(size=(7, 4, 6))
     visible_parts, infrared_parts = orders(random, 5, 4), orders(random, 7, 4)
     visible_ids, infrared_ids = np.array([1, 2, 3, 3, 9]), np.array([3, 1, 1, 2, 2, 3, 8])
-    result = matching(visible, infrared, visible_parts, infrared_parts, visible_ids, infrared_ids, 0.3)
+    result = soft_matching(visible, infrared, visible_parts, infrared_parts, visible_ids, infrared_ids, 0.3)
     forth = slow_matching(visible, infrared, visible_parts, infrared_parts, visible_ids, infrared_ids, 0.3)
     back = slow_matching(infrared, visible, infrared_parts, visible_parts, infrared_ids, visible_ids, 0.3)
     names = (
@@ -71,7 +71,7 @@ def test_matching_equals_the_slow_loop_averaged_over_directions(random):
 
 def test_features_of_the_part_alone(random):
     parts = orders(random, 20, 6), orders(random, 20, 6)
-    result = matching(np.eye(6)[parts[0]], np.eye(6)[parts[1]], *parts, np.arange(20), np.arange(20))
+    result = soft_matching(np.eye(6)[parts[0]], np.eye(6)[parts[1]], *parts, np.arange(20), np.arange(20))
     np.testing.assert_allclose(result.part_mass, 1.0, atol=1e-4)
     np.testing.assert_allclose(result.slot_mass, 1 / 6, atol=0.05)
     np.testing.assert_allclose(result.identity_lift, 1.0, atol=1e-4)
@@ -83,7 +83,7 @@ def test_features_of_the_part_alone(random):
 
 def test_features_of_the_slot_alone_are_told_from_a_match(random):
     features = np.tile(np.eye(6), (20, 1, 1))
-    result = matching(features, features, orders(random, 20, 6), orders(random, 20, 6))
+    result = soft_matching(features, features, orders(random, 20, 6), orders(random, 20, 6))
     np.testing.assert_allclose(result.slot_mass, 1.0, atol=1e-4)
     np.testing.assert_allclose(result.slot_matrix, np.eye(6), atol=1e-4)
     assert result.part_mass < 0.3
@@ -92,7 +92,7 @@ def test_features_of_the_slot_alone_are_told_from_a_match(random):
 
 def test_features_of_the_person_alone(random):
     features = np.tile(np.eye(8)[:, None], (1, 6, 1))
-    result = matching(
+    result = soft_matching(
         features, features, orders(random, 8, 6), orders(random, 8, 6), np.arange(8), np.arange(8)
     )
     np.testing.assert_allclose(result.identity_lift, 8.0, rtol=1e-3)
@@ -102,7 +102,7 @@ def test_features_of_the_person_alone(random):
 
 def test_equal_features_are_chance(random):
     features = np.ones((10, 6, 4))
-    result = matching(
+    result = soft_matching(
         features, features, orders(random, 10, 6), orders(random, 10, 6), np.arange(10), np.arange(10)
     )
     for name, chance in {
@@ -119,7 +119,7 @@ def test_equal_features_are_chance(random):
 
 def test_zero_embeddings_and_unshared_persons_are_no_accident(random):
     parts = orders(random, 3, 2)
-    result = matching(np.zeros((3, 2, 4)), np.zeros((3, 2, 4)), parts, parts, [1, 2, 3], [4, 5, 6])
+    result = soft_matching(np.zeros((3, 2, 4)), np.zeros((3, 2, 4)), parts, parts, [1, 2, 3], [4, 5, 6])
     assert result.identity_lift is None
     np.testing.assert_allclose(result.part_mass, 0.5)
 
@@ -127,11 +127,11 @@ def test_zero_embeddings_and_unshared_persons_are_no_accident(random):
 def test_matching_says_what_does_not_fit(random):
     features, parts = random.normal(size=(3, 2, 4)), orders(random, 3, 2)
     with pytest.raises(ValueError, match="one modality only"):
-        matching(features, features, parts, parts, visible_ids=[1, 2, 3])
+        soft_matching(features, features, parts, parts, visible_ids=[1, 2, 3])
     with pytest.raises(ValueError, match="infrared embeddings"):
-        matching(features, features, parts, parts[:2])
+        soft_matching(features, features, parts, parts[:2])
     with pytest.raises(ValueError, match="visible identities"):
-        matching(features, features, parts, parts, [1], [1, 2, 3])
+        soft_matching(features, features, parts, parts, [1], [1, 2, 3])
 
 
 def test_embedding_std(random):

@@ -67,7 +67,7 @@ def test_workers_vote_and_stop_only_once_all_have_the_votes():
     voted = []
     votes = np.float32(0)
     model = types.SimpleNamespace(
-        stop_wish=types.SimpleNamespace(assign=voted.append),
+        stop_requested=types.SimpleNamespace(assign=voted.append),
         stop_votes=types.SimpleNamespace(numpy=lambda: votes),
     )
     stop = StopRequest(model, replicas=2)

@@ -82,6 +82,11 @@ def test_where_it_was_trained_and_from_what_is_said(capsys):
     assert "evaluated on synthetic in worlds/one; trained on sysu\n" in text
     text = printed(capsys, results(mode="pretrain", method=None, init=None))
     assert "runs/a: pooled features, not fine-tuned\n" in text
+    supervised = {"pretraining_title": "Supervised (infrared)"}
+    text = printed(capsys, results(**supervised))
+    assert "runs/a: AGW, from runs/pre, pre-trained as Supervised (infrared)\n" in text
+    text = printed(capsys, results(mode="pretrain", method=None, init=None, **supervised))
+    assert "runs/a: pooled features, pre-trained as Supervised (infrared), not fine-tuned\n" in text
     text = printed(capsys, results(mode=None, method=None, init=None, trained_on=None, checkpoint="hog"))
     assert "hog: no learning\n" in text and "; trained on" not in text
 

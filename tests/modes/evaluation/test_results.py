@@ -109,6 +109,16 @@ def test_regdbs_numbers_are_of_networks_fine_tuned_on_regdb(paper_like):
     assert cell(scored, found, "neck", "last", False)["paper"] is None
 
 
+def test_the_pretraining_is_titled_with_the_setting_that_its_name_holds(paper_like, tmp_path):
+    write_run(tmp_path / "seen", settings("pretrain", method="supervised", supervised_modalities="infrared"))
+    for found in (paper_like(start=tmp_path / "seen"), paper_like(init=str(tmp_path / "seen"))):
+        assert found["pretraining_title"] == "Supervised (infrared)"
+    for found in (paper_like(start=tmp_path / "pre"), paper_like()):
+        assert found["pretraining_title"] == "MMGL"
+    for nothing in ({"init": "random"}, {"init": "gone"}, {"start": "hog"}):
+        assert paper_like(**nothing)["pretraining_title"] is None
+
+
 @pytest.mark.parametrize("start", [{"dataset": "synthetic"}, {"mode": "finetune", "dataset": "sysu"}])
 def test_a_start_that_is_not_the_papers_has_no_number(paper_like, tmp_path, start):
     write_run(tmp_path / "other", settings(**({"mode": "pretrain"} | start)))

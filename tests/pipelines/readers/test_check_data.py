@@ -136,6 +136,24 @@ def test_report_is_an_aligned_table(sysu):
     assert lines[-1].startswith("Cite: Wu et al.")
 
 
+def test_a_folder_without_test_people_is_a_note_and_no_problem(tmp_path):
+    """Each training image is then in two splits on purpose; what is wrong otherwise is told as ever."""
+    for seed, name in enumerate(("visible/a/0", "visible/b/0", "infrared/a/0", "infrared/b/0")):
+        draw(tmp_path / f"{name}.png", seed)
+    report = check_data(read_folder(str(tmp_path)))
+    assert report.problems == () and len(report.notes) == 1
+    assert [(row.split, row.images) for row in report.rows][2:] == [("query", 2), ("gallery", 2)]
+    text = format_report(report)
+    assert "Query and gallery are the identified images of train and validation" in text
+    assert "No problem found" in text
+    draw(tmp_path / "infrared" / "b" / "1.png", 0)  # the same picture as visible/a/0: still told
+    (problem,) = check_data(read_folder(str(tmp_path))).problems
+    assert problem.startswith("Same content")
+    for seed, name in enumerate(("visible/c/0", "infrared/c/0")):
+        draw(tmp_path / "test" / f"{name}.png", 10 + seed)
+    assert check_data(read_folder(str(tmp_path))).notes == ()
+
+
 def test_report_of_unidentified_people(tmp_path):
     for seed, modality in enumerate(("visible", "infrared")):
         draw(tmp_path / modality / "a.png", seed)

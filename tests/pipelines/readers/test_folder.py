@@ -131,8 +131,10 @@ def test_people_below_test_are_for_evaluation_only(tmp_path):
 def test_without_test_people_everybody_identified_is_searched_for(tmp_path):
     root = write(tmp_path, "visible/a/1.jpg", "visible/loose.jpg", "infrared/a/1.jpg", "infrared/b/1.jpg")
     splits = read_folder(root)
-    assert splits.query.identities() == (0, 1)
+    assert splits.query.identities() == (0, 1) and splits.tests_on_training
     assert [s.path for s in splits.gallery.samples] == [f"{root}/visible/a/1.jpg"]
+    nobody = read_folder(write(tmp_path / "other", "visible/1.jpg", "infrared/1.jpg"))
+    assert not nobody.tests_on_training and not nobody.query.samples
 
 
 def test_a_person_in_training_and_test_is_a_problem(tmp_path):

@@ -8,7 +8,7 @@ from mmgl_tf.retrieval.geometry import geometry
 from mmgl_tf.retrieval.protocols import evaluate, settings_of
 
 
-class IdentitySearch:
+class ValidationRetrieval:
     """Searches the validation identities by the protocol's first setting and the embedder's first feature.
 
     Args:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mmgl_tf.modes.training.identity_search import IdentitySearch
+from mmgl_tf.modes.training.validation_retrieval import ValidationRetrieval
 from mmgl_tf.pipelines.records import INFRARED, VISIBLE, DatasetSplits, Protocol, Sample, Split
 from mmgl_tf.training.guards import Diverged
 from tests.pipelines.fake_store import FakeStore
@@ -42,7 +42,7 @@ def search(protocol=PLAIN, every=1, total=4, epoch=-1, embedder=None, people=PEO
     splits = DatasetSplits(
         "made up", "", validation=Split("validation", tuple(samples)), query=Split("query", (), protocol)
     )
-    return IdentitySearch(embedder or Colours(), splits, stores, 2, every, total, epoch)
+    return ValidationRetrieval(embedder or Colours(), splits, stores, 2, every, total, epoch)
 
 
 def test_people_are_found_by_the_first_feature():
