@@ -55,6 +55,12 @@ def _scale_problems(config, pretraining):
             f"--jit_compile=on with --num_stripes={stripes}: beyond six stripes SciPy recovers the order, "
             "which XLA cannot compile; use --jit_compile=off"
         )
+    if scale.jit_compile == "on" and config.run.deterministic:
+        problems.append(
+            "--jit_compile=on with --deterministic: XLA has no deterministic kernels for all of a step, and "
+            "TensorFlow would run it uncompiled without a word; add --nodeterministic, or use "
+            "--jit_compile=off"
+        )
     if scale.jit_compile == "on" and scale.strategy in ("mirrored", "multi_worker"):
         problems.append(
             f"--jit_compile=on with --strategy={scale.strategy}: a step that is replicated cannot be "

@@ -183,6 +183,7 @@ def test_unknown_flag_and_stray_word_are_named():
         ({"lr_milestones": "50,20"}, "ascending"),
         ({"lr_milestones": "20;50"}, "ascending"),
         ({"num_stripes": 9, "jit_compile": "on"}, "SciPy"),
+        ({"jit_compile": "on"}, "--nodeterministic"),
         ({"strategy": "mirrored", "jit_compile": "on"}, "replicated"),
         ({"accumulate": 2, "jit_compile": "on"}, "one of the two"),
         ({"accumulate": 5, "mode": "pretrain"}, "48 images per modality"),
@@ -202,7 +203,7 @@ def test_bad_settings_are_refused_by_name(changes, word):
     [
         {"num_stripes": 5},
         {"permutation": False, "part": False, "pcc": False},
-        {"num_stripes": 9, "jit_compile": "on"},
+        {"num_stripes": 9, "jit_compile": "on", "deterministic": False},
     ],
 )
 @pytest.mark.parametrize("mode", ["finetune", "eval", "visualize"])
@@ -220,7 +221,7 @@ def test_only_training_takes_a_strategy(mode):
         with pytest.raises(ValueError, match=f"--strategy={strategy} with --mode={mode}: only pretrain and"):
             validate(from_flat({"mode": mode, "strategy": strategy}))
     # Of a run that is looked at, say.
-    validate(from_flat({"mode": mode, "jit_compile": "on", "accumulate": 7}))
+    validate(from_flat({"mode": mode, "jit_compile": "on", "accumulate": 7, "deterministic": True}))
 
 
 def test_milestones_may_be_none():
