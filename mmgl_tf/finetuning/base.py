@@ -8,6 +8,7 @@ from mmgl_tf.finetuning.embedder import Embedder
 from mmgl_tf.finetuning.figures import SEARCH, triplet_figures
 from mmgl_tf.layers.full_precision import full_precision
 from mmgl_tf.losses.identity import identity_accuracy, identity_loss
+from mmgl_tf.pipelines.batches.recipe import finetuning_recipe
 from mmgl_tf.training.model import TrainingModel
 
 
@@ -55,6 +56,20 @@ class FinetuningModel(TrainingModel):
             dtype=full_precision(),
             name="classifier",
         )
+
+    @staticmethod
+    def recipe(options, augmentation):
+        """What a training batch is made of: a view of each modality, and classes.
+
+        Args:
+            options: as in the class.
+            augmentation: `mmgl_tf.flags.config.Augmentation`.
+
+        Returns:
+            `mmgl_tf.pipelines.batches.recipe.Recipe`, with `Labels` among its targets.
+        """
+        del options
+        return finetuning_recipe(augmentation)
 
     @staticmethod
     def terms(options):

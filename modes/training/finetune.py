@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from mmgl_tf.finetuning import FINETUNING
+from mmgl_tf.flags.config import options
 from mmgl_tf.modes.reading import agree_on_images, identities_of, open_stores, read_splits, require_identities
 from mmgl_tf.modes.saved_run import require_start, start_encoder
 from mmgl_tf.modes.training.pictures import NoPictures
@@ -10,7 +12,6 @@ from mmgl_tf.modes.training.validation_retrieval import ValidationRetrieval
 from mmgl_tf.pipelines.batches.build import training_dataset
 from mmgl_tf.pipelines.batches.identity_sampling import missing_modality
 from mmgl_tf.pipelines.batches.plans import people_plan
-from mmgl_tf.pipelines.batches.recipe import finetuning_recipe
 from mmgl_tf.pipelines.records import INFRARED, VISIBLE
 from mmgl_tf.training.plan import TrainingPlan
 
@@ -26,18 +27,18 @@ class LabelledImages(Material):
 
     def __init__(self, config, distribution):
         self.config = config
+        self.recipe = FINETUNING[config.run.method].recipe(options(config), config.augmentation)
         self.splits = distribution.chief_first(lambda: read_splits(config))
         train = self.splits.train
         require_identities(train, "--mode=finetune")
         self.stores = distribution.chief_first(lambda: open_stores(config.data, self.splits))
         agree_on_images(distribution, self.stores)
-        options = config.finetuning
         self.labels = identities_of(train)
         self.images = people_plan(
             self._images(),
             self.labels,
-            options.identities_per_batch,
-            options.images_per_identity,
+            config.finetuning.identities_per_batch,
+            config.finetuning.images_per_identity,
             config.run.seed,
             config.optimization.steps_per_epoch,
         )
@@ -71,7 +72,7 @@ class LabelledImages(Material):
         """See `Material`."""
         return training_dataset(
             self._images(),
-            finetuning_recipe(self.config.augmentation),
+            self.recipe,
             self.images,
             first_step,
             first_step + steps,
