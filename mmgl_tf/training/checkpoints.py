@@ -71,7 +71,8 @@ class Checkpoints:
         """
         for path in reversed(self.paths()):
             try:
-                with np.load(path, allow_pickle=False) as archive:
+                # NumPy leaves a damaged file open that it opened itself.
+                with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
                     arrays = {name: archive[name] for name in archive.files}
                 return arrays, json.loads(str(arrays.pop(NOTE)))
             except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:

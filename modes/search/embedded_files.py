@@ -114,7 +114,8 @@ def read_embedded(directory, flag="gallery"):
         )
     try:
         about = json.loads((directory / ABOUT).read_text())
-        with np.load(directory / ARRAYS, allow_pickle=False) as arrays:
+        # NumPy leaves a damaged file open that it opened itself.
+        with open(directory / ARRAYS, "rb") as file, np.load(file, allow_pickle=False) as arrays:
             paths, modality = arrays["paths"], arrays["modality"]
         embeddings = _mapped(directory / ARRAYS)
         source = about["source"]["fingerprint"]
