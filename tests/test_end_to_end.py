@@ -128,6 +128,7 @@ def test_the_saved_encoder_is_the_trained_one(undisturbed):
         np.testing.assert_array_equal(variable, arrays[f"weight/{variable.path}"])
 
 
+@pytest.mark.slow
 def test_killed_at_any_step_and_resumed_it_arrives_at_the_same_bits(undisturbed, tmp_path, cache):
     workdir = tmp_path / "run"
     for lines in (3, 2, 1):
@@ -145,7 +146,7 @@ def test_killed_at_any_step_and_resumed_it_arrives_at_the_same_bits(undisturbed,
     assert rows[0] == rows[1]
 
 
-@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("signum", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_asked_to_stop_it_finishes_the_step_saves_and_says_how_to_go_on(undisturbed, tmp_path, cache, signum):
     workdir = tmp_path / "run"
     status, printed = run_and_signal(workdir, cache, 2, signum)
@@ -176,6 +177,7 @@ def test_another_configuration_is_refused_with_the_difference(undisturbed, cache
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_another_number_of_threads_gives_the_same_bits(undisturbed, tmp_path, cache):
     workdir = tmp_path / "run"
     done = run(workdir, cache, "--data_threads=3", "--nocache")
@@ -195,6 +197,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_term_and_step(tmp_pat
         assert all(np.isfinite(value).all() for name, value in arrays.items() if name.startswith("weight/"))
 
 
+@pytest.mark.slow
 def test_a_full_disk_stops_the_run_and_the_last_good_checkpoint_carries_on(undisturbed, tmp_path, cache):
     """A file-size limit on the process stands for the disk: writing a checkpoint fails for real."""
     workdir = tmp_path / "run"

@@ -171,6 +171,7 @@ def test_evaluation_of_the_run_has_every_cell_with_last_and_best(finetuned, run)
     assert str(root / "eval" / "synthetic" / "results.json") in printed
 
 
+@pytest.mark.slow
 def test_killed_within_an_epoch_and_resumed_it_arrives_at_the_same_bits(
     finetuned, pretrained, tmp_path, cache, run
 ):

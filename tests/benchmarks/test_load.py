@@ -48,6 +48,7 @@ def test_a_tally_is_fine_only_if_nothing_is_wrong_lost_or_leaked():
     assert "growth      +4.0% after the warm-up (at most 3.0%)" in lines
 
 
+@pytest.mark.slow
 def test_a_small_load_comes_back_whole_and_a_leak_or_a_wrong_answer_is_seen(tmp_path, monkeypatch):
     from mmgl_tf.serving.stand_in.process import StandIn
 
@@ -81,6 +82,7 @@ def test_a_small_load_comes_back_whole_and_a_leak_or_a_wrong_answer_is_seen(tmp_
     assert not tally.fine(60)
 
 
+@pytest.mark.slow
 def test_a_server_that_goes_away_is_a_loss(tmp_path, monkeypatch):
     from mmgl_tf.serving.client_calls import Client
     from mmgl_tf.serving.stand_in.process import StandIn

@@ -78,6 +78,7 @@ def test_a_loop_is_refused():
         operations_of(traced_graph(function, [2]))
 
 
+@pytest.mark.slow
 def test_the_step_of_many_replicas_is_one_of_them_with_the_losses_of_all():
     config = small_recipe()
     *_, alone, silence = traced(config, 4)
@@ -97,6 +98,7 @@ def test_the_step_of_many_replicas_is_one_of_them_with_the_losses_of_all():
     assert 2.5 < convolutions[0] / ahead < 3.0
 
 
+@pytest.mark.slow
 def test_without_synchronised_batch_norm_there_are_no_messages_of_it():
     messages = traced(small_recipe(sync_batch_norm=False), 2, 2)[3]
     assert messages.summary("statistics") == (0, 0)
@@ -132,6 +134,7 @@ def test_the_arithmetic():
     assert (slow.step, slow.step_joined) == pytest.approx((0.1 + 1.52, 0.05 + 1.52))
 
 
+@pytest.mark.slow
 def test_the_report_of_one_device(capsys, monkeypatch):
     words = ["operations", "--preset=demo", "--size=96x32", "--batch=4", "--gpus=1", "--precision=float32"]
     monkeypatch.setattr(sys, "argv", words)

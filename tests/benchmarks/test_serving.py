@@ -45,6 +45,7 @@ def test_the_onnx_graph_computes_the_same(embedder, images, embeddings, package)
     np.testing.assert_allclose(peer(images), embeddings, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_whole_runs_without_a_peer_and_with_all(capsys, monkeypatch):
     installed = sorted(set(serving.PEERS) - serving.missing_peers().keys())
     serving.main(["--quick"])

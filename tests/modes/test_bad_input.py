@@ -84,6 +84,7 @@ def test_unreadable_images_stop_the_run_and_are_all_named(tmp_path, spoiled):
     assert "--on_bad_image=skip" in done.stderr
 
 
+@pytest.mark.slow
 def test_unreadable_images_can_be_skipped_and_are_listed(tmp_path, spoiled):
     """In the directory of the run that failed on them, as its message advises."""
     assert run(tmp_path, "--dataset=sysu", f"--data_dir={spoiled}", "--batch_size=4").returncode == 1

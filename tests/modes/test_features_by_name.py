@@ -118,7 +118,10 @@ def test_pictures_show_the_first_and_the_start_by_what_was_not_trained_yet(run):
     assert {found.features.shape[1] for found in before.found.values()} == {256}
 
 
-@pytest.mark.parametrize(("asked", "served"), [("auto", "attention"), ("rows", "rows"), ("pool", "pool")])
+@pytest.mark.parametrize(
+    ("asked", "served"),
+    [("auto", "attention"), *(pytest.param(name, name, marks=pytest.mark.slow) for name in ("rows", "pool"))],
+)
 def test_any_of_them_can_be_exported_and_embedded_with(run, tmp_path, monkeypatch, asked, served):
     def answer(directory, encoded, images, modality, batch_size):
         return {"serving_default": Predictor(directory, batch_size).embed(encoded, modality), "warmed_up": 0}

@@ -61,6 +61,7 @@ def test_losses_start_where_a_network_that_knows_nothing_must():
     assert float(measures["sinkhorn/row_error"]) < 0.1
 
 
+@pytest.mark.slow
 def test_the_model_learns_a_few_images_by_heart():
     """8 + 8 images, fixed permutations: rank loss < .05, all permutations right (300 steps allowed)."""
     model = make_model()

@@ -161,6 +161,7 @@ def test_a_directory_without_a_model_says_why(tmp_path):
         StandIn(tmp_path)
 
 
+@pytest.mark.slow
 def test_nothing_is_dropped_while_versions_change_or_the_server_ends(tmp_path):
     pause = 0.05
     old = write_version(tmp_path, 1, pause_seconds=pause)

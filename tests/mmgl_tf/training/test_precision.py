@@ -44,6 +44,7 @@ def losses(model, batch):
     return [float(value) for value in terms.values()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["mmgl", "agw"])
 def test_losses_are_as_near_to_the_exact_ones_as_one_ulp_in_the_images_takes_them(method):
     reference = exact_model(method)
@@ -86,6 +87,7 @@ def steps(model, start, batches):
     return np.array(moves)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", HALVES)
 def test_a_step_is_as_near_to_the_exact_one_as_one_ulp_in_the_images_takes_it(precision):
     """The loss scale leaves no factor in it either."""

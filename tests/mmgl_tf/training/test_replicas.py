@@ -123,16 +123,19 @@ def assert_same_figures(found, expected):
         np.testing.assert_allclose(found[name], values, rtol=SAME, atol=SAME, err_msg=name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_two_devices_take_the_steps_of_one(results, method):
     (found,) = results[method, "two devices"]
     assert_same(found, results[method, "one"][0])
 
 
+@pytest.mark.slow
 def test_two_workers_take_the_steps_of_one_and_end_with_equal_weights(results):
     assert_workers(results, "mmgl")
 
 
+@pytest.mark.slow
 def test_a_step_on_two_workers_sends_what_it_asks_for_and_nothing_else(results):
     """TensorFlow's input would ask before each step whether everybody has data."""
     first, _ = results["mmgl", "two workers"]
@@ -190,6 +193,7 @@ def test_parts_on_replicas_are_more_parts(tmp_path):
     assert distance(two, one) < SAME
 
 
+@pytest.mark.slow
 def test_replicas_skip_a_step_that_overflows_together(tmp_path):
     """Weights stay where the scaled gradients are not finite, and the step counts, as on one device."""
     options = ("scaled=inf", "steps=1")

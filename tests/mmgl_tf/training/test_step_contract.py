@@ -75,6 +75,7 @@ def test_the_method_moves_all_that_the_test_is_about(one):
     assert unmoved == ["stateful/balance"], "which an epoch moves"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ["two devices", "two devices in parts"])
 def test_two_devices_move_weights_and_state_as_one(on_devices, one, case):
     first, second = on_devices[case]

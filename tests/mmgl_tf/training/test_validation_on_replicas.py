@@ -18,6 +18,7 @@ from tests.real_runs import ROOT
 from tests.test_end_to_end import TINY
 
 
+@pytest.mark.slow
 def test_replicas_that_normalise_apart_are_validated_as_the_saved_network_is_on_one_device(tmp_path):
     """Each replica has seen half of the images; its moving statistics are its own until they are shared."""
     words = [*TINY, "--epochs=2", "--strategy=mirrored", "--nosync_batch_norm", "--nopictures"]

@@ -70,6 +70,7 @@ def begun(tmp_path_factory):
     return root, run
 
 
+@pytest.mark.slow
 def test_an_imported_network_is_evaluated_with_all_its_pictures(begun):
     _, run = begun
     (path,) = Path(run).glob("eval/*/results.json")
@@ -81,6 +82,7 @@ def test_an_imported_network_is_evaluated_with_all_its_pictures(begun):
     assert list(path.parent.rglob("*.png"))
 
 
+@pytest.mark.slow
 def test_an_imported_network_goes_out_for_pytorch(begun):
     root, run = begun
     steps(root, {"mode": "export", "init": run, "safetensors": "both", "workdir": str(root / "out")})

@@ -54,6 +54,7 @@ def test_a_good_export_passes_and_tells_how_to_serve_it(run, capsys):
         assert line in said
 
 
+@pytest.mark.slow
 def test_an_export_of_other_weights_fails(run, capsys, monkeypatch):
     config, model, embedder = run
     weight = embedder.neck.weights[0]
