@@ -3,11 +3,9 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 from mmgl_tf.training.checkpoints import Checkpoints
-
-ROOT = Path(__file__).parents[1]
+from tests.forked_runs import ROOT, run_main
 
 
 def command(cache, *flags):
@@ -17,7 +15,7 @@ def command(cache, *flags):
 
 def run(cache, *flags, status=0):
     """A run to its end, which must be as expected; what it printed."""
-    done = subprocess.run(command(cache, *flags), cwd=ROOT, capture_output=True, text=True, timeout=600)
+    done = run_main(*command(cache, *flags)[2:], timeout=600)
     assert done.returncode == status, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     return done.stdout + done.stderr

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests import real_runs
+from tests.forked_runs import run_main
 from tests.real_runs import ROOT, assert_same_end, last_checkpoint
 
 # Two epochs of five steps on a handful of drawn people.
@@ -44,7 +45,11 @@ def command(workdir, cache, *flags):
     return real_runs.command(cache, *TINY, f"--workdir={workdir}", *flags)
 
 
-def run(workdir, cache, *flags, **kwargs):
+def run(workdir, cache, *flags):
+    return run_main(*command(workdir, cache, *flags)[2:])
+
+
+def run_in_a_new_interpreter(workdir, cache, *flags, **kwargs):
     return subprocess.run(
         command(workdir, cache, *flags), cwd=ROOT, capture_output=True, text=True, timeout=300, **kwargs
     )
@@ -136,7 +141,7 @@ def test_killed_at_any_step_and_resumed_it_arrives_at_the_same_bits(undisturbed,
         # that a machine too busy to deliver the signal at once does not let the run end first.
         status, printed = run_and_signal(workdir, cache, lines, signal.SIGKILL, "--checkpoint_every_steps=2")
         assert status == -signal.SIGKILL, f"not killed after {lines} lines:\n{printed}"
-    done = run(workdir, cache, "--checkpoint_every_steps=2")
+    done = run_in_a_new_interpreter(workdir, cache, "--checkpoint_every_steps=2")
     assert done.returncode == 0, done.stdout + done.stderr
     assert_same_end(workdir, undisturbed[0])
     rows = [
@@ -204,7 +209,8 @@ def test_a_full_disk_stops_the_run_and_the_last_good_checkpoint_carries_on(undis
     status, _ = run_and_signal(workdir, cache, 7, signal.SIGKILL)
     assert status == -signal.SIGKILL
     limit = 3_000_000
-    done = run(workdir, cache, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
+    limits = {"preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))}
+    done = run_in_a_new_interpreter(workdir, cache, **limits)
     assert done.returncode == 1, done.stdout + done.stderr
     assert "could not save" in done.stderr and "make room" in done.stderr.lower()
     assert last_checkpoint(workdir)[1]["step"] == 5

@@ -3,9 +3,6 @@
 import os
 import re
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
@@ -13,9 +10,8 @@ from mmgl_tf.flags.config import World
 from mmgl_tf.modes.training.finetune import finetune
 from mmgl_tf.pipelines.readers.folder import read_folder
 from mmgl_tf.pipelines.synthetic import synthesize
+from tests.forked_runs import run_main
 from tests.modes.small_run import settings, write_run
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -47,21 +43,8 @@ def spoiled(tree, tmp_path):
 
 
 def run(tmp_path, *flags, mode="pretrain"):
-    done = subprocess.run(
-        [
-            sys.executable,
-            "main.py",
-            f"--mode={mode}",
-            "--preset=smoke",
-            f"--workdir={tmp_path / 'run'}",
-            f"--cache_dir={tmp_path / 'cache'}",
-            *flags,
-        ],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    places = (f"--workdir={tmp_path / 'run'}", f"--cache_dir={tmp_path / 'cache'}")
+    done = run_main(f"--mode={mode}", "--preset=smoke", *places, *flags)
     assert "Traceback" not in done.stderr, done.stderr
     return done
 
@@ -191,13 +174,7 @@ def test_fine_tunings_that_cannot_start_say_why_and_save_nothing(tmp_path, tree,
 )
 def test_evaluations_of_what_is_not_there_are_one_message(tmp_path, tree, flags, message):
     write_run(tmp_path / "begun", settings("pretrain", dataset="sysu", data_dir=str(tree)))
-    done = subprocess.run(
-        [sys.executable, "main.py", "--mode=eval", f"--cache_dir={tmp_path / 'cache'}"]
-        + [flag.format(begun=tmp_path / "begun") for flag in flags],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    given = [flag.format(begun=tmp_path / "begun") for flag in flags]
+    done = run_main("--mode=eval", f"--cache_dir={tmp_path / 'cache'}", *given)
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert message in done.stderr, done.stderr
