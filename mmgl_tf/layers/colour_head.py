@@ -17,7 +17,9 @@ from mmgl_tf.layers.linear import Linear
 class ColourHead(keras.layers.Layer):
     """3x3 convolution, batch norm, ReLU, bilinear enlargement, 1x1 convolution to Q bins.
 
-    The enlargement is done last: a 1x1 convolution and an interpolation whose weights sum to 1 may change
+    The enlargement puts output i at cell i / scale: a trunk whose paddings are symmetric centres cell j on pixel
+    16 j, and the colours are those of pixel 4 i. (Enlarging corner on corner would read six pixels beside it.)
+    It is done last: a 1x1 convolution and an interpolation whose weights sum to 1 may change
     places, bias and all, and fifteen sixteenths of the 1x1 convolution are saved.
 
     The 3x3 convolution and its batch norm have the layer's dtype, as the trunk's: it costs three tenths of
@@ -62,7 +64,8 @@ class ColourHead(keras.layers.Layer):
         rows, columns = feature_map.shape[1:3]
         scores = self.classifier(tf.reshape(x, [-1, self.width]))
         scores = tf.reshape(scores, [-1, rows, columns, self.num_bins])
-        larger = tf.image.resize(scores, [self.scale * rows, self.scale * columns], method="bilinear")
+        size = [self.scale * rows, self.scale * columns]
+        larger = tf.raw_ops.ResizeBilinear(images=scores, size=size, half_pixel_centers=False)
         return tf.cast(larger, scores.dtype)  # the op gives float32, whatever it gets
 
     def compute_output_shape(self, input_shape):

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from mmgl_tf.backbones import Encoder
 from mmgl_tf.layers.colour_head import ColourHead
 
 
@@ -20,11 +21,11 @@ def drawn_map():
 
 
 def enlarged(cells, scale):
-    """Bilinear with corner on corner (PyTorch's align_corners=False), a value at a time."""
+    """Bilinear with first centre on first centre, a value at a time."""
     rows, columns = cells.shape[:2]
     out = np.zeros((scale * rows, scale * columns, cells.shape[2]))
     for i, j in np.ndindex(*out.shape[:2]):
-        y, x = (i + 0.5) / scale - 0.5, (j + 0.5) / scale - 0.5
+        y, x = i / scale, j / scale
         top, left = int(np.floor(y)), int(np.floor(x))
         for di, dj in np.ndindex(2, 2):
             weight = (1 - abs(y - top - di)) * (1 - abs(x - left - dj))
@@ -82,6 +83,25 @@ def test_parameters_paths_and_sizes_of_the_paper():
         "colour_head/classifier/kernel",
         "colour_head/classifier/bias",
     ]
+
+
+def test_a_score_is_read_where_its_colour_is():
+    """In the middle of an image the score for pixel 4 i hangs on pixels evenly to its left and its right."""
+    encoder = Encoder("resnet10", stream="one")
+    encoder.build_from(288, 48)
+    for variable in encoder.trainable_variables:  # every path weighs the same, nothing is cut off
+        variable.assign(tf.ones_like(variable) if "beta" not in variable.path else tf.zeros_like(variable))
+    head = ColourHead(1, 1)
+    head.build((None, 18, 3, encoder.num_features))
+    for kernel in (head.conv.kernel, head.classifier.kernel):
+        kernel.assign(tf.ones_like(kernel))
+    # Noise, as the pooling of equal values would lean to one side.
+    images = tf.Variable(np.random.RandomState(0).rand(8, 288, 48, 3), dtype="float32")
+    for row in (34, 36, 37):  # on a cell, between two
+        with tf.GradientTape() as tape:
+            score = tf.reduce_sum(head(encoder({"visible": images}))[:, row, 6, 0])
+        weights = tf.reduce_sum(tape.gradient(score, images), [0, 2, 3]).numpy().astype("float64")
+        assert weights @ np.arange(288) / weights.sum() == pytest.approx(4 * row, abs=1.0)
 
 
 def test_initial_values_follow_seed_and_place():

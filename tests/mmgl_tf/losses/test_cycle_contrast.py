@@ -192,12 +192,12 @@ def test_soft_nearest_neighbour_limits(random):
     np.testing.assert_allclose(nothing, np.tile(keys[0].mean(axis=0), (5, 1)), atol=1e-12)
 
 
-@pytest.mark.parametrize("form", FORMS[::5])  # 5 is coprime to the 96 forms, so every choice is met
+@pytest.mark.parametrize("form", FORMS[::13])  # 13 is coprime to the 96 forms, so every choice is met
 def test_gradient_against_central_differences(random, form):
     options = DEFAULTS | form
     theoretical, numerical = tf.test.compute_gradient(
         lambda visible, infrared: cycle_contrast_loss(visible, infrared, **options),
-        list(embeddings(random, pairs=2, stripes=4, size=3)),
+        list(embeddings(random, pairs=2, stripes=3, size=3)),
         delta=1e-5,
     )
     for autodiff, differences in zip(theoretical, numerical, strict=True):
