@@ -83,7 +83,7 @@ def random_batch(config, seed=0):
     """A batch as the method's recipe has it, of random pixels: {name: tensor}."""
     size = config.optimization.batch_size
     stores = [OneImage(size, config.data.image_height, config.data.image_width)] * 2
-    recipe = PRETRAINING[config.run.method].recipe(options(config), config.augmentation)
+    recipe = PRETRAINING[config.run.method].recipe(options(config))
     identities = [np.arange(size) % CLASSES] * 2 if recipe.labelled else None
     plan = image_plan(stores, size, 0, modalities=recipe.modalities, identities=identities)
     batches, random = TrainingBatches(stores, recipe, plan, threads=1), np.random.default_rng(seed)

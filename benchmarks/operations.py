@@ -222,9 +222,7 @@ def print_predictions(columns, arguments, config):
 
     def hours(layout):
         gpus, each, _, _, times = layout
-        steps = arguments.epochs * steps_in_epoch(
-            visible, infrared, gpus * each, config.optimization.epoch_by
-        )
+        steps = arguments.epochs * steps_in_epoch(visible, infrared, gpus * each, config.pretraining.epoch_by)
         return [steps * ms / 3.6e6 for ms in (times.step, times.step_joined)]
 
     def both(values, form):

@@ -80,10 +80,10 @@ def _stores(paths, grey, cached, directory, size=(HEIGHT, WIDTH)):
 
 def _ours(stores, number, warp="pil"):
     """A function that makes a number of training batches; each has 2 * BATCH images."""
-    from mmgl_tf.flags.config import Augmentation
+    from mmgl_tf.flags.config import options_type
     from mmgl_tf.pipelines.batches.recipe import mmgl_recipe
 
-    return _made(stores, mmgl_recipe(Augmentation(warp=warp), STRIPES), number)
+    return _made(stores, mmgl_recipe(options_type("mmgl")(warp=warp), STRIPES), number)
 
 
 def _two_views(stores, number):

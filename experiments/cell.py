@@ -161,7 +161,7 @@ def stages_of(arm, seed, preset, extra, root):
     flags = own_flags("finetune", preset, extra, arm.finetune)
     require_known(flags)
     if arm.spends is not None:
-        flags |= with_pretraining_time(preset, dict(extra) | dict(arm.spends), flags)
+        flags |= with_pretraining_time(preset, own_flags("pretrain", preset, extra, arm.spends), flags)
     check("finetune", preset, flags)
     chosen = deciding("finetune", preset, flags)
     mark = settings_digest("finetune", preset, chosen, origin)
@@ -169,14 +169,19 @@ def stages_of(arm, seed, preset, extra, root):
     flags |= {"init": start}
     stages.append(_run("finetune", parts, flags, preset, seed, root, stages[-1] if stages else None))
     run = stages[-1]
-    words = ("--mode=eval", f"--init={run.directory.as_posix()}", "--nopictures", *as_words(extra))
+    words = (
+        "--mode=eval",
+        f"--init={run.directory.as_posix()}",
+        "--nopictures",
+        *as_words(own_flags("eval", preset, extra, {})),
+    )
     stages.append(Stage("eval", run.directory / "eval", words, f"eval-{preset}", run, seed, {}, preset))
     return tuple(stages)
 
 
 def _untrained(arm, preset, extra, root):
     """The one stage of an arm without training; it is the same for every seed."""
-    flags = dict(extra)
+    flags = own_flags("eval", preset, extra, {})
     chosen = deciding("finetune", preset, flags)
     parts = [
         "eval",
@@ -193,7 +198,7 @@ def _untrained(arm, preset, extra, root):
         f"--preset={preset}",
         f"--workdir={workdir.as_posix()}",
     )
-    return Stage("eval", directory, words + as_words(extra), f"eval-{preset}", None, 0, {}, preset)
+    return Stage("eval", directory, words + as_words(flags), f"eval-{preset}", None, 0, {}, preset)
 
 
 def _run(mode, parts, flags, preset, seed, root, needs):

@@ -5,8 +5,9 @@ import json
 import re
 import shlex
 
-from mmgl_tf.flags.config import decisive, differences, from_flat, settings, to_flat, unread
+from mmgl_tf.flags.config import decisive, differences, from_flat, settings, to_flat, unmet, unread_settings
 from mmgl_tf.flags.definitions import settings_in
+from mmgl_tf.flags.methods import DEFAULTS, recipes
 from mmgl_tf.flags.resolution import resolve
 from mmgl_tf.flags.validation import validate
 
@@ -35,17 +36,28 @@ def own_flags(mode, preset, extra, flags):
     """The flags of a stage: those for every stage that it reads, and over them its own.
 
     Args:
-        mode, preset: as in `resolved`.
+        mode: "pretrain", "finetune" or "eval".
+        preset: as in `resolved`.
         extra: {setting: value} for every stage.
         flags: {setting: value} of this one.
 
     Returns:
-        {setting: value}; of `extra`, what only other methods read is left out.
+        {setting: value}; what would do nothing is left out of `extra`.
     """
-    named = {name: value for name, value in {**extra, **flags}.items() if name in ("method", "recipe")}
-    left_out = unread(mode, resolved(mode, preset, named)["method"])
-    foreign = {entry.name for group, entry in settings() if group in left_out}
-    return {name: value for name, value in extra.items() if name not in foreign} | dict(flags)
+    together = {**extra, **flags}
+    require_known(together)
+    method = ""
+    if mode in DEFAULTS:
+        named = {name: value for name, value in together.items() if name == "method"}
+        method = resolved(mode, preset, named)["method"]
+    foreign = {*unread_settings(mode, method)}
+    if method and together.get("recipe") not in recipes(method):
+        foreign.add("recipe")
+    together = {name: value for name, value in together.items() if name in flags or name not in foreign}
+    # What is asked of every stage may lack what it needs in this one, as --augmix_severity in fine-tuning.
+    free = {name: value for name, value in together.items() if not KNOWN[name].metadata["needs"]}
+    values = resolved(mode, preset, free) | together
+    return {name: value for name, value in together.items() if name in flags or not unmet(name, values)}
 
 
 def deciding(mode, preset, flags):

@@ -8,32 +8,36 @@ import dataclasses
 import functools
 from dataclasses import field
 
-from mmgl_tf.flags.data_settings import Augmentation, Data, World
-from mmgl_tf.flags.methods import DEFAULTS, METHODS, SHARED, groups_read, methods_of
-from mmgl_tf.flags.network_settings import Finetuning, Network
+from mmgl_tf.flags.data_settings import Data, World
+from mmgl_tf.flags.methods import DEFAULTS, IMAGES, METHODS, SHARED, groups_of, methods_of
+from mmgl_tf.flags.network_settings import Finetuning, Network, Pretraining
 from mmgl_tf.flags.scale_settings import Scale
 from mmgl_tf.flags.service_settings import Export, Import, Lookup
-from mmgl_tf.flags.training_settings import Evaluation, Optimization, Run, Validation
+from mmgl_tf.flags.training_settings import Evaluation, Optimization, Run
 
 # Every group of settings, in the order of the help page. Those of methods go by the methods' names.
 GROUPS = {
     "run": Run,
     "data": Data,
     "world": World,
-    "augmentation": Augmentation,
+    **IMAGES,
     "network": Network,
     **SHARED,
     **METHODS,
+    "pretraining": Pretraining,
     "finetuning": Finetuning,
     "optimization": Optimization,
     "scale": Scale,
-    "validation": Validation,
     "evaluation": Evaluation,
     "export": Export,
     "lookup": Lookup,
     "importing": Import,
 }
-OF_METHODS = (*SHARED, *METHODS)
+OF_METHODS = (*IMAGES, *SHARED, *METHODS)
+# Groups that one kind of training reads, whatever its method.
+OF_TRAINING = {"pretrain": "pretraining", "finetune": "finetuning"}
+# Settings outside of these groups that training alone reads.
+_OF_ANY_TRAINING = ("method", "recipe")
 
 Config = dataclasses.make_dataclass(
     "Config",
@@ -50,7 +54,7 @@ def options_type(method):
     Fine-tuning methods also read the group `finetuning`. `options_type("agw")(gem_power=2.0)` has every
     other setting at its default.
     """
-    groups = groups_read(method) + (("finetuning",) if method in methods_of("finetune") else ())
+    groups = groups_of(method) + (("finetuning",) if method in methods_of("finetune") else ())
     fields = [
         (entry.name, entry.type, field(default=entry.default))
         for group in groups
@@ -76,6 +80,11 @@ def settings():
         list of (group name, dataclasses.Field).
     """
     return [(group, entry) for group, kind in GROUPS.items() for entry in dataclasses.fields(kind)]
+
+
+@functools.cache
+def _by_name():
+    return {entry.name: entry for _, entry in settings()}
 
 
 def defaults():
@@ -112,10 +121,53 @@ def unread(mode, method):
         mode: value of --mode.
         method: value of --method; "" = of no method.
     """
-    read = groups_read(method) if method in METHODS else ()
-    return {group for group in OF_METHODS if group not in read} | (
-        {"finetuning"} if mode == "pretrain" else set()
-    )
+    read = groups_of(method) if method in METHODS else ()
+    left_out = {group for group in OF_METHODS if group not in read}
+    if mode in DEFAULTS:
+        left_out |= {group for other, group in OF_TRAINING.items() if other != mode}
+    return left_out
+
+
+def unread_settings(mode, method=""):
+    """Settings that do nothing in a run, whatever the others are.
+
+    Modes that train nothing take over what the run they look at was trained with; of training's settings they
+    read only --init, and an import those that belong to the imported network.
+
+    Args:
+        mode: value of --mode.
+        method: value of --method, for a mode that trains.
+
+    Returns:
+        {setting: its group}.
+    """
+    if mode in DEFAULTS:
+        left_out = unread(mode, method)
+        return {entry.name: group for group, entry in settings() if group in left_out}
+    left_out = {*OF_METHODS, *OF_TRAINING.values()}
+    read = {"init"} | (built_in() if mode == "import" else set())
+    return {
+        entry.name: group
+        for group, entry in settings()
+        if (group in left_out or entry.name in _OF_ANY_TRAINING) and entry.name not in read
+    }
+
+
+def built_in():
+    """Names of the methods' settings that are built into a network's weights."""
+    return {name for kind in METHODS.values() for name in getattr(kind, "FIXED", ())}
+
+
+def unmet(name, values):
+    """What a setting lacks to do anything: {other setting: tuple of the values that it would need}.
+
+    Args:
+        name: of the setting.
+        values: flat configuration, all settings.
+    """
+    needs = _by_name()[name].metadata["needs"] or {}
+    wanted = {other: value if isinstance(value, tuple) else (value,) for other, value in needs.items()}
+    return {other: allowed for other, allowed in wanted.items() if values[other] not in allowed}
 
 
 def recorded(config):
@@ -163,13 +215,13 @@ def differences(old, new):
         new: {name: value} of the run about to start; has `mode` and `method`.
 
     Returns:
-        list of (name, old value, new value); resumable settings are left out, and those that neither
-        run's method reads.
+        list of (name, old value, new value); resumable settings are left out, those that the run's method
+        does not read, and those that do nothing in either run, such as Adam's with SGD.
     """
     # A setting that a run of an earlier version lacks has a default that means what that version did.
-    before, new = defaults() | migrated(old), migrated(new)
+    before, after = defaults() | migrated(old), defaults() | migrated(new)
     return [
-        (name, before[name], new[name])
-        for name in decisive(new["mode"], new["method"])
-        if before[name] != new[name]
+        (name, before[name], after[name])
+        for name in decisive(after["mode"], after["method"])
+        if before[name] != after[name] and not (unmet(name, before) and unmet(name, after))
     ]

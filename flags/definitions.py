@@ -6,10 +6,11 @@ import textwrap
 
 from absl import flags
 
-from mmgl_tf.flags.config import GROUPS, OF_METHODS, settings, unread
-from mmgl_tf.flags.methods import DEFAULTS, METHODS
+from mmgl_tf.flags.config import GROUPS, OF_METHODS, defaults, settings, unread, unread_settings
+from mmgl_tf.flags.methods import DEFAULTS, methods_of
 from mmgl_tf.flags.presets import FINETUNE_PRESETS, PRESETS
 from mmgl_tf.flags.reading import configs_of
+from mmgl_tf.flags.resolution import resolve
 
 FLAGS = flags.FLAGS
 
@@ -68,7 +69,12 @@ def parse_command_line(argv):
     if any(word.lstrip("-") in ("help", "helpshort", "h", "helpfull") for word in argv[1:]):
         if hasattr(signal, "SIGPIPE"):  # `--helpshort | head` may close the pipe early.
             signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-        print(help_page(_asked(argv, "method"), _asked(argv, "mode")))
+        try:
+            page = help_page(*(_asked(argv, name) for name in ("method", "mode", "preset", "recipe")))
+        except ValueError as error:
+            print(f"error: {error}", file=sys.stderr)
+            sys.exit(2)
+        print(page)
         sys.exit(0)
     if len(argv) == 1:
         print(USAGE)
@@ -133,7 +139,8 @@ def describe(entry):
     about = entry.metadata
     parts = []
     if about["choices"]:
-        parts.append("|".join(about["choices"]))
+        short = "|".join(about["choices"])
+        parts.append(short if len(short) < 80 else ", ".join(about["choices"]))  # long ones must wrap
     elif isinstance(entry.default, bool):
         parts.append("true|false")
     elif about["low"] is not None or about["high"] is not None:
@@ -143,46 +150,93 @@ def describe(entry):
     if about["unit"]:
         parts.append(about["unit"])
     if about["needs"]:
-        parts.append("with " + ", ".join(f"--{name}={value}" for name, value in about["needs"].items()))
+        needs = {
+            name: "|".join(value) if isinstance(value, tuple) else value
+            for name, value in about["needs"].items()
+        }
+        parts.append("with " + ", ".join(f"--{name}={value}" for name, value in needs.items()))
     if about["paper"]:
         parts.append(f"paper: {about['paper']}")
     return about["help"] + (f" [{'; '.join(parts)}]" if parts else "")
 
 
 def _asked(argv, name):
-    """What a command line with --help says of a flag; "" where it does not."""
-    values = [word.partition("=")[2] for word in argv if word.lstrip("-").startswith(f"{name}=")]
-    return values[-1] if values else ""
+    """What a command line says of a flag, as --name=value or --name value; "" where it does not."""
+    found = ""
+    for word, following in zip(argv, [*argv[1:], ""], strict=True):
+        flag, equals, value = word.partition("=")
+        if flag in (f"-{name}", f"--{name}"):
+            found = value if equals else following
+    return found
 
 
-def help_page(method="", mode=""):
-    """All flags but those of other methods, grouped: default, meaning, range, unit and the paper's value.
+def help_page(method="", mode="", preset="", recipe=""):
+    """The flags that the chosen run reads, grouped: value, meaning, range, unit and the paper's value.
 
     Args:
-        method: whose flags are shown; "" or an unknown one = the methods that the modes default to.
-        mode: value of --mode; "" or another mode = both kinds of training.
+        method: value of --method; "" = the one that the mode defaults to.
+        mode: value of --mode; "" = the one that trains the method, or without a method both of them.
+        preset: value of --preset, "" for its default.
+        recipe: likewise.
+
+    Raises:
+        ValueError: there is no such mode, method, preset or recipe.
     """
-    shown = [method] if method in METHODS else [DEFAULTS[m] for m in DEFAULTS if mode in (m, "")]
-    shown = shown or list(DEFAULTS.values())
-    hidden = set(OF_METHODS).intersection(*(unread("", name) for name in shown))
-    lines = [USAGE.rstrip(), "", "Presets (an explicit flag wins):"]
+    asked = {"mode": mode, "method": method, "preset": preset, "recipe": recipe}
+    asked = {name: value for name, value in asked.items() if value}
+    _require_choices(asked)
+    if method and not mode:
+        mode = next(kind for kind in DEFAULTS if method in methods_of(kind))
+    values, shown = defaults(), list(DEFAULTS.values())
+    if mode in DEFAULTS:
+        values |= resolve(mode, asked) | {"mode": mode}
+        shown = [values["method"]]
+        hidden = unread_settings(mode, values["method"])
+        told = "".join(f" --{name}={values[name]}" for name in ("method", "preset", "recipe"))
+        told = f"Below are the flags of --mode={mode}{told}, with the values that these give them."
+    elif mode:
+        hidden = unread_settings(mode)
+        told = f"Below are the flags that --mode={mode} reads."
+    else:
+        unread_by_both = set(OF_METHODS).intersection(*(unread("", name) for name in shown))
+        hidden = {entry.name for group, entry in settings() if group in unread_by_both}
+        told = "Below are the flags of all modes, and of the methods " + " and ".join(shown) + "."
+    lines = [USAGE.rstrip(), "", *_presets(), "", textwrap.fill(told, 118, break_on_hyphens=False)]
+    for group, kind in GROUPS.items():
+        entries = [entry for name, entry in settings() if name == group and entry.name not in hidden]
+        if entries:
+            lines += [
+                "",
+                kind.__doc__.splitlines()[0].rstrip("."),
+                *(_line(e, values[e.name]) for e in entries),
+            ]
+    others = ", ".join(name for name in methods_of(mode) if name not in shown)
+    if mode in ("", *DEFAULTS):
+        told = f"Other methods have flags of their own: --method=NAME --helpshort, of {others}"
+        lines += ["", textwrap.fill(told, 118, break_on_hyphens=False)]
+    return "\n".join(lines)
+
+
+def _require_choices(asked):
+    """Refuse {setting: value} with a value that is no choice."""
+    allowed = {entry.name: entry.metadata["choices"] for _, entry in settings() if entry.name in asked}
+    for name, value in asked.items():
+        if value not in allowed[name]:
+            raise ValueError(f"--{name}={value}: expected one of {', '.join(allowed[name])}")
+
+
+def _presets():
+    lines = ["Presets (an explicit flag wins):"]
     for name, overrides in PRESETS.items():
         text = ", ".join(f"{key}={value}" for key, value in overrides.items()) or "the defaults below"
         lines.append(textwrap.fill(f"  {name:6} {text}", 118, subsequent_indent=" " * 9))
         changes = {k: v for k, v in FINETUNE_PRESETS[name].items() if overrides.get(k) != v}
         text = "in finetune " + ", ".join(f"{key}={value}" for key, value in changes.items())
         lines.append(textwrap.fill(f"{'':9}{text}", 118, subsequent_indent=" " * 11))
-    for group, kind in GROUPS.items():
-        if group in hidden or not any(name == group for name, _ in settings()):
-            continue
-        lines += ["", kind.__doc__.splitlines()[0].rstrip(".")]
-        for name, entry in settings():
-            if name == group:
-                default = str(entry.default).lower() if isinstance(entry.default, bool) else entry.default
-                head = f"  --{entry.name}={default}"
-                lines.append(textwrap.fill(f"{head:34} {describe(entry)}", 118, subsequent_indent=" " * 35))
-    others = ", ".join(name for name in METHODS if name not in shown)
-    if others:
-        told = f"Other methods have flags of their own: --method=NAME --helpshort, of {others}"
-        lines += ["", textwrap.fill(told, 118, break_on_hyphens=False)]
-    return "\n".join(lines)
+    return lines
+
+
+def _line(entry, value):
+    value = str(value).lower() if isinstance(value, bool) else value
+    head = f"  --{entry.name}={value}"
+    return textwrap.fill(f"{head:34} {describe(entry)}", 118, subsequent_indent=" " * 35)

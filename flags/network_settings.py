@@ -1,4 +1,4 @@
-"""Settings of the network, and of where fine-tuning starts."""
+"""Settings of the network, and those that only pre-training or only fine-tuning has."""
 
 from dataclasses import dataclass
 
@@ -10,19 +10,44 @@ class Network:
     """Network: the encoder."""
 
     backbone: str = setting(
-        "resnet50", "trunk", choices=("resnet10", "resnet18", "resnet34", "resnet50"), paper="resnet50"
+        "resnet50",
+        "ResNet that stems and heads are attached to",
+        choices=("resnet10", "resnet18", "resnet34", "resnet50"),
+        paper="resnet50",
     )
     stream: str = setting(
         "two",
-        "stems: two = one per modality, one = shared; in fine-tuning the method decides",
+        "first layers: two = a stem for each modality, one = a shared stem; in fine-tuning the method "
+        "decides",
         choices=("one", "two"),
         paper="both",
     )
     stem_init: str = setting(
         "shared",
-        "both stems start from the same values, or each from its own",
+        "initial weights of two stems: shared = the same values, independent = drawn separately",
         choices=("shared", "independent"),
         paper="silent",
+    )
+
+
+@dataclass(frozen=True)
+class Pretraining:
+    """Pre-training: epochs, and what is looked at after each."""
+
+    epoch_by: str = setting(
+        "max",
+        "an epoch is one pass over the modality with more images, or with fewer",
+        choices=("max", "min"),
+        paper="max (inferred)",
+    )
+    validation_images: int = setting(
+        0, "held-out images of each modality that validation looks at; 0 = all", unit="images", low=0
+    )
+    probe_images: int = setting(
+        80,
+        "held-out images of each modality for pictures and statistics of embeddings",
+        unit="images",
+        low=2,
     )
 
 
@@ -39,18 +64,37 @@ class Finetuning:
     )
     init_weights: str = setting(
         "best",
-        "which encoder of the run to start from; last where there is no best",
+        "which encoder of the run that --init names to start from; last where there is no best",
         choices=("best", "last"),
     )
     stem_from: str = setting(
         "",
-        "the stem that a two-stream encoder gives to a one-stream method; must be chosen",
+        "which stem of a two-stream start a one-stream method takes; must be chosen there",
         choices=("", "visible", "infrared", "mean"),
     )
-    identities_per_batch: int = setting(8, "identities in a batch", low=2, paper="8")
+    identities_per_batch: int = setting(8, "identities in a batch of fine-tuning", low=2, paper="8")
     images_per_identity: int = setting(
-        4, "images of an identity and modality in a batch", unit="images", low=1, paper="4"
+        4,
+        "images of each identity in each modality in a batch of fine-tuning",
+        unit="images",
+        low=1,
+        paper="4",
     )
     trunk_lr_multiplier: float = setting(
-        0.1, "learning rate of trunk and stems over that of the heads", low=0.0, paper="0.1 (baselines' code)"
+        0.1,
+        "learning rate of trunk and stems, as a multiple of that of the heads",
+        low=0.0,
+        paper="0.1 (baselines' code)",
+    )
+    retrieval_every_epochs: int = setting(
+        1,
+        "how often the validation identities are searched for; after the last epoch always",
+        unit="epochs",
+        low=1,
+    )
+    retrieval_metric: str = setting(
+        "mAP",
+        "figure on the validation identities that picks the best weights",
+        choices=("mAP", "rank1"),
+        paper="rank1 on test identities (baselines' code)",
     )

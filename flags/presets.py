@@ -15,7 +15,6 @@ DEMO = {
     "warmup_epochs": 1.2,
     "lr_schedule": "offset",
     "clip_norm": 10.0,
-    "validation_permutations": 2,
 }
 
 # The demo on a world of a few people, for a few steps: shows that everything works, not that it learns.
@@ -26,7 +25,6 @@ SMOKE = DEMO | {
     "epochs": 2,
     "warmup_epochs": 0.5,
     "steps_per_epoch": 15,
-    "validation_permutations": 1,
     "probe_images": 32,
     "log_every_steps": 5,
 }

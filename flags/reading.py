@@ -3,20 +3,17 @@
 import json
 from pathlib import Path
 
-from mmgl_tf.flags.config import defaults, from_flat, migrated, settings
-from mmgl_tf.flags.methods import METHODS
-from mmgl_tf.flags.resolution import resolve
+from mmgl_tf.flags.config import defaults, from_flat, migrated, settings, unread_settings
+from mmgl_tf.flags.methods import DEFAULTS
+from mmgl_tf.flags.resolution import refuse_unread, resolve
 from mmgl_tf.flags.validation import validate
 
 # Settings that are never taken over from a saved run.
 _NOT_INHERITED = ("mode", "init", "workdir", "preset", "force", "strategy", "jit_compile")
 # Values of --init that eval takes without a run.
 WITHOUT_RUN = ("chance", "hog", "colour", "pixels")
-# Settings that a saved run's weights were made with; another value would contradict them.
-_BUILT_IN = (
-    *("backbone", "stem_init", "method"),
-    *(name for kind in METHODS.values() for name in getattr(kind, "FIXED", ())),
-)
+# Settings that a saved run's weights were made with, beside those that training alone reads.
+_BUILT_IN = ("backbone", "stem_init")
 # Settings that --mode=import reads from the checkpoint's tensors.
 _READ_FROM_CHECKPOINT = ("backbone", "method", "non_local_width")
 # Modes that take over the settings of the saved run that --init names.
@@ -115,12 +112,7 @@ def _of_saved_run(run, typed):
             f"--init={run} is no run to look at: {why if there else 'it is no directory'}. "
             f"Give the --workdir of an earlier run{exported}."
         ) from error
-    changed = [name for name in _BUILT_IN if name in typed and name in saved and typed[name] != saved[name]]
-    if changed:
-        name = changed[0]
-        raise ValueError(
-            f"--{name}={typed[name]}, but {run} was trained with --{name}={saved[name]}; leave it out"
-        )
+    _refuse_changes(run, saved, typed)
     if typed.get("mode") in ("eval", "visualize") and "dataset" not in saved | typed:
         raise ValueError(
             f"--mode={typed['mode']} of {run}: an imported checkpoint names no data set; give --dataset and "
@@ -132,6 +124,16 @@ def _of_saved_run(run, typed):
     if "workdir" not in typed:
         values["workdir"] = str(Path(run) / _below_run(values))
     return values
+
+
+def _refuse_changes(run, saved, typed):
+    """Refuse another value of what a saved run was trained with: a look at it changes nothing."""
+    for name in (*_BUILT_IN, *unread_settings(typed["mode"])):
+        if name in typed and name in saved and typed[name] != saved[name]:
+            raise ValueError(
+                f"--{name}={typed[name]}, but {run} was trained with --{name}={saved[name]}; leave it out"
+            )
+    refuse_unread(typed["mode"], "", [name for name in typed if name not in saved])
 
 
 def _below_run(values):
@@ -188,7 +190,7 @@ def default_workdir(values):
     parts = [mode, data]
     if mode == "finetune":
         parts += [values["method"], start_name(values["init"])]
-    elif mode == "pretrain" and values["method"] != "mmgl":
+    elif mode == "pretrain" and values["method"] != DEFAULTS[mode]:
         parts.append(values["method"])
     parts += [values["recipe"]] if values["recipe"] != "common" else []
     return "runs/" + "-".join([*parts, values["preset"]])

@@ -6,8 +6,8 @@ A recipe may state three things by rule rather than by number, as its authors do
 - `warmup_share`, `milestone_shares`: of the run's epochs.
 """
 
-from mmgl_tf.flags.config import OF_METHODS, defaults, settings, unread
-from mmgl_tf.flags.methods import DEFAULTS, METHODS, methods_of, stream
+from mmgl_tf.flags.config import OF_TRAINING, defaults, unmet, unread_settings
+from mmgl_tf.flags.methods import DEFAULTS, METHODS, groups_of, methods_of, recipes, stream
 from mmgl_tf.flags.presets import preset
 
 
@@ -22,18 +22,22 @@ def resolve(mode, typed):
         {setting: value}; what is not in it keeps its default.
 
     Raises:
-        ValueError: the method is of the other kind of training, or a flag is of another method.
+        ValueError: the method is of the other kind of training, has no such recipe, or a flag would do
+            nothing.
     """
     name = typed.get("preset", defaults()["preset"])
     found = dict(preset(name, mode))
+    if mode and mode not in DEFAULTS:
+        refuse_unread(mode, "", typed)
     if mode in DEFAULTS:
         method = typed.get("method") or found.get("method") or DEFAULTS[mode]
         require_method(mode, method)
-        _refuse_foreign(mode, method, typed)
+        refuse_unread(mode, method, typed)
         kind = METHODS[method]
         found |= getattr(kind, "PRESETS", {}).get(name, {})
-        recipe = getattr(kind, "RECIPES", {}).get(typed.get("recipe", defaults()["recipe"]), {})
+        recipe = _recipe(method, typed.get("recipe", defaults()["recipe"]))
         found |= _by_rule(recipe, defaults() | found | typed)
+        _refuse_idle(typed, defaults() | found | typed)
         found["method"] = method
         if mode == "finetune":
             found["stream"] = _stream(method, typed)
@@ -53,19 +57,65 @@ def require_method(mode, method):
     raise ValueError(f"--mode={mode} --method={method}: {why}; expected one of {', '.join(methods_of(mode))}")
 
 
-def _refuse_foreign(mode, method, typed):
-    """Refuse a flag that only other methods read: it would do nothing."""
-    left_out = unread(mode, method) & set(OF_METHODS)
-    foreign = {entry.name: group for group, entry in settings() if group in left_out}
+def refuse_unread(mode, method, typed):
+    """Refuse a flag that the run would not read.
+
+    Args:
+        mode: value of --mode.
+        method: value of --method, "" for a mode that trains nothing.
+        typed: {setting: value} of the flags that were given.
+
+    Raises:
+        ValueError: names the first of them, and who reads it.
+    """
+    left_out = unread_settings(mode, method)
     for name in typed:
-        if name in foreign:
-            group = foreign[name]
-            whose = [other for other in METHODS if group in (other, *getattr(METHODS[other], "READS", ()))]
+        if name in left_out:
+            raise ValueError(f"--{name} {_who_reads(left_out[name], mode, method)}")
+
+
+def _who_reads(group, mode, method):
+    """The end of the sentence "--name ..." about a setting that a run does not read."""
+    if mode not in DEFAULTS:
+        return f"is a setting of training, which --mode={mode} does not read; leave it out"
+    for other, own in OF_TRAINING.items():
+        if group == own:
+            return f"is a setting of --mode={other}, which --mode={mode} does not read; leave it out"
+    whose = [other for other in METHODS if group in groups_of(other)]
+    return (
+        f"is a setting of {', '.join(whose)}; --method={method} does not read it. Leave it out, or choose "
+        f"its method (`python main.py --method={method} --helpshort` lists what {method} reads)"
+    )
+
+
+def _refuse_idle(typed, values):
+    """Refuse a flag that does nothing beside the others, such as Adam's with SGD.
+
+    Args:
+        typed: as in `refuse_unread`.
+        values: what all settings come out as.
+    """
+    for name in typed:
+        for other, allowed in unmet(name, values).items():
             raise ValueError(
-                f"--{name} is a setting of {', '.join(whose)}; --method={method} does not read it. Leave it "
-                f"out, or choose its method (`python main.py --method={method} --helpshort` lists what "
-                f"{method} reads)"
+                f"--{name}={typed[name]} does nothing with --{other}={values[other]}; leave it out, or give "
+                f"--{other}={' or '.join(map(str, allowed))}"
             )
+
+
+def _recipe(method, name):
+    """What a recipe says of a method.
+
+    Raises:
+        ValueError: the method has no such recipe.
+    """
+    if name not in recipes(method):
+        those = ", ".join(other for other in METHODS if name in recipes(other))
+        raise ValueError(
+            f"--recipe={name}: --method={method} has no such recipe, and would be trained as without it; "
+            f"leave it out, or choose one of {those}"
+        )
+    return recipes(method)[name]
 
 
 def _stream(method, typed):

@@ -11,21 +11,23 @@ class Scale:
 
     strategy: str = setting(
         "auto",
-        "auto = all workers of TF_CONFIG, else all GPUs where there are several, else none; mirrored = all "
-        "GPUs of this machine; multi_worker = all machines of TF_CONFIG. The batch is divided among them",
+        "devices that train, among which the batch is divided: auto = all workers of TF_CONFIG, else all "
+        "GPUs where there are several, else one device; none = one device; mirrored = all GPUs of this "
+        "machine; multi_worker = all machines of TF_CONFIG",
         choices=("auto", "none", "mirrored", "multi_worker"),
         paper="one GPU",
         resumable=True,
     )
     sync_batch_norm: bool = setting(
         True,
-        "batch norm over the batch of all replicas, so that their number changes nothing; false = each "
-        "replica by itself, as fast as PyTorch's default",
+        "batch norm over the images of all replicas, so that results do not depend on their number; false = "
+        "over those of each replica, which is faster",
     )
     accumulate: int = setting(
         1,
-        "parts that a replica's batch goes through the network in, one after the other: less memory, one "
-        "more forward pass, the loss still of the whole batch; batch norm sees a part at a time",
+        "number of parts in which a replica's batch goes through the network, to save memory: the loss is "
+        "still that of the whole batch, batch norm sees one part at a time, and there is one more forward "
+        "pass",
         low=1,
     )
     jit_compile: str = setting(

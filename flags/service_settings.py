@@ -18,20 +18,24 @@ class Export:
     )
     export_feature: str = setting(
         "auto",
-        "feature to serve, by its name in results.json; auto = the one that tables use: neck of today's "
-        "fine-tuning methods, pool of a pre-training",
+        "feature to serve, by its name in results.json; auto = the one that tables use: neck of a fine-tuned "
+        "network, pool of a pre-trained one",
         resumable=True,
     )
     export_precision: str = setting(
         "float32",
-        "numbers of the exported convolutions; embeddings are float32 in either",
+        "number format of the exported convolutions; embeddings are float32 in either case",
         choices=("float32", "bfloat16"),
         resumable=True,
     )
     serving_batch_sizes: str = setting(
-        "1,8,32", "batch sizes that the server runs, ascending; each is warmed up", resumable=True
+        "1,8,32",
+        "batch sizes that the server runs, ascending, with commas between; each is warmed up",
+        resumable=True,
     )
-    keep_versions: int = setting(3, "newest exported versions that stay", low=1, resumable=True)
+    keep_versions: int = setting(
+        3, "number of exported versions to keep, the newest ones", low=1, resumable=True
+    )
     skip_metrics: bool = setting(
         False, "do not evaluate the exported network on the run's test people", resumable=True
     )
@@ -58,7 +62,8 @@ class Lookup:
     top_k: int = setting(10, "gallery images listed for each query", low=1, resumable=True)
     search_index: str = setting(
         "exact",
-        "both compare every pair; exact in blocks, faiss holds the gallery in memory and needs faiss-cpu",
+        "library that compares every query with every gallery image: exact = our own, in blocks; faiss = "
+        "FAISS, which holds the gallery in memory and needs faiss-cpu",
         choices=("exact", "faiss"),
         resumable=True,
     )

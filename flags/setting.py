@@ -18,7 +18,7 @@ def setting(
         paper: what the paper says, or where the value comes from.
         resumable: True where a change does not alter the weights that a run arrives at, so that a
             run may be resumed with another value.
-        needs: {setting: value} of others without which it does nothing, or None.
+        needs: {setting: value, or tuple of values} of others without which it does nothing, or None.
     """
     return field(
         default=default,

@@ -29,14 +29,15 @@ class Run:
     )
     method: str = setting(
         "",
-        "what is trained; mmgl in pretrain and agw in finetune where neither flag nor preset says",
+        "what is trained; by default mmgl in pretrain, and agw in finetune or, with --preset=demo and smoke, "
+        "two_stream",
         choices=(*PRETRAINING, *FINETUNING),
         paper="MMGL; its Tables II to IV have the others",
     )
     recipe: str = setting(
         "common",
-        "common = every method with MMGL's optimiser and schedule, which the preset has; native = with those "
-        "of the method's own authors, scaled to the batch",
+        "optimiser and schedule: common = those of the preset, which are MMGL's; native = those of the "
+        "method's own authors, scaled to the batch and to the length of the run",
         choices=("common", "native"),
         paper="silent",
     )
@@ -48,8 +49,10 @@ class Run:
     )
     workdir: str = setting(
         "",
-        "run directory; everything a run makes goes there (default runs/MODE-DATASET-PRESET; what eval and "
-        "visualize make goes below the run they look at)",
+        "run directory; everything a run makes goes there. By default a directory below runs/ named after "
+        "mode, data set, method (but mmgl), start (in finetune), recipe (but common) and preset, such as "
+        "runs/finetune-sysu-agw-mmgl-paper; what eval, visualize, export, serve_check and embed make goes "
+        "below the run that --init names",
         resumable=True,
     )
     seed: int = setting(0, "seed of every random draw", low=0)
@@ -59,9 +62,16 @@ class Run:
     force: bool = setting(False, "resume although the configuration changed", resumable=True)
     checkpoint_every_steps: int = setting(
         0,
-        "save a resumable checkpoint this often within an epoch too; 0 = at epoch ends only",
+        "how often a resumable checkpoint is saved within an epoch too; 0 = at epoch ends only",
         unit="steps",
         low=0,
+        resumable=True,
+    )
+    log_every_steps: int = setting(
+        20,
+        "how often a step's figures go to TensorBoard and to the progress lines",
+        unit="steps",
+        low=1,
         resumable=True,
     )
 
@@ -82,12 +92,6 @@ class Optimization:
         unit="steps",
         low=0,
     )
-    epoch_by: str = setting(
-        "max",
-        "one pass over the larger or the smaller modality",
-        choices=("max", "min"),
-        paper="max (inferred)",
-    )
     learning_rate: float = setting(0.1, "peak learning rate", low=0.0, paper="0.1")
     lr_schedule: str = setting(
         "authors",
@@ -97,32 +101,48 @@ class Optimization:
         paper="authors' log; fine-tuning step (baselines' code)",
     )
     lr_final: float = setting(
-        0.0, "what the cosine of lr_schedule=offset ends at, as a share of the peak", low=0.0, high=1.0
+        0.0,
+        "learning rate at the end of the cosine, as a share of the peak",
+        low=0.0,
+        high=1.0,
+        needs={"lr_schedule": ("authors", "offset")},
     )
     lr_milestones: str = setting(
         "20,50",
-        "epochs at which lr_schedule=step divides by ten",
+        "epochs, with commas between, from each of which on the learning rate is a tenth of what it was "
+        "before",
         unit="epochs",
         paper="20,50 (baselines' code); 30,50 with DDAG",
+        needs={"lr_schedule": "step"},
     )
-    warmup_epochs: float = setting(10.0, "linear warm-up", unit="epochs", low=0.0, paper="10 (inferred)")
+    warmup_epochs: float = setting(
+        10.0, "length of the linear warm-up", unit="epochs", low=0.0, paper="10 (inferred)"
+    )
     warmup_start: float = setting(
         0.0,
-        "what the warm-up of lr_schedule=offset or step begins at, as a share of the peak",
+        "share of the peak learning rate that the warm-up starts from; 0 = the first of its n steps (or "
+        "epochs) has an n-th of the peak",
         low=0.0,
         high=1.0,
     )
     optimizer: str = setting(
         "sgd",
-        "as PyTorch has them; lars scales each layer's step by the norm of its weights",
+        "optimiser, with PyTorch's update rules; lars scales each layer's step by the norm of its weights",
         choices=("sgd", "lars", "adam"),
         paper="sgd",
     )
-    adam_beta_2: float = setting(0.999, "Adam's second moment", low=0.0, high=0.9999999)
-    momentum: float = setting(
-        0.9, "SGD's and LARS's momentum, Adam's first moment", low=0.0, high=0.999, paper="0.9"
+    adam_beta_2: float = setting(
+        0.999, "decay rate of Adam's second moment", low=0.0, high=0.9999999, needs={"optimizer": "adam"}
     )
-    nesterov: bool = setting(False, "Nesterov momentum", paper="silent; fine-tuning true (baselines' code)")
+    momentum: float = setting(
+        0.9, "momentum of SGD and LARS, decay rate of Adam's first moment", low=0.0, high=0.999, paper="0.9"
+    )
+    nesterov: bool = setting(
+        False,
+        "Nesterov momentum",
+        paper="silent; fine-tuning true (baselines' code)",
+        needs={"optimizer": "sgd"},
+    )
     weight_decay: float = setting(5e-4, "coupled weight decay, as in PyTorch", low=0.0, paper="0.0005")
     wd_on_bn: bool = setting(True, "decay batch norm's gamma and beta too, as PyTorch does", paper="silent")
     wd_on_bias: bool = setting(
@@ -138,32 +158,6 @@ class Optimization:
 
 
 @dataclass(frozen=True)
-class Validation:
-    """Validation and logging."""
-
-    validation_permutations: int = setting(4, "fixed stripe orders per held-out image", low=1)
-    validation_images: int = setting(0, "held-out images per modality; 0 = all", unit="images", low=0)
-    probe_images: int = setting(
-        80, "held-out images per modality for panels and embedding statistics", unit="images", low=2
-    )
-    retrieval_every_epochs: int = setting(
-        1,
-        "fine-tuning: look for the validation identities this often; the last epoch always",
-        unit="epochs",
-        low=1,
-    )
-    retrieval_metric: str = setting(
-        "mAP",
-        "fine-tuning: figure on validation identities that picks the best weights",
-        choices=("mAP", "rank1"),
-        paper="rank1 on test identities (baselines' code)",
-    )
-    log_every_steps: int = setting(
-        20, "TensorBoard step scalars and progress lines", unit="steps", low=1, resumable=True
-    )
-
-
-@dataclass(frozen=True)
 class Evaluation:
     """Evaluation: how identities that were never trained on are searched for."""
 
@@ -173,7 +167,9 @@ class Evaluation:
         choices=("seeded", "official"),
         paper="seeded (authors' code)",
     )
-    trials: int = setting(0, "gallery draws; 0 = as many as the protocol has", low=0, paper="10")
+    trials: int = setting(
+        0, "random gallery draws to average over; 0 = as many as the protocol has", low=0, paper="10"
+    )
     flip: bool = setting(
         False, "average the embeddings of an image and its mirror image", paper="false (authors' code)"
     )
@@ -185,7 +181,7 @@ class Evaluation:
         paper="protocol (SYSU-MM01 once, RegDB images)",
     )
     run_names: str = setting(
-        "", "visualize: names of the runs in legends, with commas between; none = parts of their paths"
+        "", "visualize: names of the runs in legends, with commas between; empty = parts of their paths"
     )
     pictures: bool = setting(
         True, "eval also draws: embedding map, ranked lists, curves, activation maps, TensorBoard's projector"

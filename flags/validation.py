@@ -2,8 +2,8 @@
 
 import math
 
-from mmgl_tf.flags.config import settings, to_flat
-from mmgl_tf.flags.methods import METHODS, methods_of
+from mmgl_tf.flags.config import GROUPS, options, settings, to_flat
+from mmgl_tf.flags.methods import DEFAULTS, METHODS, groups_of, methods_of, obstacle_to_xla
 
 
 def validate(config):
@@ -41,20 +41,18 @@ def _range_problems(name, value):
     return []
 
 
-def _scale_problems(config, pretraining):
-    problems, scale, stripes = [], config.scale, config.mmgl.num_stripes
-    if config.run.mode not in ("pretrain", "finetune", ""):
+def _scale_problems(config):
+    problems, scale = [], config.scale
+    if config.run.mode not in (*DEFAULTS, ""):
         if scale.strategy in ("mirrored", "multi_worker"):
             problems.append(
                 f"--strategy={scale.strategy} with --mode={config.run.mode}: only pretrain and finetune work "
                 "on several devices; leave --strategy out"
             )
         return problems
-    if pretraining and stripes > 6 and scale.jit_compile == "on":
-        problems.append(
-            f"--jit_compile=on with --num_stripes={stripes}: beyond six stripes SciPy recovers the order, "
-            "which XLA cannot compile; use --jit_compile=off"
-        )
+    obstacle = obstacle_to_xla(config.run.method, options(config)) if config.run.method in METHODS else ""
+    if obstacle and scale.jit_compile == "on":
+        problems.append(f"--jit_compile=on: {obstacle}; use --jit_compile=off")
     if scale.jit_compile == "on" and config.run.deterministic:
         problems.append(
             "--jit_compile=on with --deterministic: XLA has no deterministic kernels for all of a step, and "
@@ -85,31 +83,16 @@ def _scale_problems(config, pretraining):
 
 def _combination_problems(config):
     problems = []
-    # The others neither cut stripes nor have these losses.
-    pretraining = config.run.mode in ("pretrain", "") and config.run.method in ("mmgl", "")
-    stripes, height, width = config.mmgl.num_stripes, config.data.image_height, config.data.image_width
+    height, width = config.data.image_height, config.data.image_width
     if height % 16 or width % 16:
         problems.append(
             f"--image_height={height} --image_width={width}: "
             "both must be multiples of 16, the stride of the network"
         )
-    elif pretraining and (height // 16) % stripes:
-        rows = height // 16
-        fitting = [n for n in range(2, rows + 1) if rows % n == 0]
-        problems.append(
-            f"--num_stripes={stripes} does not divide the {rows} rows of the feature map of a {height}-pixel "
-            f"image; use one of {', '.join(map(str, fitting))}, or another --image_height"
-        )
-    if config.augmentation.erase_min_area > config.augmentation.erase_max_area:
-        problems.append(
-            f"--erase_min_area={config.augmentation.erase_min_area} is larger than "
-            f"--erase_max_area={config.augmentation.erase_max_area}"
-        )
-    if pretraining and not (config.mmgl.permutation or config.mmgl.part or config.mmgl.pcc):
-        problems.append("--nopermutation --nopart --nopcc leave no loss to train; keep at least one")
-    if config.run.method in methods_of(config.run.mode):
-        problems += getattr(METHODS[config.run.method], "problems", lambda _: [])(config)
-    problems += _scale_problems(config, pretraining)
+    if config.run.mode in DEFAULTS and config.run.method in methods_of(config.run.mode):
+        for group in groups_of(config.run.method):
+            problems += getattr(GROUPS[group], "problems", lambda _: [])(config)
+    problems += _scale_problems(config)
     words = [word.strip() for word in config.optimization.lr_milestones.split(",")]
     numbers = [int(word) for word in words if word.isdecimal()]
     if words != [""] and (len(numbers) < len(words) or sorted(numbers) != numbers):

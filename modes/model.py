@@ -6,7 +6,7 @@ import tensorflow as tf
 from mmgl_tf.backbones import Encoder
 from mmgl_tf.finetuning import FINETUNING
 from mmgl_tf.flags.config import options
-from mmgl_tf.flags.methods import stream
+from mmgl_tf.flags.methods import obstacle_to_xla, stream
 from mmgl_tf.layers.batch_norm import synchronise
 from mmgl_tf.layers.full_precision import full_precision
 from mmgl_tf.optimizers import OPTIMIZERS
@@ -109,7 +109,7 @@ def make_optimizer(config, model, length):
         global_clipnorm=optimization.clip_norm or None,
         learning_rate_multipliers=model.learning_rate_multipliers(),
         dynamic_loss_scale=optimization.precision == "float16",
-        **(own | model.optimizer_options()),
+        **(own | model.optimizer_options(optimization.optimizer)),
     )
 
 
@@ -141,8 +141,7 @@ def compiles(config, replicas):
         replicas: of the run.
 
     Raises:
-        ValueError: it was asked for on replicas, where TensorFlow fails (on virtual devices; GPUs not tried),
-            or of a method that cannot be compiled.
+        ValueError: it was asked for on replicas, where TensorFlow fails (on virtual devices; GPUs not tried).
     """
     asked = config.scale.jit_compile
     if asked == "on" and replicas > 1:
@@ -150,10 +149,7 @@ def compiles(config, replicas):
             f"--jit_compile=on on {replicas} replicas: a step that is replicated cannot be compiled; use "
             "--jit_compile=off, or --strategy=none"
         )
-    method = METHODS.get(config.run.method)
-    obstacle = method.obstacle_to_xla(options(config)) if method else ""
-    if asked == "on" and obstacle:
-        raise ValueError(f"--jit_compile=on: {obstacle}; use --jit_compile=off")
+    obstacle = obstacle_to_xla(config.run.method, options(config)) if config.run.method in METHODS else ""
     if asked != "auto":
         return asked == "on"
     one_gpu = replicas == 1 and len(tf.config.list_physical_devices("GPU")) > 0

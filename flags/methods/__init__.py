@@ -5,19 +5,25 @@ A method's settings are a frozen dataclass. Beside its fields, each of which is 
 - `TITLE`: what the method is called in tables and sentences;
 - `TITLED_BY`: name of a field of text that belongs to that, as in "Supervised (visible)";
 - `READS`: names of groups in `SHARED` that it reads as well;
+- `IMAGES`: names of groups in `IMAGES` that it reads;
 - `STREAM`: "one" where a fine-tuning method has one stem, else it has two;
 - `PRESETS`: {preset: {setting: value}}, of any group, over the preset's own;
-- `RECIPES`: {recipe: {setting: value}}, over those, see `mmgl_tf.flags.resolution`;
-- `problems(config)`: what is wrong with a run's settings, a list of sentences;
+- `RECIPES`: {recipe: {setting: value}}, over those, see `mmgl_tf.flags.resolution`; a method without has
+  no --recipe=native;
+- `problems(config)`: what is wrong with a run's settings, a list of sentences; a group in `SHARED` or
+  `IMAGES` may have it too;
+- `obstacle_to_xla(options)`: why XLA cannot compile a step, "" where it can;
 - `FIXED`: names of its fields that are built into the weights, and cannot be changed afterwards;
 - `TINY`: {setting: value} that makes the method small, for `tests/contracts`.
 """
 
 from mmgl_tf.flags.methods.agw import Agw
+from mmgl_tf.flags.methods.augmentation import Crops, Distortions, Flips
 from mmgl_tf.flags.methods.barlow_twins import BarlowTwins
 from mmgl_tf.flags.methods.baseline import OneStream, TwoStream
 from mmgl_tf.flags.methods.byol import Byol
 from mmgl_tf.flags.methods.colorization import Colorization
+from mmgl_tf.flags.methods.held_out_orders import HeldOutOrders
 from mmgl_tf.flags.methods.jigsaw import Jigsaw
 from mmgl_tf.flags.methods.mmgl import Mmgl
 from mmgl_tf.flags.methods.psl import Psl
@@ -25,10 +31,11 @@ from mmgl_tf.flags.methods.simclr import SimClr
 from mmgl_tf.flags.methods.simsiam import SimSiam
 from mmgl_tf.flags.methods.supervised import Supervised
 from mmgl_tf.flags.methods.swav import SwAv
+from mmgl_tf.flags.methods.tile_puzzles import TilePuzzles
 from mmgl_tf.flags.methods.triplet import BatchHard, Triplet
 from mmgl_tf.flags.methods.two_views import TwoViews
 from mmgl_tf.flags.methods.unseen_stem import UnseenStem
-from mmgl_tf.flags.methods.views import Views
+from mmgl_tf.flags.methods.views import AlikeViews, UnlikeViews, Views
 
 PRETRAINING = {
     "mmgl": Mmgl,
@@ -47,12 +54,22 @@ FINETUNING = {
     "two_stream": TwoStream,
     "agw": Agw,
 }
-# Settings that several methods read.
+# Settings of a run's images that several methods read; they make none of them another method.
+IMAGES = {
+    "flips": Flips,
+    "crops": Crops,
+    "distortions": Distortions,
+    "held_out_orders": HeldOutOrders,
+}
+# Settings of methods that several of them have.
 SHARED = {
     "triplet": Triplet,
     "batch_hard": BatchHard,
     "views": Views,
+    "alike_views": AlikeViews,
+    "unlike_views": UnlikeViews,
     "two_views": TwoViews,
+    "tile_puzzles": TilePuzzles,
     "unseen_stem": UnseenStem,
 }
 METHODS = PRETRAINING | FINETUNING
@@ -81,8 +98,28 @@ def title(method, settings=None):
 
 
 def groups_read(method):
-    """Names of the groups of settings that a method reads; its own is the last."""
+    """Names of the groups of settings that say what a method is; its own is the last."""
     return (*getattr(METHODS[method], "READS", ()), method)
+
+
+def groups_of(method):
+    """Names of all groups of settings that a method reads: those of `groups_read`, and of the images."""
+    return (*getattr(METHODS[method], "IMAGES", ()), *groups_read(method))
+
+
+def obstacle_to_xla(method, options):
+    """Why XLA cannot compile a method's step, for an error message; "" where it can.
+
+    Args:
+        method: its name.
+        options: `mmgl_tf.flags.config.options_type` of the method.
+    """
+    return getattr(METHODS[method], "obstacle_to_xla", lambda _: "")(options)
+
+
+def recipes(method):
+    """The recipes that a method has, {value of --recipe: {setting: value}}; "common" changes nothing."""
+    return {"common": {}} | getattr(METHODS[method], "RECIPES", {})
 
 
 def stream(method):

@@ -11,7 +11,7 @@ class BarlowTwins:
     """Barlow Twins: the two views' embeddings correlate in each dimension alone (Zbontar et al. 2021)."""
 
     TITLE: ClassVar = "Barlow Twins"
-    READS: ClassVar = ("views", "two_views")
+    READS: ClassVar = ("views", "unlike_views", "two_views")
     TINY: ClassVar = {"barlow_twins_embedding_size": 16}
     PRESETS: ClassVar = {
         "demo": {"barlow_twins_embedding_size": 512},
@@ -34,18 +34,21 @@ class BarlowTwins:
     }
 
     barlow_twins_embedding_size: int = setting(
-        2048, "width of the projector's three layers; its authors have 8192", low=2, paper="silent"
+        2048, "width of the projector's three layers; the authors have 8192", low=2, paper="silent"
     )
     barlow_twins_off_diagonal: float = setting(
-        0.0051, "weight of the correlations between dimensions", low=0.0, paper="silent"
+        0.0051, "weight lambda of the off-diagonal correlations", low=0.0, paper="silent"
     )
     barlow_twins_scale: float = setting(
         0.025,
-        "factor on the whole loss, which is in the hundreds: what an SGD of this rate needs; 1 with LARS, "
-        "whose step does not depend on it",
+        "factor on the whole loss, whose value is in the hundreds: SGD needs a small one; LARS, whose step "
+        "does not depend on it, can have 1",
         low=0.0,
         paper="silent",
     )
     barlow_twins_vector_rate: float = setting(
-        1.0, "rate of biases and norms over that of the weights", low=0.0, paper="silent"
+        1.0,
+        "learning rate of biases and batch norm, as a multiple of that of the weights",
+        low=0.0,
+        paper="silent",
     )

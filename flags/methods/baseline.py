@@ -10,6 +10,7 @@ class OneStream:
 
     TITLE: ClassVar = "One-Stream"
     READS: ClassVar = ("triplet", "batch_hard")
+    IMAGES: ClassVar = ("flips", "crops", "distortions")
     STREAM: ClassVar = "one"
 
 
@@ -19,3 +20,4 @@ class TwoStream:
 
     TITLE: ClassVar = "Two-Stream"
     READS: ClassVar = ("triplet", "batch_hard")
+    IMAGES: ClassVar = ("flips", "crops", "distortions")

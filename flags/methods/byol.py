@@ -11,7 +11,7 @@ class Byol:
     """BYOL: predict a slowly moving copy of the network, without negatives (Grill et al. 2020)."""
 
     TITLE: ClassVar = "BYOL"
-    READS: ClassVar = ("views", "two_views")
+    READS: ClassVar = ("views", "unlike_views", "two_views")
     TINY: ClassVar = {"byol_hidden_size": 16, "byol_embedding_size": 8}
     PRESETS: ClassVar = {
         "demo": {"byol_hidden_size": 512, "byol_embedding_size": 128},
@@ -32,10 +32,14 @@ class Byol:
 
     byol_momentum: float = setting(
         0.99,
-        "share of itself that the copy keeps at the first step; it rises to 1 along half a cosine",
+        "momentum of the target network at the first step; it rises to 1 along half a cosine",
         low=0.0,
         high=1.0,
-        paper="silent; its authors: 0.99 for 100 epochs, 0.996 for 1000",
+        paper="silent; BYOL's authors: 0.99 for 100 epochs, 0.996 for 1000",
     )
-    byol_hidden_size: int = setting(4096, "width of both heads' hidden layers", low=2, paper="silent")
-    byol_embedding_size: int = setting(256, "width of both heads' outputs", low=2, paper="silent")
+    byol_hidden_size: int = setting(
+        4096, "width of the hidden layers of projector and predictor", low=2, paper="silent"
+    )
+    byol_embedding_size: int = setting(
+        256, "width of the outputs of projector and predictor", low=2, paper="silent"
+    )

@@ -1,6 +1,7 @@
 """Settings of colorization."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 from mmgl_tf.flags.setting import setting
@@ -12,6 +13,7 @@ class Colorization:
 
     TITLE: ClassVar = "Colorization"
     READS: ClassVar = ("unseen_stem",)
+    IMAGES: ClassVar = ("flips", "crops")
     TINY: ClassVar = {"colorization_hidden_size": 8, "unseen_stem_batches": 2}
     PRESETS: ClassVar = {
         "demo": {"colorization_hidden_size": 128, "unseen_stem_batches": 40},
@@ -29,28 +31,41 @@ class Colorization:
         }
     }
 
-    colorization_hidden_size: int = setting(512, "channels of the head", low=2, paper="silent")
+    colorization_hidden_size: int = setting(
+        512, "channels of the colour head's hidden layer", low=2, paper="silent"
+    )
     colorization_bins: str = setting(
         "",
-        "the colours that are told apart: an .npy file with a and b of each, such as the 313 of the method's "
-        "authors; empty = a grid of 10 units, as far as the training images reach",
+        "colour bins: an .npy file with CIE a and b of each, such as the 313 of the method's authors; empty "
+        "= those bins of a grid of 10 units that occur in the training images",
         paper="silent",
     )
     colorization_neighbours: int = setting(
-        5, "bins that a colour is spread over; its authors' code has 10", low=1, paper="silent"
+        5,
+        "nearest bins that a pixel's colour is spread over; the authors' code has 10",
+        low=1,
+        paper="silent",
     )
     colorization_rebalance: float = setting(
         0.5,
-        "share of the even distribution in the prior by which rare colours weigh more: 0 = by the prior "
-        "alone, 1 = all weigh alike",
+        "share of the uniform distribution that is mixed into the prior whose inverse weighs the bins: 0 = "
+        "by the prior alone, 1 = all bins weigh alike",
         low=0.0,
         high=1.0,
         paper="silent (its authors have 0.5)",
     )
     colorization_infrared: str = setting(
         "skip",
-        "infrared images have no colour and are not shown: skip = nothing goes through their stem; both = "
-        "the lightness of visible images goes through both stems",
+        "what the infrared stem is trained on, as infrared images have no colour: skip = on nothing; both = "
+        "on the lightness of visible images, as the visible stem is",
         choices=("skip", "both"),
         paper="silent",
     )
+
+    @staticmethod
+    def problems(config):
+        """What is wrong with a run's settings, a list of sentences."""
+        bins = config.colorization.colorization_bins
+        if bins and not Path(bins).is_file():
+            return [f"--colorization_bins={bins}: there is no such file; expected an .npy file, or nothing"]
+        return []

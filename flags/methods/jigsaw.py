@@ -1,9 +1,9 @@
-"""Settings of the jigsaw puzzle."""
+"""Jigsaw: all that it sets, it shares."""
 
 from dataclasses import dataclass
 from typing import ClassVar
 
-from mmgl_tf.flags.setting import setting
+from mmgl_tf.flags.methods.tile_puzzles import TilePuzzles
 
 
 @dataclass(frozen=True)
@@ -11,51 +11,8 @@ class Jigsaw:
     """Jigsaw: which of K orders an image's tiles are in (Noroozi and Favaro 2016; ResNet as in VISSL)."""
 
     TITLE: ClassVar = "Jigsaw"
-    TINY: ClassVar = {"jigsaw_permutations": 4, "jigsaw_hidden_size": 8}
-    PRESETS: ClassVar = {
-        "demo": {"jigsaw_hidden_size": 128},
-        "smoke": {"jigsaw_hidden_size": 128},
-    }
-    RECIPES: ClassVar = {
-        "native": {
-            "base_learning_rate": 0.1,
-            "nesterov": False,
-            "weight_decay": 1e-4,
-            "wd_on_bn": False,
-            "lr_schedule": "step",
-            "milestone_shares": (0.3, 0.6, 0.9),
-            "warmup_share": 0.05,
-            "warmup_start": 0.25,
-            "clip_norm": 0.0,
-        }
-    }
-
-    jigsaw_permutations: int = setting(
-        64, "orders to choose from, K, as far apart as can be", low=2, high=1000, paper="silent"
-    )
-    jigsaw_tile_share: float = setting(
-        0.875,
-        "height and width of a tile over those of its cell, in which it is at a random place: 84x42 of 96x48 "
-        "pixels in a 288x144 image",
-        low=0.5,
-        high=1.0,
-        paper="silent",
-    )
-    jigsaw_grey: float = setting(
-        0.66, "odds that a visible image is shown without colour", low=0.0, high=1.0, paper="silent"
-    )
-    jigsaw_shared: bool = setting(
-        False, "one order per visible-infrared pair, as MMGL has it", paper="silent"
-    )
-    jigsaw_hidden_size: int = setting(1000, "width of the layer on each tile", low=2, paper="silent")
-
-    @staticmethod
-    def problems(config):
-        """What is wrong with a run's settings, a list of sentences."""
-        height, width = config.data.image_height, config.data.image_width
-        if height % 3 or width % 3:
-            return [
-                f"--image_height={height} --image_width={width}: --method={config.run.method} cuts images "
-                "into 3x3 cells; use multiples of 48, such as 288 and 144"
-            ]
-        return []
+    READS: ClassVar = ("tile_puzzles",)
+    IMAGES: ClassVar = ("flips", "held_out_orders")
+    TINY: ClassVar = TilePuzzles.TINY
+    PRESETS: ClassVar = TilePuzzles.PRESETS
+    RECIPES: ClassVar = TilePuzzles.RECIPES

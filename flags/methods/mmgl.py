@@ -11,40 +11,49 @@ class Mmgl:
     """MMGL: the pre-training losses (paper Eqs. 2 to 7)."""
 
     TITLE: ClassVar = "MMGL"
+    IMAGES: ClassVar = ("flips", "crops", "distortions", "held_out_orders")
     TINY: ClassVar = {"part_embedding_size": 8, "gumbel_samples": 2, "sinkhorn_iters": 5}
     PRESETS: ClassVar = {
         "demo": {"part_embedding_size": 128, "validation_permutations": 2},
         "smoke": {"part_embedding_size": 128, "validation_permutations": 1},
     }
 
-    num_stripes: int = setting(6, "horizontal stripes", low=2, paper="6")
-    permutation: bool = setting(True, "permutation recovery, Eq. 4", paper="true")
-    part: bool = setting(True, "part cross-entropy", paper="true")
-    pcc: bool = setting(True, "part-aware cycle contrast, Eq. 6", paper="true")
+    num_stripes: int = setting(6, "horizontal stripes of an image", low=2, paper="6")
+    share_permutation: bool = setting(
+        True, "stripes of a visible and an infrared image are shuffled alike", paper="true"
+    )
+    permutation: bool = setting(True, "train on permutation recovery, Eq. 4", paper="true")
+    part: bool = setting(True, "train on the part cross-entropy", paper="true")
+    pcc: bool = setting(True, "train on the part-aware cycle contrast, Eq. 6", paper="true")
     perm_loss: str = setting(
         "matrix",
-        "what Eq. 4 compares: ranks or the matrices",
+        "what Eq. 4 compares: matrix = the permutation matrices, rank = the un-shuffled ranks, forward = the "
+        "shuffled ranks",
         choices=("matrix", "rank", "forward"),
         paper="silent",
     )
     perm_reduction: str = setting(
-        "sum", "over the axes of one permutation", choices=("sum", "mean"), paper="silent"
+        "sum",
+        "how the squared errors of one image's permutation are reduced",
+        choices=("sum", "mean"),
+        paper="silent",
     )
     perm_sample_reduce: str = setting(
         "loss",
-        "average the losses of the Gumbel samples, or take the loss of their mean matrix",
+        "how the Gumbel samples are reduced: loss = mean of the samples' losses, matrix = loss of their "
+        "mean matrix",
         choices=("loss", "matrix"),
         paper="silent",
     )
     rank_scale: str = setting(
         "raw",
-        "ranks 0..N-1, or scaled to 0..1",
+        "scale of the ranks in Eq. 4: raw = 0 to N-1, unit = 0 to 1",
         choices=("raw", "unit"),
         paper="silent",
-        needs={"perm_loss": "rank"},
+        needs={"perm_loss": ("rank", "forward")},
     )
     perm_init_stddev: float = setting(
-        0.001, "spread of the permutation head's initial weights", low=0.0, paper="silent"
+        0.001, "standard deviation of the permutation head's initial weights", low=0.0, paper="silent"
     )
     sinkhorn_iters: int = setting(20, "Sinkhorn iterations, Eq. 2", low=1, paper="20")
     sinkhorn_tau: float = setting(1.0, "Sinkhorn temperature, Eq. 3", low=1e-3, paper="silent")
@@ -54,13 +63,18 @@ class Mmgl:
     )
     part_embedding_size: int = setting(256, "size of a stripe's embedding", low=2, paper="256")
     pcb_shared: bool = setting(
-        True, "one projection for all stripe slots, or one each", paper="silent (authors' code: one each)"
+        True,
+        "all stripe slots share one projection; false = one each",
+        paper="silent (authors' code: one each)",
     )
-    pcb_bn: bool = setting(True, "batch norm after the projection", paper="silent (authors' code: likely)")
-    pcb_relu: bool = setting(False, "ReLU after the projection", paper="silent")
+    pcb_bn: bool = setting(
+        True, "batch norm after the stripes' projection", paper="silent (authors' code: likely)"
+    )
+    pcb_relu: bool = setting(False, "ReLU after the stripes' projection", paper="silent")
     part_ce_input: str = setting(
         "pre",
-        "part classifier reads the embedding before or after normalisation",
+        "what the part classifier reads: a stripe's embedding before (pre) or after (post) normalisation to "
+        "unit length",
         choices=("pre", "post"),
         paper="silent",
     )
@@ -74,7 +88,7 @@ class Mmgl:
     )
     pcc_backward: str = setting(
         "retrieved",
-        "what the backward step of Eq. 5 starts from",
+        "what the backward step of Eq. 5 starts from: the stripe retrieved by the forward step, or the query",
         choices=("retrieved", "query"),
         paper="retrieved (text), query (figure)",
     )
@@ -83,30 +97,70 @@ class Mmgl:
     )
     pcc_universe: str = setting(
         "batch",
-        "where the forward step looks; other_slots = not at stripes in the query's own slot",
+        "stripes that the forward step searches: those of the batch, of the paired image, or (other_slots) "
+        "those of the batch in other slots than the query's",
         choices=("batch", "pair", "other_slots"),
         paper="batch (text)",
+        needs={"pcc_own_set": "image"},
     )
     pcc_own_set: str = setting(
         "image",
-        "what the backward step returns to: the stripes of the query's image, or its body part in the "
-        "batch; then the forward step looks at that body part only",
+        "what the backward step returns to: image = the stripes of the query's image; part = the stripes of "
+        "the query's body part in the batch, among which the forward step then looks too",
         choices=("image", "part"),
         paper="image",
     )
     pcc_centre: str = setting(
         "none",
-        "what is taken from stripes before they are contrasted: nothing, or the mean of their slot",
+        "what is subtracted from stripes before they are contrasted: nothing, or the mean of their slot",
         choices=("none", "slot"),
         paper="none",
     )
-    pcc_symmetric: bool = setting(True, "queries of both modalities, or visible only", paper="silent")
-    pcc_stopgrad: str = setting(
-        "none", "what the contrast treats as constant", choices=("none", "universe", "backward"), paper="none"
+    pcc_symmetric: bool = setting(
+        True,
+        "queries of the cycle contrast are of both modalities; false = visible ones only",
+        paper="silent",
     )
-    pcc_start_epoch: int = setting(0, "epoch that switches the contrast on", unit="epochs", low=0, paper="0")
-    pcc_weight: float = setting(0.2, "lambda of Eq. 7, on the contrast", low=0.0, paper="0.2")
+    pcc_stopgrad: str = setting(
+        "none",
+        "what the cycle contrast treats as constant: none = nothing, universe = the stripes that the "
+        "forward step searches, backward = what the backward step returns",
+        choices=("none", "universe", "backward"),
+        paper="none",
+    )
+    pcc_start_epoch: int = setting(
+        0, "epoch from which on the cycle contrast acts", unit="epochs", low=0, paper="0"
+    )
+    pcc_weight: float = setting(0.2, "weight of the cycle contrast, lambda of Eq. 7", low=0.0, paper="0.2")
     part_weight: float = setting(1.0, "weight of the part cross-entropy", low=0.0, paper="1 (inferred)")
     select_metric: str = setting(
-        "whole", "accuracy that picks the best encoder", choices=("whole", "stripe"), paper="silent"
+        "whole",
+        "accuracy on held-out images that picks the best encoder: whole permutations, or single stripes",
+        choices=("whole", "stripe"),
+        paper="silent",
     )
+
+    @staticmethod
+    def problems(config):
+        """What is wrong with a run's settings, a list of sentences."""
+        problems, own, height = [], config.mmgl, config.data.image_height
+        if height % 16 == 0 and (height // 16) % own.num_stripes:
+            rows = height // 16
+            fitting = [n for n in range(2, rows + 1) if rows % n == 0]
+            problems.append(
+                f"--num_stripes={own.num_stripes} does not divide the {rows} rows of the feature map of a "
+                f"{height}-pixel image; use one of {', '.join(map(str, fitting))}, or another --image_height"
+            )
+        if not (own.permutation or own.part or own.pcc):
+            problems.append("--nopermutation --nopart --nopcc leave no loss to train; keep at least one")
+        return problems
+
+    @staticmethod
+    def obstacle_to_xla(options):
+        """Beyond six stripes SciPy recovers the order."""
+        count = options.num_stripes
+        return (
+            f"with --num_stripes={count} SciPy recovers the order, which XLA cannot compile"
+            if count > 6
+            else ""
+        )

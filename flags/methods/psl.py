@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from mmgl_tf.flags.methods.jigsaw import Jigsaw
+from mmgl_tf.flags.methods.tile_puzzles import TilePuzzles
 from mmgl_tf.flags.setting import setting
 
 
@@ -15,20 +15,26 @@ class Psl:
     """
 
     TITLE: ClassVar = "PSL-style"
-    READS: ClassVar = ("jigsaw",)
-    TINY: ClassVar = {"psl_permutations": 4, "jigsaw_permutations": 4, "jigsaw_hidden_size": 8}
+    READS: ClassVar = ("tile_puzzles",)
+    IMAGES: ClassVar = ("flips", "held_out_orders")
+    TINY: ClassVar = TilePuzzles.TINY | {"psl_permutations": 4}
     # Three stages need three epochs at least.
-    PRESETS: ClassVar = Jigsaw.PRESETS | {
-        "smoke": Jigsaw.PRESETS["smoke"] | {"epochs": 4, "steps_per_epoch": 8}
+    PRESETS: ClassVar = TilePuzzles.PRESETS | {
+        "smoke": TilePuzzles.PRESETS["smoke"] | {"epochs": 4, "steps_per_epoch": 8}
     }
-    RECIPES: ClassVar = Jigsaw.RECIPES
+    RECIPES: ClassVar = TilePuzzles.RECIPES
 
-    psl_permutations: int = setting(1000, "orders of the third stage", low=2, high=1000, paper="silent")
-    psl_first_share: float = setting(0.25, "share of the run that the first stage has", low=0.0, high=1.0)
-    psl_second_share: float = setting(0.25, "share of the run that the second stage has", low=0.0, high=1.0)
+    psl_permutations: int = setting(
+        1000, "number of tile orders to tell apart in the third stage", low=2, high=1000, paper="silent"
+    )
+    psl_first_share: float = setting(0.25, "first stage's share of the epochs", low=0.0, high=1.0)
+    psl_second_share: float = setting(
+        0.25, "second stage's share of the epochs; the third stage has the rest", low=0.0, high=1.0
+    )
     psl_freeze: str = setting(
         "slow",
-        "what earlier stages' blocks do in later ones: learn as all, at a tenth of the rate, or not at all",
+        "how the blocks that an earlier stage trained go on learning: none = as all others, slow = at a "
+        "tenth of the learning rate, hard = not at all",
         choices=("none", "slow", "hard"),
         paper="silent",
     )
@@ -36,7 +42,7 @@ class Psl:
     @staticmethod
     def problems(config):
         """What is wrong with a run's settings, a list of sentences."""
-        problems, epochs = Jigsaw.problems(config), config.optimization.epochs
+        problems, epochs = [], config.optimization.epochs
         if epochs < 3:
             problems.append(f"--epochs={epochs}: --method=psl has three stages of an epoch at least each")
         first, second = config.psl.psl_first_share, config.psl.psl_second_share

@@ -11,7 +11,7 @@ class SimClr:
     """SimCLR: views of an image against all other images of the batch (Chen et al. 2020)."""
 
     TITLE: ClassVar = "SimCLR"
-    READS: ClassVar = ("views", "two_views")
+    READS: ClassVar = ("views", "alike_views", "two_views")
     TINY: ClassVar = {"simclr_hidden_size": 16, "simclr_embedding_size": 8}
     PRESETS: ClassVar = {
         "demo": {"simclr_hidden_size": 256},
@@ -31,7 +31,10 @@ class SimClr:
     }
 
     simclr_temperature: float = setting(
-        0.2, "of the contrast; its authors have 0.1 for thousands of images a batch", low=1e-3, paper="silent"
+        0.2,
+        "temperature of the contrastive loss; SimCLR's authors have 0.1 with thousands of images a batch",
+        low=1e-3,
+        paper="silent",
     )
     simclr_hidden_size: int = setting(2048, "width of the projector's hidden layer", low=2, paper="silent")
-    simclr_embedding_size: int = setting(128, "width of its output", low=2, paper="silent")
+    simclr_embedding_size: int = setting(128, "width of the projector's output", low=2, paper="silent")

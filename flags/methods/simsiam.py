@@ -11,7 +11,7 @@ class SimSiam:
     """SimSiam: predict the other view, with a stopped gradient in place of a copy (Chen and He 2021)."""
 
     TITLE: ClassVar = "SimSiam"
-    READS: ClassVar = ("views", "two_views")
+    READS: ClassVar = ("views", "alike_views", "two_views")
     TINY: ClassVar = {"simsiam_embedding_size": 16, "simsiam_hidden_size": 8}
     PRESETS: ClassVar = {
         "demo": {"simsiam_embedding_size": 512, "simsiam_hidden_size": 128},
@@ -28,7 +28,7 @@ class SimSiam:
         }
     }
 
-    simsiam_embedding_size: int = setting(2048, "width of the projector", low=2, paper="silent")
+    simsiam_embedding_size: int = setting(2048, "width of the projector's layers", low=2, paper="silent")
     simsiam_hidden_size: int = setting(512, "width of the predictor's hidden layer", low=2, paper="silent")
     simsiam_fixed_predictor_rate: bool = setting(
         False, "the predictor learns at the peak rate from the first step to the last", paper="silent"

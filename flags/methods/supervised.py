@@ -13,13 +13,14 @@ class Supervised:
     TITLE: ClassVar = "Supervised"
     TITLED_BY: ClassVar = "supervised_modalities"
     READS: ClassVar = ("unseen_stem",)
+    IMAGES: ClassVar = ("flips", "crops", "distortions")
     TINY: ClassVar = {"unseen_stem_batches": 2}
     PRESETS: ClassVar = {"demo": {"unseen_stem_batches": 40}, "smoke": {"unseen_stem_batches": 5}}
 
     supervised_modalities: str = setting(
         "visible",
-        "whose images are trained on; visible images of people that are told apart make an upper row that "
-        "knows the data set, no stand-in for ImageNet",
+        "modality whose images are trained on; with the identities of this data set it is an upper bound, "
+        "no stand-in for ImageNet",
         choices=("visible", "infrared", "both"),
         paper="visible (ImageNet's)",
     )

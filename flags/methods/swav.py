@@ -11,7 +11,7 @@ class SwAv:
     """SwAV: predict one view's cluster from another view (Caron et al. 2020)."""
 
     TITLE: ClassVar = "SwAV"
-    READS: ClassVar = ("views", "two_views")
+    READS: ClassVar = ("views", "alike_views", "two_views")
     TINY: ClassVar = {
         "swav_hidden_size": 16,
         "swav_embedding_size": 8,
@@ -54,34 +54,72 @@ class SwAv:
     }
 
     swav_prototypes: int = setting(
-        500, "prototypes, K; its authors have 3000 for 1.28 million images", low=2, paper="silent"
+        500, "prototypes, K; SwAV's authors have 3000 for 1.28 million images", low=2, paper="silent"
     )
-    swav_temperature: float = setting(0.1, "of the predicted assignment", low=1e-3, paper="silent")
-    swav_epsilon: float = setting(0.05, "smoothness of the codes", low=1e-3, paper="silent")
-    swav_sinkhorn_iters: int = setting(3, "iterations that even the codes out", low=1, paper="silent")
+    swav_temperature: float = setting(
+        0.1, "softmax temperature of the predicted assignments", low=1e-3, paper="silent"
+    )
+    swav_epsilon: float = setting(
+        0.05, "entropy weight of the Sinkhorn codes; larger ones are smoother", low=1e-3, paper="silent"
+    )
+    swav_sinkhorn_iters: int = setting(3, "Sinkhorn iterations of the codes", low=1, paper="silent")
     swav_queue_size: int = setting(
         3840,
-        "earlier embeddings that take part in the codes, a multiple of the images of a step; 0 = none",
+        "earlier embeddings that take part in the codes, a multiple of the images of a step (twice "
+        "--batch_size); 0 = none",
         unit="embeddings",
         low=0,
         paper="silent",
     )
     swav_queue_start_epoch: int = setting(
-        15, "epoch from which the queue fills; it takes part once it is full", unit="epochs", low=0
+        15,
+        "epoch from which on embeddings join the queue, which takes part once it is full",
+        unit="epochs",
+        low=0,
     )
     swav_frozen_epochs: int = setting(
-        1, "epochs during which the prototypes stand still", unit="epochs", low=0, paper="silent"
+        1, "first epochs, during which the prototypes are frozen", unit="epochs", low=0, paper="silent"
     )
-    swav_small_crops: int = setting(4, "further, smaller views of an image", low=0, paper="silent")
-    swav_small_height: int = setting(128, "their height", unit="pixels", low=16)
-    swav_small_width: int = setting(64, "their width", unit="pixels", low=16)
-    swav_small_min_scale: float = setting(0.1, "least share of the image that they show", low=0.01, high=1.0)
-    swav_small_max_scale: float = setting(0.35, "largest share", low=0.01, high=1.0)
+    swav_small_crops: int = setting(
+        4, "small crops of an image beside its two full-size views", low=0, paper="silent"
+    )
+    swav_small_height: int = setting(
+        128, "height of the small crops, a multiple of 16", unit="pixels", low=16
+    )
+    swav_small_width: int = setting(64, "width of the small crops, a multiple of 16", unit="pixels", low=16)
+    swav_small_min_scale: float = setting(
+        0.1, "smallest share of the image's area that a small crop shows", low=0.01, high=1.0
+    )
+    swav_small_max_scale: float = setting(
+        0.35, "largest share of the image's area that a small crop shows", low=0.01, high=1.0
+    )
     swav_hidden_size: int = setting(2048, "width of the projector's hidden layer", low=2, paper="silent")
-    swav_embedding_size: int = setting(128, "width of its output", low=2, paper="silent")
+    swav_embedding_size: int = setting(128, "width of the projector's output", low=2, paper="silent")
     swav_adapt_vectors: bool = setting(
         False,
-        "LARS scales the steps of biases and norms too, as its authors' does",
+        "LARS adapts the steps of biases and batch norm too, as in the code of SwAV's authors",
         paper="silent",
         needs={"optimizer": "lars"},
     )
+
+    @staticmethod
+    def problems(config):
+        """What is wrong with a run's settings, a list of sentences."""
+        problems, own, images = [], config.swav, 2 * config.optimization.batch_size
+        if own.swav_queue_size % images:
+            fewer = own.swav_queue_size // images * images
+            problems.append(
+                f"--swav_queue_size={own.swav_queue_size}: expected a multiple of the {images} images of a "
+                f"step; use {f'{fewer} or ' if fewer else ''}{fewer + images}, or 0 for none"
+            )
+        if not own.swav_small_crops:
+            return problems
+        for name in ("swav_small_height", "swav_small_width"):
+            if getattr(own, name) % 16:
+                problems.append(
+                    f"--{name}={getattr(own, name)}: expected a multiple of 16, the stride of the network"
+                )
+        low, high = own.swav_small_min_scale, own.swav_small_max_scale
+        if low > high:
+            problems.append(f"--swav_small_min_scale={low} is larger than --swav_small_max_scale={high}")
+        return problems

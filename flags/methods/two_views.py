@@ -11,13 +11,24 @@ class TwoViews:
 
     view_scope: str = setting(
         "mixed",
-        "which images a loss compares: of both modalities together, or of each by itself",
+        "mixed = one loss over the images of both modalities, per_modality = the mean of a loss over the "
+        "visible and one over the infrared images",
         choices=("mixed", "per_modality"),
         paper="silent",
     )
     view_joint: bool = setting(
         False,
-        "both views in one forward pass, so that batch norm mixes them; false = each view by itself, as "
-        "BYOL, SimSiam and Barlow Twins have it",
+        "both views go through the network in one batch, and batch norm normalises them together; false = "
+        "one view after the other, as BYOL, SimSiam and Barlow Twins have it",
         paper="silent",
     )
+
+    @staticmethod
+    def problems(config):
+        """What is wrong with a run's settings, a list of sentences."""
+        if config.optimization.batch_size < 2:
+            return [
+                f"--batch_size={config.optimization.batch_size}: --method={config.run.method} compares the "
+                "images of a modality; use at least 2"
+            ]
+        return []

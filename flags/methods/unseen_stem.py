@@ -11,8 +11,9 @@ class UnseenStem:
 
     unseen_stem: str = setting(
         "copy",
-        "what it becomes: copy = the other stem, at the end of each epoch, and saved encoders get batch "
-        "norm's statistics of both modalities; keep = its random start, and the statistics of training",
+        "stem of the modality that is not trained on: copy = becomes a copy of the trained stem after each "
+        "epoch, and saved encoders get batch norm statistics of both modalities; keep = stays at its random "
+        "start, with the statistics of training",
         choices=("copy", "keep"),
         paper="silent (the field copies ImageNet's)",
     )

@@ -58,18 +58,16 @@ class FinetuningModel(TrainingModel):
         )
 
     @staticmethod
-    def recipe(options, augmentation):
+    def recipe(options):
         """What a training batch is made of: a view of each modality, and classes.
 
         Args:
             options: as in the class.
-            augmentation: `mmgl_tf.flags.config.Augmentation`.
 
         Returns:
             `mmgl_tf.pipelines.batches.recipe.Recipe`, with `Labels` among its targets.
         """
-        del options
-        return finetuning_recipe(augmentation)
+        return finetuning_recipe(options)
 
     @staticmethod
     def terms(options):

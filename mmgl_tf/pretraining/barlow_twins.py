@@ -40,8 +40,9 @@ class BarlowTwins(TwoViewModel):
         self.projector.build((None, self.encoder.num_features))
         self.built = True
 
-    def optimizer_options(self):
+    def optimizer_options(self, optimizer):
         """Biases and norms at a rate of their own, where the recipe says so."""
+        del optimizer  # all take it
         return {"vector_multiplier": self.options.barlow_twins_vector_rate}
 
     def head(self, features, training):

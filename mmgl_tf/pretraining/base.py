@@ -43,7 +43,7 @@ class PretrainingModel(TrainingModel):
         super().__init__(encoder, seed, term_weights, measured, name)
         self.options = options
         self.plan = plan
-        self.modalities = tuple(MODALITIES[m] for m in self.held_out(options, 1).recipe.modalities)
+        self.modalities = tuple(MODALITIES[m] for m in self.held_out(options).recipe.modalities)
         of_both = OF_BOTH if len(self.modalities) > 1 else ()
         self.shown = (*OF_EVERY_RUN, *FIGURES, *of_both, *figures)
         self.validation_means = {
@@ -68,12 +68,11 @@ class PretrainingModel(TrainingModel):
         raise NotImplementedError
 
     @staticmethod
-    def recipe(options, augmentation):
+    def recipe(options):
         """What a training batch consists of; in the last stage, where a method has several.
 
         Args:
             options: as in the class.
-            augmentation: `mmgl_tf.flags.config.Augmentation`.
 
         Returns:
             `mmgl_tf.pipelines.batches.recipe.Recipe`.
@@ -81,26 +80,24 @@ class PretrainingModel(TrainingModel):
         raise NotImplementedError
 
     @classmethod
-    def stages(cls, options, augmentation, repeats, epochs):
+    def stages(cls, options, epochs):
         """The stages of a run, each with batches of its own; one, but for methods that say otherwise.
 
         Args:
-            options, augmentation: as in `recipe`.
-            repeats: as in `held_out`.
+            options: as in the class.
             epochs: of the run.
 
         Returns:
             tuple of `Stage`, whose epochs add up to those of the run.
         """
-        return (Stage(epochs, cls.recipe(options, augmentation), cls.held_out(options, repeats)),)
+        return (Stage(epochs, cls.recipe(options), cls.held_out(options)),)
 
     @staticmethod
-    def held_out(options, repeats):
+    def held_out(options):
         """What a batch of held-out images consists of, likewise.
 
         Args:
             options: as in the class.
-            repeats: how often each image is shown, where that changes what is asked of it.
 
         Returns:
             `mmgl_tf.pipelines.batches.recipe.HeldOut`.

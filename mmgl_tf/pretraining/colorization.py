@@ -64,16 +64,15 @@ class Colorization(UnseenStemModel):
         )
 
     @staticmethod
-    def recipe(options, augmentation):
+    def recipe(options):
         """Lightness and colour of visible images, cropped and flipped; anything else would change colours."""
-        del options
-        chain = (PadCropFlip(augmentation.pad_pixels, augmentation.flip_probability),)
+        chain = (PadCropFlip(options.pad_pixels, options.flip_probability),)
         return Recipe((View("visible", VISIBLE, chain),), (LabColour(EVERY),))
 
     @staticmethod
-    def held_out(options, repeats):
+    def held_out(options):
         """Every visible image as it is."""
-        del options, repeats
+        del options
         return HeldOut(Recipe((View("visible", VISIBLE),), (LabColour(EVERY),)))
 
     @staticmethod

@@ -34,19 +34,14 @@ class Mmgl(PretrainingModel):
     figures = staticmethod(mmgl_figures)
 
     @staticmethod
-    def recipe(options, augmentation):
+    def recipe(options):
         """A view of each modality, in shuffled stripes."""
-        return mmgl_recipe(augmentation, options.num_stripes)
+        return mmgl_recipe(options, options.num_stripes)
 
     @staticmethod
-    def held_out(options, repeats):
+    def held_out(options):
         """Every image as it is, under fixed orders."""
-        return mmgl_held_out(options.num_stripes, repeats)
-
-    @staticmethod
-    def obstacle_to_xla(options):
-        """Beyond six stripes SciPy recovers their order."""
-        return "the order of more than 6 stripes is recovered on the host" if options.num_stripes > 6 else ""
+        return mmgl_held_out(options.num_stripes, options.validation_permutations)
 
     def __init__(self, encoder, options, seed, plan, name="mmgl"):
         weights = {}

@@ -38,8 +38,9 @@ class SimSiam(TwoViewModel):
         self.predictor.build((None, self.options.simsiam_embedding_size))
         self.built = True
 
-    def optimizer_options(self):
+    def optimizer_options(self, optimizer):
         """The predictor's rate does not fall, where the recipe says so."""
+        del optimizer  # all take it
         return {"fixed_rates": ("predictor/",) if self.options.simsiam_fixed_predictor_rate else ()}
 
     def head(self, features, training):

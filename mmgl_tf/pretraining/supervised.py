@@ -48,14 +48,13 @@ class Supervised(UnseenStemModel):
         )
 
     @staticmethod
-    def recipe(options, augmentation):
+    def recipe(options):
         """A view of each modality that is trained on, through the chain of MMGL and the baselines."""
-        return Recipe(_views(options, lambda modality: baseline_chain(augmentation, modality)), (Labels(),))
+        return Recipe(_views(options, lambda modality: baseline_chain(options, modality)), (Labels(),))
 
     @staticmethod
-    def held_out(options, repeats):
+    def held_out(options):
         """Every image as it is, in whole batches of mixed people, as images are compared."""
-        del repeats
         return HeldOut(Recipe(_views(options, lambda modality: ()), (Labels(),)), whole_batches=True)
 
     def build_from(self, height, width):

@@ -37,13 +37,6 @@ class SwAv(TwoViewModel):
         widths = (options.swav_hidden_size, options.swav_embedding_size)
         self.projector = Projector(widths, seed=seed)
         self.prototypes = Prototypes(options.swav_prototypes, seed=seed)
-        images = 2 * plan.batch_size
-        if options.swav_queue_size % images:
-            raise ValueError(
-                f"--swav_queue_size={options.swav_queue_size}: expected a multiple of the {images} images of "
-                f"a step; use {options.swav_queue_size // images * images} or "
-                f"{(options.swav_queue_size // images + 1) * images}, or 0 for none"
-            )
         self.queue = self.queued = None
         if options.swav_queue_size:
             shape = (ASSIGNING, 2, options.swav_queue_size // 2, options.swav_embedding_size)
@@ -56,9 +49,8 @@ class SwAv(TwoViewModel):
         )
 
     @classmethod
-    def recipe(cls, options, augmentation):
+    def recipe(cls, options):
         """Two views of full size, and smaller ones that show a smaller part."""
-        del augmentation
         views = each_modality(person_views(options, cls.ASYMMETRIC))
         crop = crop_of(options, options.swav_small_min_scale, options.swav_small_max_scale)
         size = (options.swav_small_height, options.swav_small_width)
@@ -70,9 +62,8 @@ class SwAv(TwoViewModel):
         return Recipe(views + more)
 
     @classmethod
-    def held_out(cls, options, repeats):
+    def held_out(cls, options):
         """The two views of full size alone."""
-        del repeats
         return HeldOut(Recipe(each_modality(person_views(options, cls.ASYMMETRIC))), whole_batches=True)
 
     @classmethod
@@ -95,9 +86,10 @@ class SwAv(TwoViewModel):
         self.prototypes.build((None, self.options.swav_embedding_size))
         self.built = True
 
-    def optimizer_options(self):
+    def optimizer_options(self, optimizer):
         """The authors' LARS scales vectors too, and has a form of its own."""
-        return {"form": "larc", "adapt_vectors": True} if self.options.swav_adapt_vectors else {}
+        theirs = optimizer == "lars" and self.options.swav_adapt_vectors
+        return {"form": "larc", "adapt_vectors": True} if theirs else {}
 
     def rate_factors(self, step):
         """The prototypes stand still in the first epochs."""

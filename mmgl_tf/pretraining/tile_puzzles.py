@@ -125,21 +125,21 @@ class TilePuzzleModel(PretrainingModel):
         return tuple(found)
 
     @classmethod
-    def recipe(cls, options, augmentation):
+    def recipe(cls, options):
         """Tiles of each image in one of the orders."""
-        return _recipe(cls.puzzles(options)[-1], options, augmentation)
+        return _recipe(cls.puzzles(options)[-1], options)
 
     @classmethod
-    def held_out(cls, options, repeats):
+    def held_out(cls, options):
         """Tiles of every image as it is, at fixed places and in fixed orders."""
-        return _held_out(cls.puzzles(options)[-1], options, repeats)
+        return _held_out(cls.puzzles(options)[-1], options)
 
     @classmethod
-    def stages(cls, options, augmentation, repeats, epochs):
+    def stages(cls, options, epochs):
         """A puzzle for each."""
         lengths = cls.stage_lengths(options, epochs)
         return tuple(
-            Stage(length, _recipe(puzzle, options, augmentation), _held_out(puzzle, options, repeats))
+            Stage(length, _recipe(puzzle, options), _held_out(puzzle, options))
             for length, puzzle in zip(lengths, cls.puzzles(options), strict=True)
         )
 
@@ -243,15 +243,16 @@ class TilePuzzleModel(PretrainingModel):
         return tile_look.batch_pictures(batch, puzzle)
 
 
-def _recipe(puzzle, options, augmentation):
+def _recipe(puzzle, options):
     # No padded crop: black edges would show which tiles are the outer ones. Tiles have random places anyway.
-    flip = Flip(augmentation.flip_probability)
+    flip = Flip(options.flip_probability)
     chains = [[(flip, RandomGrey(options.jigsaw_grey))], [(flip,)]]
     return Recipe(each_modality(chains), (_order(puzzle, options, options.jigsaw_shared),))
 
 
-def _held_out(puzzle, options, repeats):
-    return HeldOut(Recipe(each_modality([[()], [()]]), (_order(puzzle, options, False),)), repeats)
+def _held_out(puzzle, options):
+    recipe = Recipe(each_modality([[()], [()]]), (_order(puzzle, options, False),))
+    return HeldOut(recipe, options.validation_permutations)
 
 
 def _order(puzzle, options, shared):

@@ -29,16 +29,14 @@ class TwoViewModel(PretrainingModel):
     ASYMMETRIC = False
 
     @classmethod
-    def recipe(cls, options, augmentation):
-        """Two views of each image; --augmix and --erase settings are MMGL's and not read."""
-        del augmentation
+    def recipe(cls, options):
+        """Two views of each image."""
         return Recipe(each_modality(person_views(options, cls.ASYMMETRIC)))
 
     @classmethod
-    def held_out(cls, options, repeats):
+    def held_out(cls, options):
         """The same views of held-out images, under fixed draws; whole batches, as images are compared."""
-        del repeats
-        return HeldOut(cls.recipe(options, None), whole_batches=True)
+        return HeldOut(cls.recipe(options), whole_batches=True)
 
     @staticmethod
     def two_view_figures(plan):

@@ -110,7 +110,7 @@ class Training:
                 recording, saving = self._records(
                     position, stop, wait, select, flat_settings, probe, validation is not None
                 )
-                every = self.settings.validation.log_every_steps
+                every = self.settings.run.log_every_steps
                 bar = Progress(position, epochs, self.images_per_step, every, self.model.shown)
                 callbacks += [recording, bar]
                 if watch:
@@ -151,7 +151,7 @@ class Training:
             self.run,
             position,
             self.images_per_step,
-            self.settings.validation.log_every_steps,
+            self.settings.run.log_every_steps,
             wait,
             flat_settings,
             probe,

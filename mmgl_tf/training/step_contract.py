@@ -159,19 +159,14 @@ class StepContract:
         del epochs
         return ""
 
-    def optimizer_options(self):
-        """Further arguments of the optimiser that the method wants, such as `fixed_rates`."""
-        return {}
-
-    @staticmethod
-    def obstacle_to_xla(options):
-        """Why XLA cannot compile the step, for an error message; "" where it can.
+    def optimizer_options(self, optimizer):
+        """Further arguments of the optimiser that the method wants, such as `fixed_rates`.
 
         Args:
-            options: `mmgl_tf.flags.config.options_type` of the method.
+            optimizer: its name in `mmgl_tf.optimizers.OPTIMIZERS`; not all take the same arguments.
         """
-        del options
-        return ""
+        del optimizer
+        return {}
 
     @staticmethod
     def encoder_options():

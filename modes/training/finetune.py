@@ -27,7 +27,7 @@ class LabelledImages(Material):
 
     def __init__(self, config, distribution):
         self.config = config
-        self.recipe = FINETUNING[config.run.method].recipe(options(config), config.augmentation)
+        self.recipe = FINETUNING[config.run.method].recipe(options(config))
         self.splits = distribution.chief_first(lambda: read_splits(config))
         train = self.splits.train
         require_identities(train, "--mode=finetune")
@@ -76,7 +76,7 @@ class LabelledImages(Material):
             self.images,
             first_step,
             first_step + steps,
-            self.config.augmentation.data_threads,
+            self.config.data.data_threads,
             wait,
             shards,
         )
@@ -91,14 +91,14 @@ class LabelledImages(Material):
             self.splits,
             self.stores,
             self.config.optimization.batch_size,
-            self.config.validation.retrieval_every_epochs,
+            self.config.finetuning.retrieval_every_epochs,
             self.config.optimization.epochs,
             first_step // self.plan.steps_per_epoch if first_step else -1,
         )
 
     def score(self, model):
         """The figure of --retrieval_metric on validation identities."""
-        metric = f"validation/{self.config.validation.retrieval_metric}"
+        metric = f"validation/{self.config.finetuning.retrieval_metric}"
         return lambda logs: logs.get(metric)
 
     def held_out(self):
@@ -113,7 +113,7 @@ class LabelledImages(Material):
         """See `Material`."""
         best = "; no best, as nobody was held out"
         if saving.best_epoch:
-            metric = self.config.validation.retrieval_metric
+            metric = self.config.finetuning.retrieval_metric
             best = f" and embedder_best (epoch {saving.best_epoch}, by validation {metric})"
         return [
             ("weights", f"{run.weights('embedder', 'last')}{best}"),

@@ -31,12 +31,7 @@ class Images(Material):
         self.config = config
         self.method, self.options = PRETRAINING[config.run.method], options(config)
         optimization, identities = config.optimization, None
-        self.stages = self.method.stages(
-            self.options,
-            config.augmentation,
-            config.validation.validation_permutations,
-            optimization.epochs,
-        )
+        self.stages = self.method.stages(self.options, optimization.epochs)
         recipe = self.stages[0].recipe  # stages show the same images
         modalities = recipe.modalities
         self.splits, self.stores = distribution.chief_first(lambda: read_data(config, modalities))
@@ -49,7 +44,7 @@ class Images(Material):
             self._images("train"),
             optimization.batch_size,
             config.run.seed,
-            optimization.epoch_by,
+            config.pretraining.epoch_by,
             optimization.steps_per_epoch,
             modalities,
             identities,
@@ -87,7 +82,7 @@ class Images(Material):
                 size,
                 self.config.run.seed,
                 max_images=most * size,
-                threads=self.config.augmentation.data_threads,
+                threads=self.config.data.data_threads,
             ).map(lambda batch: {view.name: batch[view.name] for view in views})
         return self._plain
 
@@ -99,7 +94,7 @@ class Images(Material):
             self.images,
             first_step,
             first_step + steps,
-            self.config.augmentation.data_threads,
+            self.config.data.data_threads,
             wait,
             shards,
         )
@@ -118,8 +113,8 @@ class Images(Material):
             held_out,
             self.plan.batch_size,
             self.config.run.seed,
-            self.config.validation.validation_images,
-            self.config.augmentation.data_threads,
+            self.config.pretraining.validation_images,
+            self.config.data.data_threads,
             shards,
             self._classes(self.splits.validation, held_out.recipe),
         )
@@ -134,7 +129,7 @@ class Images(Material):
     def probe(self, model, first_step):
         """On images spread evenly over the held-out ones, else over those of training."""
         name = "validation" if len(self.splits.validation) else "train"
-        images = self.config.validation.probe_images
+        images = self.config.pretraining.probe_images
         split = self.splits.validation if name == "validation" else self.splits.train
         batches = []
         for stage in self.stages:

@@ -19,15 +19,17 @@ def person_views(views, asymmetric: bool) -> tuple[list[tuple[Operation, ...]], 
     """The chains of two views, for `mmgl_tf.pipelines.batches.recipe.each_modality`.
 
     Args:
-        views: whatever has the fields of `mmgl_tf.flags.methods.views.Views`.
+        views: whatever has the fields of `mmgl_tf.flags.methods.views`: of `Views`, and of `UnlikeViews` or
+            `AlikeViews`.
         asymmetric: whether the two views are blurred and solarised with odds of their own, as BYOL and
             Barlow Twins have it; else both are blurred with `view_blur` and never solarised.
 
     Returns:
         ([chains of the visible views], [chains of the infrared views]).
     """
-    odds = [(views.view_blur, 0.0)] * 2
-    if asymmetric:
+    if not asymmetric:
+        odds = [(views.view_blur, 0.0)] * 2
+    else:
         odds = [
             (views.view_blur_1, views.view_solarise_1),
             (views.view_blur_2, views.view_solarise_2),

@@ -89,7 +89,8 @@ class LabColour:
     """The first visible view as lightness; target `ab`, float32 [b, ceil(H / every), ceil(W / every), 2].
 
     Attributes:
-        every: the target is the colour (CIE a and b) of every so-manieth pixel of both axes.
+        every: stride of the target, in pixels along both axes: it is the colour (CIE a and b) of the pixels
+            at 0, every, 2 every, ...
     """
 
     every: int = 4
@@ -213,7 +214,8 @@ def baseline_chain(augmentation, modality: int) -> tuple[Operation, ...]:
     normalised image, hence after AugMix.
 
     Args:
-        augmentation: `mmgl_tf.flags.config.Augmentation`.
+        augmentation: whatever has the fields of `mmgl_tf.flags.methods.augmentation`, such as a method's
+            options.
         modality: VISIBLE or INFRARED.
     """
     named = ("both", MODALITIES[modality])
@@ -249,7 +251,7 @@ def mmgl_recipe(augmentation, num_stripes: int) -> Recipe:
     """MMGL's batch: one view per modality, in shuffled stripes.
 
     Args:
-        augmentation: `mmgl_tf.flags.config.Augmentation`.
+        augmentation: as in `baseline_chain`, with the settings of MMGL.
         num_stripes: N.
     """
     return Recipe(baseline_views(augmentation), (Permutation(num_stripes, augmentation.share_permutation),))

@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from mmgl_tf.flags.config import options
-from mmgl_tf.modes.model import METHODS as CLASSES
+from mmgl_tf.flags.methods import obstacle_to_xla
 from mmgl_tf.training.checkpoints import collect, restore
 from tests.contracts.cases import METHODS, case, take_step
 from tests.float64 import in_float64
@@ -28,7 +28,7 @@ def _as_in_a_run(_leave_no_global_state):
 @pytest.mark.parametrize(("method", "stage"), [(m, stage) for m in METHODS for stage in case(m).stages])
 def test_the_compiled_step_is_the_eager_one(method, stage):
     of = case(method, deterministic=False)
-    if CLASSES[method].obstacle_to_xla(options(of.config)):
+    if obstacle_to_xla(method, options(of.config)):
         pytest.skip("says that it cannot be compiled")
     with in_float64():
         model, batch = of.model(), of.batch(stage)

@@ -70,7 +70,7 @@ def acts(method, entry, value):
     Raises:
         ValueError: the method does not take the value.
     """
-    needs = entry.metadata["needs"] or {}
+    needs = {name: v[0] if isinstance(v, tuple) else v for name, v in (entry.metadata["needs"] or {}).items()}
     plain, other = case(method, **needs), case(method, **needs | {entry.name: value})
     if differ(plain.batch(), other.batch()):
         return "batch"

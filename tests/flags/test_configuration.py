@@ -193,7 +193,7 @@ def test_unknown_flag_and_stray_word_are_named():
 )
 def test_bad_settings_are_refused_by_name(changes, word):
     with pytest.raises(ValueError, match="these settings cannot work") as error:
-        validate(from_flat(changes))
+        validate(from_flat({"mode": "pretrain", "method": "mmgl"} | changes))
     assert word in str(error.value)
     assert f"--{next(iter(changes))}".replace("--permutation", "permutation") in str(error.value)
 
@@ -210,7 +210,7 @@ def test_bad_settings_are_refused_by_name(changes, word):
 def test_what_only_pre_training_has_does_not_stop_the_other_modes(mode, changes):
     validate(from_flat(changes | {"mode": mode}))
     with pytest.raises(ValueError, match="these settings cannot work"):
-        validate(from_flat(changes | {"mode": "pretrain"}))
+        validate(from_flat(changes | {"mode": "pretrain", "method": "mmgl"}))
 
 
 @pytest.mark.parametrize("mode", ["eval", "export", "embed", "check_data"])

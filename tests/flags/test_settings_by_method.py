@@ -1,27 +1,82 @@
 """Settings belong to methods: who reads them, who is refused them, and what a run keeps."""
 
+import contextlib
+import io
+import re
+
 import pytest
 
-from mmgl_tf.flags.config import from_flat, migrated, recorded
-from mmgl_tf.flags.definitions import help_page
+from mmgl_tf.flags.config import from_flat, migrated, recorded, settings
+from mmgl_tf.flags.definitions import parse_command_line
 from mmgl_tf.flags.methods import title
 from mmgl_tf.flags.resolution import resolve as settle
 from mmgl_tf.flags.validation import validate
 from tests.flags.test_configuration import resolve
 
 
+def page_of(*words):
+    """The help page that a command line prints, and its exit status."""
+    printed, told = io.StringIO(), io.StringIO()
+    with (
+        contextlib.redirect_stdout(printed),
+        contextlib.redirect_stderr(told),
+        pytest.raises(SystemExit) as end,
+    ):
+        parse_command_line(["main.py", *words, "--helpshort"])
+    return printed.getvalue() + told.getvalue(), end.value.code
+
+
 @pytest.mark.parametrize(
     ("words", "shown", "hidden"),
     [
-        (("--method=two_stream",), "--triplet_margin=", "--nce_tau="),
-        (("--mode=finetune",), "--gem_power=", "--nce_tau="),
-        (("--mode=pretrain",), "--nce_tau=", "--gem_power="),
+        ("--method=two_stream", "--triplet_margin --init", "--nce_tau --gem_power --epoch_by"),
+        ("--method two_stream", "--triplet_margin --init", "--nce_tau --gem_power"),
+        ("-method byol", "--byol_momentum --view_blur_1", "--nce_tau --view_blur --init --augmix_width"),
+        ("--mode=finetune", "--gem_power --augmix_width", "--nce_tau --triplet_margin"),
+        ("--mode=finetune --preset=demo", "--triplet_margin", "--gem_power"),
+        ("--mode=pretrain", "--nce_tau --share_permutation", "--gem_power --init --init_weights"),
+        ("--mode=eval", "--init --rerank", "--nce_tau --gem_power --init_weights --augmix_width --recipe"),
+        ("--mode=import", "--checkpoint --gem_power", "--nce_tau --triplet_margin"),
     ],
 )
-def test_help_shows_the_flags_of_the_chosen_method(words, shown, hidden):
-    asked = dict(word[2:].split("=") for word in words)
-    page = help_page(*(asked.get(name, "") for name in ("method", "mode")))
-    assert shown in page and hidden not in page
+def test_help_shows_what_is_read(words, shown, hidden):
+    page, status = page_of(*words.split())
+    assert status == 0
+    assert not [name for name in shown.split() if f"  {name}=" not in page]
+    assert not [name for name in hidden.split() if f"  {name}=" in page]
+
+
+def test_help_shows_the_values_of_preset_method_and_recipe():
+    page, _ = page_of("--method=byol", "--preset=demo", "--recipe=native", "--mode=pretrain")
+    for line in ("optimizer=lars", "byol_hidden_size=512", "image_height=96", "learning_rate=0.16875"):
+        assert f"  --{line} " in page
+    assert "Below are the flags of --mode=pretrain --method=byol --preset=demo --recipe=native" in page
+    page, _ = page_of("--mode=finetune")
+    assert "  --lr_schedule=step " in page and "  --epochs=81 " in page
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("--method=nosuch", "--method=nosuch: expected one of mmgl, simclr"),
+        ("--mode=train", "--mode=train: expected one of pretrain, finetune"),
+        ("--preset=big --method=byol", "--preset=big: expected one of paper, demo, smoke"),
+        ("--mode=finetune --method=byol", "it is a method of --mode=pretrain"),
+        ("--method=mmgl --recipe=native", "--method=mmgl has no such recipe"),
+    ],
+)
+def test_help_on_what_does_not_exist_is_an_error(words, told):
+    page, status = page_of(*words.split())
+    assert status == 2 and page.startswith("error: ") and told in page
+
+
+def test_help_texts_stand_alone():
+    for _, entry in settings():
+        about = entry.metadata["help"]
+        assert about.count(" ") and "likewise" not in about and not about.endswith("."), entry.name
+        assert not re.match(r"(of|over|as|their|its|this) ", about), (
+            f"--{entry.name} leans on another: {about}"
+        )
 
 
 def test_a_flag_of_another_method_is_refused():
@@ -63,7 +118,7 @@ def test_what_an_earlier_version_said_of_norms_it_said_of_biases():
     [
         *[(method, False, False) for method in ("simclr", "byol", "barlow_twins")],
         *[(method, False, True) for method in ("jigsaw", "psl")],
-        *[(method, True, True) for method in ("simsiam", "swav", "colorization", "supervised", "mmgl")],
+        *[(method, True, True) for method in ("simsiam", "swav", "colorization")],
     ],
 )
 def test_native_recipes_decay_norms_and_biases_as_the_authors_do(method, norms, biases):

@@ -211,12 +211,6 @@ def test_xla_on_replicas_is_refused():
         compiles(from_flat({"jit_compile": "on"}), 2)
 
 
-def test_xla_of_a_step_that_cannot_be_compiled_is_refused_with_the_reason():
-    asked = {"method": "mmgl", "jit_compile": "on", "num_stripes": 9, "image_height": 288}
-    with pytest.raises(ValueError, match=r"--jit_compile=on: the order of more than 6 stripes .* host"):
-        compiles(from_flat(asked), 1)
-
-
 def test_settings_of_scale_reach_the_model():
     model = model_of(accumulate=3, precision="float16")
     keras.mixed_precision.set_global_policy("float32")

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from mmgl_tf.figures import chance_values
-from mmgl_tf.flags.config import Augmentation
+from mmgl_tf.flags.config import options_type
 from mmgl_tf.losses.colour_classification import colour_rows
 from mmgl_tf.losses.colour_prior import best_constant
 from mmgl_tf.pipelines.records import VISIBLE
@@ -38,10 +38,10 @@ def test_head_and_chance_have_the_bins_of_the_survey():
 
 
 def test_recipe_shows_visible_images_alone_whose_colours_nothing_changes():
-    recipe = Colorization.recipe(None, Augmentation())
+    recipe = Colorization.recipe(options_type("colorization")())
     assert recipe.modalities == (VISIBLE,)
     assert [type(operation).__name__ for operation in recipe.views[0].chain] == ["PadCropFlip"]
-    assert Colorization.held_out(None, 3).recipe.views[0].chain == ()
+    assert Colorization.held_out(None).recipe.views[0].chain == ()
 
 
 @pytest.mark.parametrize("infrared", ["skip", "both"])

@@ -7,7 +7,7 @@ import pytest
 
 from mmgl_tf.backbones import Encoder
 from mmgl_tf.figures import chance_values
-from mmgl_tf.flags.config import Augmentation, options_type
+from mmgl_tf.flags.config import options_type
 from mmgl_tf.optimizers.torch_sgd import TorchSGD
 from mmgl_tf.pretraining.psl import Psl
 from mmgl_tf.training.checkpoints import collect
@@ -139,14 +139,14 @@ def test_figures_are_of_the_stage_and_the_last_one_picks_the_best():
     ],
 )
 def test_stages_have_whole_epochs_and_one_at_least(epochs, shares, lengths):
-    chosen = options(psl_first_share=shares[0], psl_second_share=shares[1])
+    chosen = options(psl_first_share=shares[0], psl_second_share=shares[1], validation_permutations=7)
     assert Psl.stage_lengths(chosen, epochs) == lengths
-    stages = Psl.stages(chosen, Augmentation(), 2, epochs)
+    stages = Psl.stages(chosen, epochs)
     assert tuple(stage.epochs for stage in stages) == lengths
     grids = [(stage.recipe.layout.rows, len(stage.recipe.layout.permutations)) for stage in stages]
     assert grids == [(2, 24), (3, 4), (3, 4)]
-    assert [stage.held_out.repeats for stage in stages] == [2, 2, 2]
-    assert stages[-1].recipe == Psl.recipe(chosen, Augmentation())
+    assert [stage.held_out.repeats for stage in stages] == [7, 7, 7]
+    assert stages[-1].recipe == Psl.recipe(chosen)
 
 
 def test_two_epochs_are_too_short():

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from mmgl_tf.figures import chance_values
-from mmgl_tf.flags.config import Augmentation, options_type
+from mmgl_tf.flags.config import options_type
 from mmgl_tf.losses.identity_order import identity_order
 from mmgl_tf.pipelines.batches.recipe import baseline_views
 from mmgl_tf.pipelines.records import INFRARED, VISIBLE
@@ -18,10 +18,10 @@ SHOWN = {"visible": (VISIBLE,), "infrared": (INFRARED,), "both": (VISIBLE, INFRA
 @pytest.mark.parametrize("named", SHOWN)
 def test_the_modalities_that_are_named_are_shown_and_measured(named):
     options = options_type("supervised")(supervised_modalities=named)
-    for recipe in (Supervised.recipe(options, Augmentation()), Supervised.held_out(options, 1).recipe):
+    for recipe in (Supervised.recipe(options), Supervised.held_out(options).recipe):
         assert recipe.modalities == SHOWN[named] and recipe.labelled
-    chains = {view.modality: view.chain for view in baseline_views(Augmentation())}
-    assert all(v.chain == chains[v.modality] for v in Supervised.recipe(options, Augmentation()).views)
+    chains = {view.modality: view.chain for view in baseline_views(options)}
+    assert all(v.chain == chains[v.modality] for v in Supervised.recipe(options).views)
 
     model = build("supervised", supervised_modalities=named)
     data = batch(model)

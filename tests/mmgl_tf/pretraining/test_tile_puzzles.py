@@ -1,6 +1,7 @@
 """Jigsaw: what is asked, what is answered, and that it can be learnt."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import tensorflow as tf
 
 from mmgl_tf.backbones import MODALITIES, Encoder
 from mmgl_tf.figures import chance_values
-from mmgl_tf.flags.config import Augmentation, options_type
+from mmgl_tf.flags.config import options_type
 from mmgl_tf.optimizers.torch_sgd import TorchSGD
 from mmgl_tf.pipelines.augmentation.flip import Flip
 from mmgl_tf.pipelines.augmentation.random_grey import RandomGrey
@@ -95,7 +96,7 @@ def test_accuracy_on_held_out_images_is_of_each_modality_and_counts_no_padding(m
 
 
 def test_training_images_are_mirrored_and_visible_ones_lose_their_colours():
-    recipe = Jigsaw.recipe(OPTIONS, Augmentation(flip_probability=0.3))
+    recipe = Jigsaw.recipe(replace(OPTIONS, flip_probability=0.3))
     chains = [view.chain for view in recipe.views]
     assert chains == [(Flip(0.3), RandomGrey(OPTIONS.jigsaw_grey)), (Flip(0.3),)]
     order = recipe.layout
@@ -108,7 +109,9 @@ def test_held_out_images_are_asked_the_same_in_every_pass():
     pair = FakeStore(6, **size), FakeStore(6, channels=1, seed=1, **size)
 
     def passes():
-        batches = HeldOutBatches(pair, Jigsaw.held_out(OPTIONS, 8), 12, seed=3)
+        batches = HeldOutBatches(
+            pair, Jigsaw.held_out(replace(OPTIONS, validation_permutations=8)), 12, seed=3
+        )
         return [batches(number) for number in range(batches.num_batches)]
 
     first = passes()

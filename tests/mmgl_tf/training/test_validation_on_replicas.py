@@ -40,10 +40,10 @@ def test_replicas_that_normalise_apart_are_validated_as_the_saved_network_is_on_
     stores = open_stores(config.data, read_splits(config), ["validation"])
     images = held_out_dataset(
         [stores["validation", modality] for modality in (VISIBLE, INFRARED)],
-        mmgl_held_out(config.mmgl.num_stripes, config.validation.validation_permutations),
+        mmgl_held_out(config.mmgl.num_stripes, config.held_out_orders.validation_permutations),
         config.optimization.batch_size,
         config.run.seed,
-        config.validation.validation_images,
+        config.pretraining.validation_images,
     )
     assert any((batch["weight"] == 0).numpy().any() for batch in images), "padding is tested too"
     model = build_model(config, TrainingPlan(config.optimization.steps_per_epoch))

@@ -1,10 +1,11 @@
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 
-from mmgl_tf.flags.methods.views import Views
+from mmgl_tf.flags.methods.views import AlikeViews, UnlikeViews
+from mmgl_tf.flags.methods.views import Views as CommonViews
 from mmgl_tf.pipelines.augmentation.colour_jitter import ColourJitter
 from mmgl_tf.pipelines.augmentation.flip import Flip
 from mmgl_tf.pipelines.augmentation.gaussian_blur import GaussianBlur
@@ -21,6 +22,12 @@ from mmgl_tf.pipelines.decode import MEAN, STD
 from mmgl_tf.pipelines.records import INFRARED, VISIBLE
 from tests.pipelines.augmentation.pictures import drawn, textured
 from tests.pipelines.fake_store import BATCH, HEIGHT, WIDTH, FakeStore, assert_same, stores
+
+
+@dataclass(frozen=True)
+class Views(UnlikeViews, AlikeViews, CommonViews):
+    pass
+
 
 NAMES = {"visible", "visible_2", "infrared", "infrared_2"}
 OPERATIONS = (ResizedCrop, Flip, ColourJitter, RandomGrey, GaussianBlur, Solarise)

@@ -9,7 +9,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from mmgl_tf.flags.config import Augmentation
+from mmgl_tf.flags.config import options_type
 from mmgl_tf.pipelines.augmentation.augmix import augmix, draws_per_image, plan_augmix
 from mmgl_tf.pipelines.augmentation.erase import plan_erasing
 from mmgl_tf.pipelines.augmentation.pad_crop_flip import plan_crop_flip
@@ -24,6 +24,8 @@ from mmgl_tf.pipelines.batches.training_batches import TrainingBatches
 from mmgl_tf.pipelines.decode import normalise
 from mmgl_tf.pipelines.random_plan import orders, uniforms
 from tests.pipelines.fake_store import BATCH, HEIGHT, STRIPES, WIDTH, FakeStore, stores
+
+Augmentation = options_type("mmgl")
 
 SEED = 5
 OFF = {"augmix_modalities": "none", "erase_modalities": "none"}

@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from mmgl_tf.flags.config import Augmentation
+from mmgl_tf.flags.config import options_type
 from mmgl_tf.pipelines.augmentation.stripes import unshuffle_stripes
 from mmgl_tf.pipelines.batches.build import held_out_dataset, training_dataset
 from mmgl_tf.pipelines.batches.data_wait import DataWait
@@ -16,6 +16,8 @@ from mmgl_tf.pipelines.batches.sampling import pretraining_plan
 from mmgl_tf.pipelines.batches.training_batches import TrainingBatches
 from mmgl_tf.pipelines.decode import normalise
 from tests.pipelines.fake_store import BATCH, HEIGHT, STRIPES, WIDTH, FakeStore, assert_same, stores
+
+Augmentation = options_type("mmgl")
 
 PLAIN = {
     "pad_pixels": 0,

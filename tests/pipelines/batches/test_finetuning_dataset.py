@@ -3,7 +3,7 @@ import time
 import numpy as np
 import pytest
 
-from mmgl_tf.flags.config import Augmentation
+from mmgl_tf.flags.config import options_type
 from mmgl_tf.pipelines.batches.build import training_dataset
 from mmgl_tf.pipelines.batches.data_wait import DataWait
 from mmgl_tf.pipelines.batches.identity_sampling import identity_plan
@@ -12,9 +12,11 @@ from mmgl_tf.pipelines.batches.recipe import finetuning_recipe
 from mmgl_tf.pipelines.decode import normalise
 from tests.pipelines.fake_store import HEIGHT, WIDTH, FakeStore, assert_same
 
+Augmentation = options_type("mmgl")
+
 OFF = {"augmix_modalities": "none", "erase_modalities": "none"}
-PLAIN = Augmentation(pad_pixels=0, flip_probability=0.0, data_threads=1, **OFF)
-CROPS = Augmentation(data_threads=1, **OFF)
+PLAIN = Augmentation(pad_pixels=0, flip_probability=0.0, **OFF)
+CROPS = Augmentation(**OFF)
 # Classes 0 to 5 in ascending order; 40 has no infrared images, 50 no visible ones.
 VISIBLE = np.array([30, 10, 20, 30, 40, 10, 60, 60, 20, 20, 40])
 INFRARED = np.array([10, 20, 60, 50, 30, 60, 10])
@@ -25,10 +27,11 @@ def stores():
     return FakeStore(len(VISIBLE)), FakeStore(len(INFRARED), channels=1, seed=1)
 
 
-def labelled(first=0, total=6, augmentation=PLAIN, pair=None, seed=0, steps_per_epoch=0, wait=None):
+def labelled(
+    first=0, total=6, augmentation=PLAIN, pair=None, seed=0, steps_per_epoch=0, wait=None, threads=1
+):
     pair = pair or stores()
     plan = people_plan(pair, (VISIBLE, INFRARED), 3, 2, seed, steps_per_epoch)
-    threads = augmentation.data_threads
     return training_dataset(pair, finetuning_recipe(augmentation), plan, first, total, threads, wait)
 
 
@@ -72,7 +75,7 @@ def test_shapes_are_static_with_and_without_a_wait():
 def test_resumed_runs_and_threads_get_the_same_batches():
     whole = elements(0, 9, CROPS)
     assert_same(elements(3, 9, CROPS), whole[3:])
-    assert_same(elements(0, 9, Augmentation(data_threads=3, **OFF)), whole)
+    assert_same(elements(0, 9, CROPS, threads=3), whole)
     assert_same(elements(0, 9, CROPS, wait=DataWait()), whole)
     for changed in (elements(0, 1, CROPS, seed=1), elements(2, 3, CROPS)):
         assert not np.array_equal(changed[0]["visible"], whole[0]["visible"])
@@ -90,7 +93,7 @@ def test_crops_and_flips_act_and_spare_the_rest():
     for store in alike:
         store.images[:] = store.images[0]
         store.images |= 1  # no black pixel of its own
-    crops = Augmentation(pad_pixels=4, data_threads=1, **OFF)
+    crops = Augmentation(pad_pixels=4, **OFF)
     batch, other = (elements(0, 1, crops, alike, seed)[0] for seed in (0, 1))
     assert not np.array_equal(batch["visible"], other["visible"])
     black = normalise(np.zeros(3, np.uint8)).numpy()
@@ -99,16 +102,14 @@ def test_crops_and_flips_act_and_spare_the_rest():
     share = (images == black).all(axis=-1).mean(axis=(1, 2))
     assert 0 < share.max() <= 1 - (1 - 4 / HEIGHT) * (1 - 4 / WIDTH) + 1e-9
     original = expected(alike[0], [0])[0]
-    flips = elements(0, 1, Augmentation(pad_pixels=0, flip_probability=1.0, data_threads=1, **OFF), alike)[0]
+    flips = elements(0, 1, Augmentation(pad_pixels=0, flip_probability=1.0, **OFF), alike)[0]
     np.testing.assert_array_equal(flips["infrared"][0], original[:, ::-1])
 
 
 def test_augmix_and_erasing_are_off_only_by_their_settings():
     plain = elements(0, 1)[0]
-    erasing = Augmentation(
-        pad_pixels=0, flip_probability=0, augmix_modalities="none", erase_probability=1, data_threads=1
-    )
-    mixing = Augmentation(pad_pixels=0, flip_probability=0, erase_modalities="none", data_threads=1)
+    erasing = Augmentation(pad_pixels=0, flip_probability=0, augmix_modalities="none", erase_probability=1)
+    mixing = Augmentation(pad_pixels=0, flip_probability=0, erase_modalities="none")
     for changed in (elements(0, 1, erasing)[0], elements(0, 1, mixing)[0]):
         assert (changed["visible"] != plain["visible"]).any(axis=(1, 2, 3)).all()
         np.testing.assert_array_equal(changed["labels"], plain["labels"])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mmgl_tf.flags.config import Augmentation
+from mmgl_tf.flags.config import options_type
 from mmgl_tf.pipelines.augmentation.augmix import AugMix
 from mmgl_tf.pipelines.augmentation.erase import Erase
 from mmgl_tf.pipelines.augmentation.pad_crop_flip import PadCropFlip
@@ -28,6 +28,8 @@ from mmgl_tf.pipelines.random_plan import Stream, view_stream
 from mmgl_tf.pipelines.records import INFRARED, VISIBLE
 from tests.pipelines.augmentation.test_lab import by_definition as lab_by_definition
 from tests.pipelines.fake_store import BATCH, HEIGHT, STRIPES, WIDTH, FakeStore, stores
+
+Augmentation = options_type("mmgl")
 
 CROP = (PadCropFlip(6, 0.5),)
 TWO_VIEWS = Recipe(each_modality([[CROP, CROP], [CROP, CROP]]))

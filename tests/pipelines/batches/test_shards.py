@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from mmgl_tf.flags.config import Augmentation
+from mmgl_tf.flags.config import options_type
 from mmgl_tf.pipelines.batches.build import held_out_dataset, training_dataset
 from mmgl_tf.pipelines.batches.data_wait import DataWait
 from mmgl_tf.pipelines.batches.identity_sampling import identity_plan
@@ -18,6 +18,8 @@ from tests.pipelines.drawn_files import HEIGHT as FILE_HEIGHT
 from tests.pipelines.drawn_files import WIDTH as FILE_WIDTH
 from tests.pipelines.drawn_files import open_, write_images
 from tests.pipelines.fake_store import HEIGHT, STRIPES, WIDTH, FakeStore, assert_same, stores
+
+Augmentation = options_type("mmgl")
 
 BATCH = 4
 VISIBLE_IDENTITIES, INFRARED_IDENTITIES = np.arange(22) % 5, np.arange(9) % 4

@@ -3,12 +3,14 @@
 import numpy as np
 import pytest
 
-from mmgl_tf.flags.config import Augmentation
+from mmgl_tf.flags.config import options_type
 from mmgl_tf.pipelines.augmentation.stripes import unshuffle_stripes
 from mmgl_tf.pipelines.batches.plans import BatchPlan
 from mmgl_tf.pipelines.batches.recipe import mmgl_recipe
 from mmgl_tf.pipelines.batches.training_batches import TrainingBatches
 from tests.pipelines.fake_store import BATCH, STRIPES, FakeStore
+
+Augmentation = options_type("mmgl")
 
 STEPS = 2
 SWITCHED_OFF = {
