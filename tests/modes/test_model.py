@@ -1,11 +1,13 @@
 """Settings reach what they are settings of."""
 
+import types
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from mmgl_tf.flags.config import from_flat
+from mmgl_tf.flags.config import from_flat, options_type
 from mmgl_tf.flags.presets import FINETUNE_PRESETS, PRESETS
 from mmgl_tf.modes.model import (
     build_embedder,
@@ -14,6 +16,7 @@ from mmgl_tf.modes.model import (
     milestones,
     prepare,
 )
+from mmgl_tf.pretraining.swav import SwAv
 from mmgl_tf.training.plan import TrainingPlan
 
 SMALL = PRESETS["demo"] | {"method": "mmgl", "image_width": 32, "part_embedding_size": 8}
@@ -209,6 +212,14 @@ def test_xla_compiles_on_one_gpu_unless_it_is_told_otherwise(monkeypatch, gpus, 
 def test_xla_on_replicas_is_refused():
     with pytest.raises(ValueError, match="--jit_compile=on on 2 replicas"):
         compiles(from_flat({"jit_compile": "on"}), 2)
+
+
+def test_only_lars_takes_the_form_of_swavs_authors():
+    model = types.SimpleNamespace(options=options_type("swav")(swav_adapt_vectors=True))
+    assert SwAv.optimizer_options(model, "lars") == {"form": "larc", "adapt_vectors": True}
+    assert SwAv.optimizer_options(model, "sgd") == {}
+    model.options = options_type("swav")()
+    assert SwAv.optimizer_options(model, "lars") == {}
 
 
 def test_settings_of_scale_reach_the_model():
