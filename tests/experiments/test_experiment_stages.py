@@ -83,6 +83,22 @@ def test_an_arms_own_flags_win_over_those_for_every_run():
     assert all("--world_seed=2" in stage.words for stage in (before, fine, evaluation))
 
 
+def test_flags_for_every_run_reach_those_that_they_do_something_in():
+    extra = {"recipe": "native", "augmix_severity": 2.0, "view_blur_1": 0.3, "epoch_by": "min", "flip": True}
+    extra |= {"nce_tau": 0.1}
+    before, fine, evaluation = stages_of(Arm("x", {"method": "byol"}), 0, "demo", extra, "R")
+
+    def given(stage):
+        return {word.lstrip("-").split("=")[0] for word in stage.words} & set(extra)
+
+    assert given(before) == {"recipe", "view_blur_1", "epoch_by", "flip"}
+    assert given(fine) == {"flip"}, "two_stream has no native recipe, and no AugMix in the demo"
+    assert given(evaluation) == {"flip"}
+    before = stages_of(Arm("x", {}), 0, "demo", extra, "R")[0]
+    assert given(before) == {"augmix_severity", "epoch_by", "flip", "nce_tau"}
+    assert given(stages_of(Arm("x", untrained="hog"), 0, "demo", extra, "R")[0]) == {"flip"}
+
+
 def test_settings_that_cannot_work_are_refused_before_anything_runs():
     with pytest.raises(ValueError, match="unknown settings nce_taw"):
         directories(Arm("x", {"nce_taw": 1.0}))
