@@ -4,12 +4,15 @@ A method's settings are a frozen dataclass. Beside its fields, each of which is 
 
 - `TITLE`: what the method is called in tables and sentences;
 - `TITLED_BY`: name of a field of text that belongs to that, as in "Supervised (visible)";
+- `WITH_IDENTITIES`: True where a pre-training method is told who is who;
+- `NOTE`: a remark for below the tables that compare it;
 - `READS`: names of groups in `SHARED` that it reads as well;
 - `STREAM`: "one" where a fine-tuning method has one stem, else it has two;
 - `PRESETS`: {preset: {setting: value}}, of any group, over the preset's own;
 - `RECIPES`: {recipe: {setting: value}}, over those, see `mmgl_tf.flags.resolution`;
 - `problems(config)`: what is wrong with a run's settings, a list of sentences;
 - `FIXED`: names of its fields that are built into the weights, and cannot be changed afterwards;
+- `WITH_BATCH`: names of its fields whose defaults are for the default batch, and grow with it;
 - `TINY`: {setting: value} that makes the method small, for `tests/contracts`.
 """
 

@@ -15,6 +15,7 @@ class Psl:
     """
 
     TITLE: ClassVar = "PSL-style"
+    NOTE: ClassVar = "after the abstract alone, as no code is public"
     READS: ClassVar = ("jigsaw",)
     TINY: ClassVar = {"psl_permutations": 4, "jigsaw_permutations": 4, "jigsaw_hidden_size": 8}
     # Three stages need three epochs at least.
