@@ -40,6 +40,12 @@ def run_summary(directory):
     return json.loads(path.read_text()) if path.is_file() else {}
 
 
+def run_status(directory):
+    """How a run ended: "complete", "fail", "collapsed"; "unfinished" for one that has not."""
+    summary = run_summary(directory)
+    return summary.get("status", "complete") if summary else "unfinished"
+
+
 def run_figures(directory):
     """What the names in a run's metrics.jsonl mean, tuple of `mmgl_tf.figures.Figure`.
 
