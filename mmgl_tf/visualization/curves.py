@@ -73,8 +73,9 @@ def _one_run(rows, figures):
         key = figure.name
         for prefix, suffix, role, colour in VARIANTS:
             epochs, values = series(rows, prefix + key + suffix)
-            if not prefix + suffix and not key.startswith(("loss/", "accuracy/")):
-                role = "both" if key.startswith("embedding/") else "measured"
+            if not prefix + suffix and figure.source != "step":
+                apart = any(set(figure.names_in(row)) - {""} for row in rows)
+                role = "both" if apart else "measured"
             if len(figures) > 1:
                 colour = COLOURS[position]
                 role = figure.line if not prefix + suffix else f"{figure.line}, {role}"
