@@ -21,6 +21,7 @@ from mmgl_tf.flags.resolution import resolve
 from mmgl_tf.modes.model import make_optimizer
 from mmgl_tf.pipelines.batches.plans import image_plan
 from mmgl_tf.pipelines.batches.training_batches import TrainingBatches
+from mmgl_tf.pipelines.records import MODALITIES
 from mmgl_tf.pretraining import PRETRAINING
 from mmgl_tf.training.plan import TrainingPlan
 
@@ -52,7 +53,7 @@ class AveragingTrunk(keras.layers.Layer):
 
     def call(self, inputs, training=None, **_):
         """Dict of [b, H, W, 3] -> [2b, h, w, C], visible images first."""
-        images = tf.concat([inputs[m] for m in ("visible", "infrared") if m in inputs], axis=0)
+        images = tf.concat([inputs[m] for m in MODALITIES if m in inputs], axis=0)
         stride = self.stride
         pooled = tf.nn.avg_pool2d(images[..., :1], stride, stride, "SAME")
         return tf.cast(pooled, tf.float32) * self.scale

@@ -4,6 +4,7 @@ import json
 
 from experiments.paired import mean_and_deviation
 from mmgl_tf.figures import FILE, from_json
+from mmgl_tf.pipelines.records import MODALITIES
 
 BY_ARM = "pre-training, people held out, visible / infrared"
 BY_FIGURE = ["pre-training", "on people held out", "visible / infrared", "chance"]
@@ -125,7 +126,7 @@ def _text(rows, figure):
         names |= figure.names_in(row, figure.prefix)
     texts = {whose: _mean_text(rows, name, figure) for whose, name in names.items()}
     both = texts.pop("", "")
-    apart = " / ".join(texts[whose] for whose in ("visible", "infrared") if whose in texts)
+    apart = " / ".join(texts[whose] for whose in MODALITIES if whose in texts)
     return f"{apart}, both {both}" if apart and both else apart or both
 
 

@@ -13,7 +13,7 @@ from mmgl_tf.modes.training.validation_retrieval import ValidationRetrieval
 from mmgl_tf.pipelines.batches.build import training_dataset
 from mmgl_tf.pipelines.batches.identity_sampling import missing_modality
 from mmgl_tf.pipelines.batches.plans import people_plan
-from mmgl_tf.pipelines.records import INFRARED, VISIBLE
+from mmgl_tf.pipelines.records import INFRARED, MODALITIES, VISIBLE
 from mmgl_tf.training.plan import TrainingPlan
 
 
@@ -68,7 +68,7 @@ class LabelledImages(Material):
         lonely = [
             f"{len(found)} identities have no {modality} training image and are left out"
             for modality, found in zip(
-                ("visible", "infrared"),
+                MODALITIES,
                 missing_modality(*self.labels),
                 strict=True,
             )
