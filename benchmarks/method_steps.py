@@ -14,12 +14,14 @@ import tensorflow as tf
 from benchmarks.median_and_range import median_and_range
 from benchmarks.train_step import alternate
 from mmgl_tf.backbones import Encoder
-from mmgl_tf.flags.config import from_flat, options
+from mmgl_tf.flags.config import defaults, from_flat, options
+from mmgl_tf.flags.methods import METHODS as SETTINGS
 from mmgl_tf.flags.methods import title
 from mmgl_tf.flags.resolution import resolve
 from mmgl_tf.modes.model import make_optimizer
 from mmgl_tf.pipelines.batches.plans import image_plan
 from mmgl_tf.pipelines.batches.training_batches import TrainingBatches
+from mmgl_tf.pipelines.records import MODALITIES
 from mmgl_tf.pretraining import PRETRAINING
 from mmgl_tf.training.plan import TrainingPlan
 
@@ -51,7 +53,7 @@ class AveragingTrunk(keras.layers.Layer):
 
     def call(self, inputs, training=None, **_):
         """Dict of [b, H, W, 3] -> [2b, h, w, C], visible images first."""
-        images = tf.concat([inputs[m] for m in ("visible", "infrared") if m in inputs], axis=0)
+        images = tf.concat([inputs[m] for m in MODALITIES if m in inputs], axis=0)
         stride = self.stride
         pooled = tf.nn.avg_pool2d(images[..., :1], stride, stride, "SAME")
         return tf.cast(pooled, tf.float32) * self.scale
@@ -74,8 +76,9 @@ def configuration(method, arguments, height, width):
     """The configuration that a run of the method has, at the paper's size unless told otherwise."""
     typed = {"method": method, "backbone": arguments.backbone, "batch_size": arguments.batch}
     typed |= {"image_height": height, "image_width": width}
-    if method == "swav":  # its queue is a multiple of the images of a step
-        typed["swav_queue_size"] = 40 * 2 * arguments.batch
+    usual = defaults()
+    for name in getattr(SETTINGS[method], "WITH_BATCH", ()):
+        typed[name] = usual[name] * arguments.batch // usual["batch_size"]
     return from_flat(resolve("pretrain", typed) | {"mode": "pretrain"})
 
 

@@ -27,6 +27,7 @@ from mmgl_tf.layers.batch_norm import synchronise
 from mmgl_tf.modes.model import build_model, prepare
 from mmgl_tf.pipelines.batches.sampling import steps_in_epoch
 from mmgl_tf.pipelines.readers.sysu import PUBLISHED
+from mmgl_tf.pipelines.records import MODALITIES
 from mmgl_tf.training.plan import TrainingPlan
 
 
@@ -45,7 +46,7 @@ def traced(config, images, number=1):
     if number > 1 and config.scale.sync_batch_norm:
         synchronise(model)
     pixels = [images, config.data.image_height, config.data.image_width, 3]
-    batch = {name: tf.TensorSpec(pixels, tf.float32) for name in ("visible", "infrared")}
+    batch = {name: tf.TensorSpec(pixels, tf.float32) for name in MODALITIES}
     batch["permutation"] = tf.TensorSpec([2 * images, config.mmgl.num_stripes], tf.int32)
     seed = tf.TensorSpec([2], tf.int32)
     with ReplicaOfMany(number, Messages()).pretended():

@@ -21,6 +21,7 @@ from mmgl_tf.layers.batch_norm import FusedBatchNorm
 from mmgl_tf.machines.distribution import Distribution
 from mmgl_tf.modes.model import build_model, prepare
 from mmgl_tf.pipelines.batches.shards import Shards
+from mmgl_tf.pipelines.records import MODALITIES
 from mmgl_tf.training.plan import TrainingPlan
 
 MARK = "scaling case: "
@@ -50,7 +51,7 @@ def take_devices(replicas, first):
 def part_of(batch, shards, local):
     """The rows of a global batch that a replica of this process has, as tensors."""
     _, rows = shards.part(local, len(batch["visible"]))
-    part = {name: tf.constant(batch[name][rows]) for name in ("visible", "infrared")}
+    part = {name: tf.constant(batch[name][rows]) for name in MODALITIES}
     halves = batch["permutation"].reshape(2, len(batch["visible"]), -1)[:, rows]
     return part | {"permutation": tf.constant(halves.reshape(2 * len(rows), -1))}
 

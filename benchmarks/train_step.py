@@ -21,6 +21,7 @@ from benchmarks.median_and_range import median_and_range
 from mmgl_tf.backbones import BACKBONES, Encoder
 from mmgl_tf.flags.config import options_type
 from mmgl_tf.optimizers.torch_sgd import TorchSGD
+from mmgl_tf.pipelines.records import MODALITIES
 from mmgl_tf.pretraining.mmgl import Mmgl
 from mmgl_tf.training.plan import TrainingPlan
 
@@ -90,7 +91,7 @@ def our_step(model, batch):
 
 def trunk_step(encoder, batch):
     """A function that takes one step of the trunk alone: forward, backward, update."""
-    images = {name: tf.constant(batch[name]) for name in ("visible", "infrared")}
+    images = {name: tf.constant(batch[name]) for name in MODALITIES}
     variables = encoder.trainable_variables
     optimizer = TorchSGD(0.0)
     optimizer.build(variables)
@@ -111,7 +112,7 @@ def heads_step(batch, precision):
     model = Mmgl(GivenFeatures(channels), options_type("mmgl")(), 0, TrainingPlan())
     model.build_from(rows, columns)
     dtype = keras.DTypePolicy(POLICIES[precision]).compute_dtype
-    maps = {name: tf.cast(tf.constant(batch[name]), dtype) for name in ("visible", "infrared")}
+    maps = {name: tf.cast(tf.constant(batch[name]), dtype) for name in MODALITIES}
     permutation = tf.constant(batch["permutation"])
     variables = [v.value for v in model.trainable_variables]
 

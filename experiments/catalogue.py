@@ -15,10 +15,6 @@ SHORT_PRETRAINING = {"epochs": 6, "warmup_epochs": 0.6}
 SHORT_FINETUNING = {"epochs": 4, "warmup_epochs": 0.4, "method": "two_stream"}
 LAST = {"init_weights": "last"}  # the contrast alone has no accuracy by which a best epoch could be chosen
 METHOD_TITLES = {name: title(name, defaults()) for name in PRETRAINING}
-NOTES = {
-    "supervised": "trained with the identities of the visible images: an upper row, no stand-in for ImageNet",
-    "psl": "after the abstract alone, as no code is public",
-}
 SHORT = "600 steps of pre-training and 604 of fine-tuning on the demo's world."
 
 
@@ -92,10 +88,11 @@ def table_4_arms():
         chosen = LAST | {"method": method}
         paper = table_4 if method == "agw" else lambda start: {}
         arms.append(Arm(f"random{behind}", None, chosen, f"MMGL{behind}", paper=paper("random")))
-        for start in PRETRAINING:
+        for start, kind in PRETRAINING.items():
             name = METHOD_TITLES[start] + behind
             pretrain, partner = {"method": start}, f"MMGL{behind}"
-            arms.append(Arm(name, pretrain, chosen, partner, paper=paper(start), note=NOTES.get(start, "")))
+            note = getattr(kind, "NOTE", "")
+            arms.append(Arm(name, pretrain, chosen, partner, paper=paper(start), note=note))
         # Two views are twice as many images a step: MMGL with as many images has twice the steps.
         twice = {"method": "mmgl", "epochs": 2 * SHORT_PRETRAINING["epochs"], "warmup_epochs": 1.2}
         arms.append(Arm(f"MMGL, equal images{behind}", twice, chosen, f"MMGL{behind}"))

@@ -1,19 +1,13 @@
-"""What the pre-trainings of an experiment learnt, on people held out: order, parts, and the matching."""
+"""What the pre-trainings of an experiment learnt, on people held out: the figures of their methods."""
 
 import json
 
 from experiments.paired import mean_and_deviation
+from mmgl_tf.figures import FILE, from_json
 from mmgl_tf.pipelines.records import MODALITIES
 
-# Title -> (names in a row of metrics.jsonl, shown one after the other; factor).
-FIGURES = {
-    "whole order right, visible / infrared %": ("validation/accuracy/permutation_whole", 100.0),
-    "stripes right %": ("validation/accuracy/permutation_stripe", 100.0),
-    "parts named right %": ("validation/accuracy/part", 100.0),
-    "part mass": ("matching/part_mass", 1.0),
-    "slot mass": ("matching/slot_mass", 1.0),
-    "identity lift": ("matching/identity_lift", 1.0),
-}
+BY_ARM = "pre-training, people held out, visible / infrared"
+BY_FIGURE = ["pre-training", "on people held out", "visible / infrared", "chance"]
 
 
 def pretext_rows(experiment, cells):
@@ -24,16 +18,18 @@ def pretext_rows(experiment, cells):
         cells: its `experiments.cell.Cell`s.
 
     Returns:
-        (header, rows), lists of texts; no rows where nothing is pre-trained yet. Means over seeds, with the
-        standard deviation where there are several.
+        (header, rows), lists of texts, a column for each figure that some arm has; no rows where nothing is
+        pre-trained yet. Means over seeds, with the standard deviation where there are several.
     """
-    rows = []
+    columns, found = {}, {}
     for arm in experiment.arms:
-        own = [cell for cell in cells if cell.arm.name == arm.name and len(cell.stages) == 3]
-        found = [last for cell in own if (last := _last_row(cell.stages[0].directory))]
-        if found:
-            rows.append([arm.name, *(_text(found, name, factor) for name, factor in FIGURES.values())])
-    return ["pre-training, people held out", *FIGURES], rows
+        directories = _directories(cells, arm)
+        if rows := _last_rows(directories):
+            texts = {figure.name: _text(rows, figure) for figure in _told(directories)}
+            found[arm.name] = {name: text for name, text in texts.items() if text}
+            columns |= {f.name: _title(f) for f in _told(directories) if f.name in found[arm.name]}
+    rows = [[arm, *(texts.get(name, "") for name in columns)] for arm, texts in found.items() if texts]
+    return [BY_ARM, *columns.values()], rows
 
 
 def pretext_by_method(experiment, cells):
@@ -49,23 +45,14 @@ def pretext_by_method(experiment, cells):
     """
     rows, seen = [], set()
     for arm in experiment.arms:
-        stages = [cell.stages[0] for cell in cells if cell.arm.name == arm.name and len(cell.stages) == 3]
-        directories = [stage.directory for stage in stages if stage.directory not in seen]
+        directories = [directory for directory in _directories(cells, arm) if directory not in seen]
         seen.update(directories)  # arms may share a pre-training
-        found = [last for directory in directories if (last := _last_row(directory))]
-        if not found:
-            continue
-        shown = [f for f in _figures(directories) if f["held_out"] or f["name"].startswith("projection/")]
-        for figure in shown:
-            prefix = "validation/" if figure["held_out"] else ""
-            names = [f"{prefix}{figure['name']}{suffix}" for suffix in ("_visible", "_infrared")]
-            names = [n for n in names if any(n in row for row in found)] or [figure["name"]]
-            factor = 100.0 if figure["axis"] == "share" else 1.0
-            text = " / ".join(filter(None, (_mean_text(found, name, factor) for name in names)))
-            chance = "" if figure["chance"] is None else f"{factor * figure['chance']:.1f}"
-            if text:
-                rows.append([arm.name, figure["title"], text, chance])
-    return ["pre-training", "on people held out", "visible / infrared", "chance"], rows
+        found = _last_rows(directories)
+        for figure in _told(directories) if found else ():
+            chance = "" if figure.chance is None else _number(figure, figure.chance)
+            if text := _text(found, figure):
+                rows.append([arm.name, _title(figure), text, chance])
+    return BY_FIGURE, rows
 
 
 def methods_differ(experiment):
@@ -73,14 +60,31 @@ def methods_differ(experiment):
     return len({arm.pretrain.get("method", "") for arm in experiment.arms if arm.pretrain is not None}) > 1
 
 
-def _figures(directories):
-    """What the figures of a run are called: its figures.json, as dicts."""
+def _directories(cells, arm):
+    """Those of an arm's pre-trainings, of all seeds."""
+    return [cell.stages[0].directory for cell in cells if cell.arm.name == arm.name and len(cell.stages) == 3]
+
+
+def _told(directories):
+    """The figures of some runs of one method that tables tell."""
     for directory in directories:
-        try:
-            return json.loads((directory / "figures.json").read_text())
-        except FileNotFoundError:
-            continue
+        if figures := _figures(directory):
+            return [figure for figure in figures if figure.summary and figure.of_fixed_images]
     return []
+
+
+def _figures(directory):
+    """What a run's figures are called, tuple of `mmgl_tf.figures.Figure`; () where it is not known."""
+    try:
+        return from_json((directory / FILE).read_text())
+    except FileNotFoundError:
+        # For a run of an earlier version alone: it takes TensorFlow.
+        from mmgl_tf.modes.saved_run import run_figures
+
+        try:
+            return run_figures(directory)
+        except ValueError:
+            return ()
 
 
 def closing_words(cells):
@@ -100,29 +104,38 @@ def closing_words(cells):
     return [f"{path.parent}\n{path.read_text()}" for path in paths if path.exists()]
 
 
-def _last_row(directory):
-    try:
-        return json.loads((directory / "summary.json").read_text()).get("last")
-    except FileNotFoundError:
-        return None
+def _last_rows(directories):
+    """The figures that runs ended with, of those that left some."""
+    found = []
+    for directory in directories:
+        try:
+            found.append(json.loads((directory / "summary.json").read_text()).get("last"))
+        except FileNotFoundError:
+            continue
+    return [row for row in found if row]
 
 
-def _text(rows, name, factor):
-    names = [name] if name.startswith("matching/") else [f"{name}_{modality}" for modality in MODALITIES]
-    parts = []
-    for full in names:
-        text = _mean_text(rows, full, factor)
-        if text:
-            parts.append(text)
-    return " / ".join(parts)
+def _title(figure):
+    return f"{figure.title} %" if figure.axis == "share" else figure.title
 
 
-def _mean_text(rows, name, factor):
-    """Mean and deviation of a figure over seeds; "" where no row has it."""
-    values = [factor * row[name] for row in rows if name in row]
-    if not values:
-        return ""
-    digits = 1 if factor > 1 else 2
-    measured = mean_and_deviation(values)
-    deviation = "" if measured.deviation is None else f" ± {measured.deviation:.{digits}f}"
-    return f"{measured.mean:.{digits}f}{deviation}"
+def _text(rows, figure):
+    """Mean and deviation over seeds, each modality apart, then of both; "" where no row has it."""
+    names = {}
+    for row in rows:
+        names |= figure.names_in(row, figure.prefix)
+    texts = {whose: _mean_text(rows, name, figure) for whose, name in names.items()}
+    both = texts.pop("", "")
+    apart = " / ".join(texts[whose] for whose in MODALITIES if whose in texts)
+    return f"{apart}, both {both}" if apart and both else apart or both
+
+
+def _mean_text(rows, name, figure):
+    measured = mean_and_deviation(row[name] for row in rows if name in row)
+    deviation = "" if measured.deviation is None else f" ± {_number(figure, measured.deviation)}"
+    return f"{_number(figure, measured.mean)}{deviation}"
+
+
+def _number(figure, value):
+    """A share in per cent with one decimal, anything else with two."""
+    return f"{100.0 * value:.1f}" if figure.axis == "share" else f"{value:.2f}"

@@ -1,7 +1,8 @@
 """What a figure of a run is: how a loss or an accuracy is called, drawn and compared.
 
 A method states its figures once, as `Figure` records. The progress bar, the summaries, the curves, the chance
-columns and the experiments' tables read them there, so that a new figure is shown everywhere or nowhere.
+columns and the experiments' tables read them there and know none by name: a new figure is shown by all of
+them, unless its record says otherwise (`short`, `summary`).
 """
 
 import dataclasses
@@ -13,6 +14,7 @@ AXES = ("zero", "free", "share")
 # A figure that a network without any knowledge has no value of.
 HAS_NONE = None
 PREFIXES, SUFFIXES = ("", "validation/"), ("", "_visible", "_infrared")
+FILE = "figures.json"  # beside metrics.jsonl: what its names mean
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,31 @@ class Figure:
     line: str = ""
     held_out: bool = False
     source: str = "step"
+    summary: bool = True
+
+    @property
+    def of_fixed_images(self):
+        """Whether it is measured on the same images after each epoch, so that runs can be compared by it."""
+        return self.held_out or self.source != "step"
+
+    @property
+    def prefix(self):
+        """How its name on fixed images begins."""
+        return "validation/" if self.held_out or self.source == "search" else ""
+
+    def names_in(self, row, prefix=""):
+        """Under which names a row of metrics.jsonl holds it.
+
+        Args:
+            row: {name: value}.
+            prefix: one of `PREFIXES`.
+
+        Returns:
+            {whose: name} of those that are there, in this order: "" of both modalities, "visible",
+            "infrared".
+        """
+        names = {suffix.removeprefix("_"): f"{prefix}{self.name}{suffix}" for suffix in SUFFIXES}
+        return {whose: name for whose, name in names.items() if name in row}
 
     def text(self, value, width=10):
         """A value as tables show it: a share in per cent, anything else with three decimals."""

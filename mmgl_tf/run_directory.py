@@ -83,8 +83,8 @@ class RunDirectory:
     """Paths of a run and the check that a resumed run is the same run.
 
     Layout: config.json, metrics.jsonl, summary.json, checkpoints/, tensorboard/, pictures/, weights
-    (encoder_last.weights.h5, encoder_best.weights.h5; a fine-tuning's embedder_* too), eval/; survey.npz
-    where the method looked at the training images first.
+    (encoder_last.weights.h5, encoder_best.weights.h5; a fine-tuning's embedder_* too, and start.json, what it
+    started from), eval/; survey.npz where the method looked at the training images first.
 
     Args:
         root: the run directory; made if missing.

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mmgl_tf.backbones import Encoder
 from mmgl_tf.backbones.pooled_encoder import PooledEncoder
-from mmgl_tf.figures import OF_EVERY_RUN, from_json
+from mmgl_tf.figures import FILE, OF_EVERY_RUN, from_json
 from mmgl_tf.finetuning.figures import SEARCH
 from mmgl_tf.finetuning.transfer import transfer
 from mmgl_tf.flags.config import defaults, from_flat, migrated, options
@@ -14,8 +14,6 @@ from mmgl_tf.pretraining.probe import FIGURES as PROBED
 from mmgl_tf.pretraining.probe import OF_BOTH
 from mmgl_tf.run_directory import RunDirectory
 from mmgl_tf.training.plan import TrainingPlan
-
-FIGURES = "figures.json"  # beside metrics.jsonl: what its names mean
 
 
 def run_settings(directory):
@@ -40,12 +38,18 @@ def run_summary(directory):
     return json.loads(path.read_text()) if path.is_file() else {}
 
 
+def run_status(directory):
+    """How a run ended: "complete", "fail", "collapsed"; "unfinished" for one that has not."""
+    summary = run_summary(directory)
+    return summary.get("status", "complete") if summary else "unfinished"
+
+
 def run_figures(directory):
     """What the names in a run's metrics.jsonl mean, tuple of `mmgl_tf.figures.Figure`.
 
     Runs of earlier versions did not write it down; theirs are told by their method.
     """
-    path = Path(directory) / FIGURES
+    path = Path(directory) / FILE
     if path.is_file():
         return from_json(path.read_text())
     config = from_flat({name: value for name, value in run_settings(directory).items() if name in defaults()})

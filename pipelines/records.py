@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 
 VISIBLE = 0
 INFRARED = 1
-# By code. Networks name their stems in `mmgl_tf.backbones`: neither side may import the other, so a test
-# holds the two together.
+# By code; networks name their stems so, and have the rows of a batch in this order.
 MODALITIES = ("visible", "infrared")
 
 

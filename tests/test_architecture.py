@@ -34,6 +34,8 @@ RULES = (
     ("mmgl_tf/losses/", ("mmgl_tf",), ("mmgl_tf.losses",)),
     ("mmgl_tf/layers/", ("mmgl_tf",), ("mmgl_tf.layers",)),
     ("mmgl_tf/optimizers/", ("mmgl_tf",), ("mmgl_tf.optimizers",)),
+    # Stems and the rows of a batch go by the modalities of the records.
+    ("mmgl_tf/backbones/", ("mmgl_tf.pipelines",), ("mmgl_tf.pipelines.records",)),
     ("mmgl_tf/pretraining/", ("mmgl_tf.pipelines",), DESCRIPTIONS),
     ("mmgl_tf/finetuning/", ("mmgl_tf.pipelines",), DESCRIPTIONS),
     # NumPy and SciPy alone: what is scored must not depend on who computed the embeddings.
@@ -208,6 +210,7 @@ def plant(root, path, text):
         ("mmgl_tf/layers/head.py", "import mmgl_tf.backbones"),
         ("mmgl_tf/layers/head.py", "from mmgl_tf.flags.config import Mmgl"),
         ("mmgl_tf/layers/head.py", "import importlib\nimportlib.import_module('mmgl_tf.pipelines.build')"),
+        ("mmgl_tf/backbones/encoder.py", "from mmgl_tf.pipelines.batches.recipe import View"),
         ("mmgl_tf/pretraining/mmgl.py", "from mmgl_tf.pipelines.decode import normalise"),
         ("mmgl_tf/pretraining/mmgl.py", "from mmgl_tf.pipelines.batches.training_batches import x"),
         ("mmgl_tf/pretraining/mmgl.py", "from mmgl_tf.flags.definitions import FLAGS"),

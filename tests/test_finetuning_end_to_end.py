@@ -111,6 +111,10 @@ def test_fine_tuning_says_where_it_starts_and_leaves_everything_in_its_directory
     start = [text for name, text in lines if name == "start"]
     assert start[0] == str(pretrained / "encoder_best.weights.h5")
     assert start[1] == "65 tensors matched, 0 missing, 0 dropped"
+    assert start[-1].startswith("trained as MMGL (as published but for preset smoke")
+    noted = json.loads((root / "start.json").read_text())
+    assert noted["init"] == str(pretrained) and noted["status"] == "complete"
+    assert noted["settings"] == json.loads((pretrained / "config.json").read_text())
     head = dict(lines)
     assert head["run"].startswith("finetune Two-Stream, seed 0, preset smoke")
     assert head["steps"] == (

@@ -4,6 +4,8 @@ A method's settings are a frozen dataclass. Beside its fields, each of which is 
 
 - `TITLE`: what the method is called in tables and sentences;
 - `TITLED_BY`: name of a field of text that belongs to that, as in "Supervised (visible)";
+- `WITH_IDENTITIES`: True where a pre-training method is told who is who;
+- `NOTE`: a remark for below the tables that compare it;
 - `READS`: names of groups in `SHARED` that it reads as well;
 - `IMAGES`: names of groups in `IMAGES` that it reads;
 - `STREAM`: "one" where a fine-tuning method has one stem, else it has two;
@@ -14,6 +16,7 @@ A method's settings are a frozen dataclass. Beside its fields, each of which is 
   `IMAGES` may have it too;
 - `obstacle_to_xla(options)`: why XLA cannot compile a step, "" where it can;
 - `FIXED`: names of its fields that are built into the weights, and cannot be changed afterwards;
+- `WITH_BATCH`: names of its fields whose defaults are for the default batch, and grow with it;
 - `TINY`: {setting: value} that makes the method small, for `tests/contracts`.
 """
 

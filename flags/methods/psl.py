@@ -15,6 +15,7 @@ class Psl:
     """
 
     TITLE: ClassVar = "PSL-style"
+    NOTE: ClassVar = "after the abstract alone, as no code is public"
     READS: ClassVar = ("tile_puzzles",)
     IMAGES: ClassVar = ("flips", "held_out_orders")
     TINY: ClassVar = TilePuzzles.TINY | {"psl_permutations": 4}

@@ -12,6 +12,8 @@ class Supervised:
 
     TITLE: ClassVar = "Supervised"
     TITLED_BY: ClassVar = "supervised_modalities"
+    WITH_IDENTITIES: ClassVar = True
+    NOTE: ClassVar = "trained with identities: an upper row that knows the data set, no stand-in for ImageNet"
     READS: ClassVar = ("unseen_stem",)
     IMAGES: ClassVar = ("flips", "crops", "distortions")
     TINY: ClassVar = {"unseen_stem_batches": 2}

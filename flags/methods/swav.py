@@ -12,6 +12,7 @@ class SwAv:
 
     TITLE: ClassVar = "SwAV"
     READS: ClassVar = ("views", "alike_views", "two_views")
+    WITH_BATCH: ClassVar = ("swav_queue_size",)
     TINY: ClassVar = {
         "swav_hidden_size": 16,
         "swav_embedding_size": 8,

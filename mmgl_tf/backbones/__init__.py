@@ -1,5 +1,5 @@
 """Backbones: image encoders for one modality or two."""
 
-from mmgl_tf.backbones.encoder import BACKBONES, MODALITIES, Encoder
+from mmgl_tf.backbones.encoder import BACKBONES, Encoder
 
-__all__ = ["BACKBONES", "MODALITIES", "Encoder"]
+__all__ = ["BACKBONES", "Encoder"]

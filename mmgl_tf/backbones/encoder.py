@@ -4,9 +4,7 @@ import keras
 import tensorflow as tf
 
 from mmgl_tf.backbones.resnet import RESNET10, RESNET18, RESNET34, RESNET50
-
-# Stems by name, in the order of a batch's rows; those of `mmgl_tf.pipelines.records`, which see.
-MODALITIES = ("visible", "infrared")
+from mmgl_tf.pipelines.records import MODALITIES
 
 # What --backbone selects. A new backbone is a plan with make_stem, make_stages, num_features and stride.
 BACKBONES = {

@@ -9,6 +9,7 @@ from mmgl_tf.finetuning.figures import SEARCH, triplet_figures
 from mmgl_tf.layers.full_precision import full_precision
 from mmgl_tf.losses.identity import identity_accuracy, identity_loss
 from mmgl_tf.pipelines.batches.recipe import finetuning_recipe
+from mmgl_tf.pipelines.records import MODALITIES
 from mmgl_tf.training.model import TrainingModel
 
 
@@ -123,7 +124,7 @@ class FinetuningModel(TrainingModel):
 
     def outputs(self, batch):
         """Pooled features, logits and classes: {"pool", "logits", "labels"}."""
-        found = self({name: batch[name] for name in ("visible", "infrared")}, training=True)
+        found = self({name: batch[name] for name in MODALITIES}, training=True)
         return {"pool": found["pool"], "logits": found["logits"], "labels": batch["labels"]}
 
     def losses(self, outputs, seed):

@@ -3,8 +3,8 @@
 import numpy as np
 from safetensors.numpy import save
 
-from mmgl_tf.backbones import MODALITIES
 from mmgl_tf.interchange.torch_names import TWO_STREAM, named_variables, one_stem, to_torch
+from mmgl_tf.pipelines.records import MODALITIES
 from mmgl_tf.run_directory import atomic_file
 
 STEMS = (*MODALITIES, "mean", "both")

@@ -17,10 +17,10 @@ from mmgl_tf.layers.linear import Linear
 class ColourHead(keras.layers.Layer):
     """3x3 convolution, batch norm, ReLU, bilinear enlargement, 1x1 convolution to Q bins.
 
-    The enlargement puts output i at cell i / scale: a trunk whose paddings are symmetric centres cell j on pixel
-    16 j, and the colours are those of pixel 4 i. (Enlarging corner on corner would read six pixels beside it.)
-    It is done last: a 1x1 convolution and an interpolation whose weights sum to 1 may change
-    places, bias and all, and fifteen sixteenths of the 1x1 convolution are saved.
+    The enlargement puts output i at cell i / scale: a trunk of symmetric paddings centres cell j on pixel
+    16 j, and the colours are those of pixel 4 i. Enlarging corner on corner would read six pixels beside it.
+    It is done last: a 1x1 convolution and an interpolation whose weights sum to 1 may change places, bias and
+    all, and fifteen sixteenths of the 1x1 convolution are saved.
 
     The 3x3 convolution and its batch norm have the layer's dtype, as the trunk's: it costs three tenths of
     what the trunk of a ResNet-50 does. Scores are float32, also under mixed precision.

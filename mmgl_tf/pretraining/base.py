@@ -2,9 +2,9 @@
 
 import tensorflow as tf
 
-from mmgl_tf.backbones.encoder import MODALITIES as MODALITIES
 from mmgl_tf.figures import OF_EVERY_RUN
 from mmgl_tf.layers.full_precision import at_least_float32
+from mmgl_tf.pipelines.records import MODALITIES
 from mmgl_tf.pretraining.collapse import CollapseMonitor
 from mmgl_tf.pretraining.probe import FIGURES, OF_BOTH, SPREAD
 from mmgl_tf.pretraining.stages import Stage

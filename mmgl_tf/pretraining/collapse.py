@@ -10,7 +10,7 @@ Legend: M images, D embedding size.
 import dataclasses
 import math
 
-from mmgl_tf.pretraining.diagnostics import feat_std
+from mmgl_tf.pretraining.embedding_spread import feat_std
 
 STATES = ("healthy", "alarm", "collapsed")
 

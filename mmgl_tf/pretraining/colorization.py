@@ -13,9 +13,8 @@ from mmgl_tf.losses.colour_classification import colour_rows, rebalanced_accurac
 from mmgl_tf.losses.colour_prior import best_constant
 from mmgl_tf.pipelines.augmentation.pad_crop_flip import PadCropFlip
 from mmgl_tf.pipelines.batches.recipe import HeldOut, LabColour, Recipe, View
-from mmgl_tf.pipelines.records import VISIBLE
+from mmgl_tf.pipelines.records import MODALITIES, VISIBLE
 from mmgl_tf.pretraining import colour_look
-from mmgl_tf.pretraining.base import MODALITIES
 from mmgl_tf.pretraining.colour_survey import EVERY, GREY, MOST_IMAGES, colour_survey, unsurveyed_colours
 from mmgl_tf.pretraining.unseen_stem import UnseenStemModel
 

@@ -3,7 +3,6 @@
 import keras
 import tensorflow as tf
 
-from mmgl_tf.backbones import MODALITIES
 from mmgl_tf.layers.frozen_statistics import frozen_statistics
 from mmgl_tf.layers.full_precision import at_least_float32, full_precision
 from mmgl_tf.layers.gumbel_sinkhorn import GumbelSinkhorn, row_error
@@ -15,6 +14,7 @@ from mmgl_tf.losses.cycle_sets import by_body_part, without_slot_means
 from mmgl_tf.losses.part_classification import part_accuracy, part_loss
 from mmgl_tf.losses.permutation import permutation_loss
 from mmgl_tf.pipelines.batches.recipe import mmgl_held_out, mmgl_recipe
+from mmgl_tf.pipelines.records import MODALITIES
 from mmgl_tf.pretraining import mmgl_look
 from mmgl_tf.pretraining.base import PretrainingModel
 from mmgl_tf.pretraining.mmgl_figures import mmgl_figures

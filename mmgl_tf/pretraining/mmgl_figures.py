@@ -9,8 +9,6 @@ from mmgl_tf.layers.gumbel_sinkhorn import GumbelSinkhorn
 from mmgl_tf.losses.permutation import permutation_loss
 from mmgl_tf.pretraining.probe import OF_PROJECTIONS
 
-_SOFT = "soft neighbours: same part, same slot"
-
 
 def mmgl_figures(options, plan):
     """The figures of the terms that are on, and of the probe.
@@ -36,7 +34,7 @@ def mmgl_figures(options, plan):
                 short="stripe accuracy",
                 held_out=True,
             ),
-            Figure("sinkhorn/row_error", "Sinkhorn: worst row error", HAS_NONE),
+            Figure("sinkhorn/row_error", "Sinkhorn: worst row error", HAS_NONE, summary=False),
             Figure("probe/kendall_tau", "order recovered, Kendall's tau", 0.0, "free", source="probe"),
         ]
     if options.part:
@@ -52,8 +50,18 @@ def mmgl_figures(options, plan):
         negatives = 2 * queries - 1 if options.pcc_negatives == "both_sets" else queries
         figures.append(Figure("loss/cycle_contrast", "cycle contrast", math.log(negatives), short="pcc"))
     figures += [
-        Figure("matching/part_mass", _SOFT, 1 / stripes, "share", panel=_SOFT, line="part", source="probe"),
-        Figure("matching/slot_mass", _SOFT, 1 / stripes, "share", panel=_SOFT, line="slot", source="probe"),
+        *(
+            Figure(
+                f"matching/{same}_mass",
+                f"soft neighbours: same {same}",
+                1 / stripes,
+                "share",
+                panel="soft neighbours: same part, same slot",
+                line=same,
+                source="probe",
+            )
+            for same in ("part", "slot")
+        ),
         Figure("matching/identity_lift", "soft neighbours: identity lift", 1.0, "free", source="probe"),
         Figure("matching/effective_neighbours", "soft neighbours: how many", HAS_NONE, source="probe"),
     ]

@@ -8,8 +8,8 @@ the same person.
 import numpy as np
 import tensorflow as tf
 
-from mmgl_tf.pretraining.diagnostics import soft_matching
 from mmgl_tf.pretraining.permutation_recovery import kendall_tau, recover
+from mmgl_tf.pretraining.soft_matching import soft_matching
 from mmgl_tf.visualization.panels import augmented_batch, recovered_stripes
 from mmgl_tf.visualization.soft_matching import soft_matching_matrix
 
@@ -41,7 +41,7 @@ def look_figures(heads, batch, identities, temperature):
 
 
 def matched(heads, batch, identities, temperature):
-    """Where the soft neighbours lie, a `diagnostics.SoftMatching`; arguments as above."""
+    """Where the soft neighbours lie, a `SoftMatching`; arguments as above."""
     count, parts, order = len(batch["visible"]), heads["parts"], batch["permutation"]
     return soft_matching(
         parts[:count], parts[count:], order[:count], order[count:], *identities, temperature=temperature

@@ -3,10 +3,11 @@
 import numpy as np
 import tensorflow as tf
 
-from mmgl_tf.backbones.encoder import MODALITIES
 from mmgl_tf.figures import HAS_NONE, Figure
+from mmgl_tf.pipelines.records import MODALITIES
 from mmgl_tf.pretraining.collapse import spreads
-from mmgl_tf.pretraining.diagnostics import effective_rank, embedding_std, modality_gap
+from mmgl_tf.pretraining.embedding_spread import effective_rank, embedding_std
+from mmgl_tf.retrieval.geometry import modality_gap
 
 # What a probe measures of the pooled feature map, whatever the method; and where both modalities are shown.
 FIGURES = (

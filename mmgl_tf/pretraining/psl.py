@@ -20,7 +20,7 @@ import tensorflow as tf
 from mmgl_tf.figures import HAS_NONE, Figure
 from mmgl_tf.pretraining.tile_puzzles import Puzzle, TilePuzzleModel
 
-STAGE = Figure("stage/number", "stage", HAS_NONE)
+STAGE = Figure("stage/number", "stage", HAS_NONE, summary=False)
 _SLOW = 0.1
 
 

@@ -18,6 +18,7 @@ from mmgl_tf.losses.swapped_assignment import (
 )
 from mmgl_tf.pipelines.augmentation.person_views import crop_of, person_chain, person_views
 from mmgl_tf.pipelines.batches.recipe import HeldOut, Recipe, each_modality
+from mmgl_tf.pipelines.records import MODALITIES
 from mmgl_tf.pretraining import prototype_look
 from mmgl_tf.pretraining.base import pooled
 from mmgl_tf.pretraining.two_views import TwoViewModel
@@ -105,7 +106,7 @@ class SwAv(TwoViewModel):
         """Projections and scores of the views, those of full size first."""
         found = super().outputs(batch)
         for number in range(ASSIGNING + 1, ASSIGNING + 1 + self.options.swav_small_crops):
-            images = {m: batch[f"{m}_{number}"] for m in ("visible", "infrared")}
+            images = {m: batch[f"{m}_{number}"] for m in MODALITIES}
             features = pooled(self.encoder, images, training=True)
             found[f"scores_{number}"] = self.head(features, training=True)["scores"]
         return found

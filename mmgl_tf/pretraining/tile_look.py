@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mmgl_tf.backbones.encoder import MODALITIES
+from mmgl_tf.pipelines.records import MODALITIES
 from mmgl_tf.visualization.tile_boards import Layout, tile_boards
 
 SHOWN = 4  # images of each modality

@@ -17,8 +17,9 @@ from mmgl_tf.pipelines.augmentation.flip import Flip
 from mmgl_tf.pipelines.augmentation.permutation_sets import permutation_set
 from mmgl_tf.pipelines.augmentation.random_grey import RandomGrey
 from mmgl_tf.pipelines.batches.recipe import HeldOut, Recipe, TileOrder, each_modality
+from mmgl_tf.pipelines.records import MODALITIES
 from mmgl_tf.pretraining import tile_look
-from mmgl_tf.pretraining.base import MODALITIES, PretrainingModel
+from mmgl_tf.pretraining.base import PretrainingModel
 from mmgl_tf.pretraining.stages import Stage
 
 

@@ -7,8 +7,9 @@ from mmgl_tf.layers.frozen_statistics import frozen_statistics
 from mmgl_tf.losses.partner_retrieval import partner_found
 from mmgl_tf.pipelines.augmentation.person_views import person_views
 from mmgl_tf.pipelines.batches.recipe import HeldOut, Recipe, each_modality
+from mmgl_tf.pipelines.records import MODALITIES
 from mmgl_tf.pretraining import two_views_look
-from mmgl_tf.pretraining.base import MODALITIES, PretrainingModel, pooled
+from mmgl_tf.pretraining.base import PretrainingModel, pooled
 from mmgl_tf.pretraining.probe import OF_PROJECTIONS
 
 

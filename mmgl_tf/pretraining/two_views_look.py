@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mmgl_tf.backbones.encoder import MODALITIES
+from mmgl_tf.pipelines.records import MODALITIES
 from mmgl_tf.visualization.image_rows import image_rows
 
 SHOWN = 6  # images of each modality

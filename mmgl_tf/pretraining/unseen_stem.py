@@ -8,7 +8,8 @@ modality ever touched, are estimated anew from images of both.
 import numpy as np
 
 from mmgl_tf.backbones.precise_statistics import PreciseStatistics
-from mmgl_tf.pretraining.base import MODALITIES, PretrainingModel
+from mmgl_tf.pipelines.records import MODALITIES
+from mmgl_tf.pretraining.base import PretrainingModel
 
 
 class UnseenStemModel(PretrainingModel):

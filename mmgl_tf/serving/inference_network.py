@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from mmgl_tf.backbones import MODALITIES
+from mmgl_tf.pipelines.records import MODALITIES
 from mmgl_tf.serving.folded_layers import FoldedBlock, FoldedNonLocal, FoldedStem, affine
 
 PRECISIONS = {"float32": tf.float32, "bfloat16": tf.bfloat16}

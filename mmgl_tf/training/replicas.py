@@ -12,6 +12,8 @@ Legend: R replicas, b images per modality on a replica, B = R b, F figures a row
 
 import tensorflow as tf
 
+from mmgl_tf.pipelines.records import MODALITIES
+
 # Gradients travel in packs of so many bytes: one message a variable would cost more in latency than in
 # bandwidth, one for all could not begin before the last gradient is there.
 BYTES_PER_PACK = 32 * 2**20
@@ -29,7 +31,7 @@ def share_of_loss(loss):
 
 def images_in(batch):
     """b, the images per modality of a replica's batch; None where that is not known before it runs."""
-    return next(batch[name] for name in ("visible", "infrared") if name in batch).shape[0]
+    return next(batch[name] for name in MODALITIES if name in batch).shape[0]
 
 
 def gather_rows(local, images=None):

@@ -4,6 +4,8 @@
 `outputs` and `losses`.
 """
 
+from mmgl_tf.pipelines.records import MODALITIES
+
 
 class StepContract:
     """The parts of a training step that are a method's own.
@@ -13,7 +15,7 @@ class StepContract:
     """
 
     # Whose images a step shows, in the order of a batch's rows.
-    modalities = ("visible", "infrared")
+    modalities = MODALITIES
 
     def outputs(self, batch):
         """What the losses read of one training batch.

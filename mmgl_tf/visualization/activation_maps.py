@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib import colormaps
 from PIL import Image
 
+from mmgl_tf.pipelines.records import MODALITIES
 from mmgl_tf.visualization.grid import FAINT, MAX_WIDTH, Sheet, display_width, resize, unnormalise
 
 IMAGE_PIXELS = 216  # display height of a person
@@ -126,7 +127,7 @@ def activation_maps(
         x = Sheet.margin + place * (group + APART)
         y = sheet.top + 30 + row * pitch
         sheet.text(x, y + 8, captions[index], size=14, bold=True, anchor="lm")
-        for side, name in enumerate(("visible", "infrared")):
+        for side, name in enumerate(MODALITIES):
             left = x + side * 2 * (width + GAP)
             sheet.text(left, y + 30, name, colour=FAINT, anchor="lm")
             image = resize(images[side][index], IMAGE_PIXELS, width)

@@ -8,6 +8,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Page
 from matplotlib.ticker import MaxNLocator
 
+from mmgl_tf.pipelines.records import MODALITIES
+
 # Colour-blind safe (Okabe and Ito), the light yellow left out.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 # What a key's relatives are called and drawn in; dashed is one modality alone.
@@ -51,9 +53,7 @@ def validation_series(rows, key):
     epochs, values = series(rows, f"validation/{key}")
     if len(epochs):
         return epochs, values
-    halves = [
-        dict(zip(*series(rows, f"validation/{key}_{name}"), strict=True)) for name in ("visible", "infrared")
-    ]
+    halves = [dict(zip(*series(rows, f"validation/{key}_{name}"), strict=True)) for name in MODALITIES]
     halves = [half for half in halves if half]
     epochs = sorted(set.intersection(*map(set, halves))) if halves else []
     return np.array(epochs, float), np.array([np.mean([half[e] for half in halves]) for e in epochs], float)
@@ -73,8 +73,9 @@ def _one_run(rows, figures):
         key = figure.name
         for prefix, suffix, role, colour in VARIANTS:
             epochs, values = series(rows, prefix + key + suffix)
-            if not prefix + suffix and not key.startswith(("loss/", "accuracy/")):
-                role = "both" if key.startswith("embedding/") else "measured"
+            if not prefix + suffix and figure.source != "step":
+                apart = any(set(figure.names_in(row)) - {""} for row in rows)
+                role = "both" if apart else "measured"
             if len(figures) > 1:
                 colour = COLOURS[position]
                 role = figure.line if not prefix + suffix else f"{figure.line}, {role}"

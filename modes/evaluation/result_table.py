@@ -17,14 +17,19 @@ def print_results(results, root):
         results: dict, as `mmgl_tf.modes.evaluation.evaluate.evaluate` makes it.
         root: directory of results.json.
     """
-    name, start = "no learning", f", from {results['init']}" if results["init"] else ""
-    made = f"pre-trained as {results['pretraining_title']}" if results.get("pretraining_title") else ""
+    name, start = results["checkpoint"], results["start"]
     if results["method"]:
-        name = title(results["method"])
-        start += f", {made}" if made else ""
+        line = results["described"] or title(results["method"])
+        line += f", from {results['init']}" if results["init"] else ""
+        line += f": {start['described']}" if start and start["described"] else ""
     elif results["mode"]:
-        name = ", ".join(part for part in ("pooled features", made, "not fine-tuned") if part)
-    print(f"\n{results['checkpoint']}: {name}{start}")
+        made = f"pre-trained as {results['described']}" if results["described"] else ""
+        line = ", ".join(part for part in ("pooled features", made, "not fine-tuned") if part)
+    else:
+        line = "no learning"
+    print(f"\n{name}: {line}")
+    if start and start["status"] != "complete":
+        print(f"note       the status of the run that it started from was {start['status']}")
     if results["status"] != "complete":
         why = f": {results['reason']}" if results["reason"] else ""
         print(

@@ -1,11 +1,16 @@
 """The content of results.json: what was evaluated, by which protocol, how good, and the paper's number."""
 
 from mmgl_tf.finetuning import FINETUNING
-from mmgl_tf.flags.methods import title
+from mmgl_tf.flags.config import defaults, to_flat
+from mmgl_tf.flags.config import settings as every_setting
 from mmgl_tf.modes.evaluation.untrained_baselines import UNTRAINED_BASELINES
 from mmgl_tf.modes.identity import departures
-from mmgl_tf.modes.saved_run import is_finetuned, run_settings, run_summary
+from mmgl_tf.modes.saved_run import is_finetuned, run_settings, run_status, run_summary
+from mmgl_tf.modes.start import start_in_words, start_of
 from mmgl_tf.retrieval.published import published
+
+# Settings of an evaluation that change no figure.
+_SHOWING = ("run_names", "pictures", "shown_queries", "shown_identities")
 
 
 def about(config, splits, protocol):
@@ -16,24 +21,38 @@ def about(config, splits, protocol):
         splits: `mmgl_tf.pipelines.records.DatasetSplits`.
         protocol: `mmgl_tf.pipelines.records.Protocol` as it is applied.
     """
-    start = config.finetuning.init
-    made = start in UNTRAINED_BASELINES
-    settings, summary = ({}, {"status": "complete"}) if made else (run_settings(start), run_summary(start))
+    run = config.finetuning.init
+    made = run in UNTRAINED_BASELINES
+    settings = {} if made else run_settings(run)
     finetuned = settings.get("mode") == "finetune"
+    start = start_of(run, settings) if finetuned else None
+    before = start["settings"] if start else {}
+    pretrained = next((s for s in (settings, before) if s.get("mode") == "pretrain"), {})
     return {
         "dataset": splits.name,
         "root": splits.root,
         "trained_on": settings.get("dataset"),
-        "checkpoint": str(start),
-        "status": summary.get("status", "complete") if summary else "unfinished",
-        "reason": summary.get("reason"),
+        "checkpoint": str(run),
+        "status": "complete" if made else run_status(run),
+        "reason": None if made else run_summary(run).get("reason"),
         "mode": settings.get("mode"),
         "backbone": settings.get("backbone"),
-        "method": settings["method"] if not made and is_finetuned(start) else None,
-        "pretraining": settings.get("method") if settings.get("mode") == "pretrain" else None,
-        "pretraining_title": _pretraining_title(settings),
+        "stream": settings.get("stream"),
+        "method": settings["method"] if not made and is_finetuned(run) else None,
+        "described": start_in_words(settings),
         "departures": departures(settings),
         "init": settings["init"] if finetuned else None,
+        "start": {
+            "described": start_in_words(before),
+            "dataset": before.get("dataset"),
+            "status": start["status"],
+            "departures": departures(before),
+            "stream": before.get("stream"),
+        }
+        if start
+        else None,
+        "pretraining": pretrained.get("method"),
+        "evaluation": _changed_rules(config),
         "seed": settings.get("seed"),
         "trial": config.data.trial if splits.name == "regdb" else None,
         "protocol": {
@@ -61,8 +80,15 @@ def cell(result, results, feature, weights, flip):
     return found | {"paper": _paper(found, results)}
 
 
+def _changed_rules(config):
+    """{setting: value} of the evaluation's settings that are not as the paper has them."""
+    flat, usual = to_flat(config), defaults()
+    own = [entry.name for group, entry in every_setting() if group == "evaluation"]
+    return {name: flat[name] for name in own if name not in _SHOWING and flat[name] != usual[name]}
+
+
 def _paper(found, results):
-    """The paper's number for the very same thing, or None: same data, network, start, feature and options."""
+    """The paper's number for the very same thing, or None: same data, start, feature and every setting."""
     start = _start(results)
     # The paper measures what each method is compared by: the first of its features.
     known = FINETUNING.get(results["method"])
@@ -72,9 +98,10 @@ def _paper(found, results):
         start is None
         or not plain
         or found["draw"] == "official"
-        or results["backbone"] != "resnet50"
         or results["trained_on"] != results["dataset"]
+        or results["status"] != "complete"
         or results["departures"]
+        or results["evaluation"]
     ):
         return None
     return published(
@@ -82,26 +109,15 @@ def _paper(found, results):
     )
 
 
-def _pretraining_title(settings):
-    """What the pre-training of a run is called, its own or that of its start; None where there was none.
-
-    With settings that belong to the name: a supervised start says whose images it was trained on.
-    """
-    if settings.get("mode") == "finetune" and settings["init"] != "random":
-        try:
-            settings = run_settings(settings["init"])
-        except ValueError:  # a weights file, or a run that is gone
-            return None
-    return title(settings["method"], settings) if settings.get("mode") == "pretrain" else None
-
-
 def _start(results):
-    """ "random", the method of a pre-training like the paper's (on SYSU-MM01, as published), or None."""
+    """ "random", the method of a pre-training like the paper's (on SYSU-MM01, as published), or None.
+
+    It has the stems of the network behind it, as the paper's starts have: of two streams for AGW.
+    """
+    start = results["start"]
     if results["init"] in (None, "random"):
         return results["init"]
-    try:
-        settings = run_settings(results["init"])
-    except ValueError:  # a weights file, or a run that is gone
+    if start is None or (start["dataset"], start["status"]) != ("sysu", "complete"):
         return None
-    like_the_papers = (settings.get("mode"), settings.get("dataset")) == ("pretrain", "sysu")
-    return settings["method"] if like_the_papers and not departures(settings) else None
+    changed = {n: v for n, v in start["departures"].items() if (n, v) != ("stream", results["stream"])}
+    return results["pretraining"] if not changed and start["stream"] == results["stream"] else None

@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 
 from mmgl_tf.modes.identity import described
-from mmgl_tf.modes.saved_run import run_settings, run_summary
+from mmgl_tf.modes.saved_run import run_settings, run_status
+from mmgl_tf.modes.start import start_of
 
 LONGEST_CHAIN = 5  # runs that started from one another
 
@@ -15,24 +16,26 @@ def trained_on(config):
     Args:
         config: `mmgl_tf.flags.config.Config`, made from the run.
     """
-    sentences, start = [], str(config.finetuning.init)
+    run = str(config.finetuning.init)
+    known, sentences = {"settings": run_settings(run), "status": run_status(run)}, []
     for _ in range(LONGEST_CHAIN):
-        try:
-            settings = run_settings(start)
-        except ValueError:  # a weights file, or a run that is gone
-            sentences.append(f"It started from {Path(start).name}, of which nothing more is known here.")
-            break
-        sentences.append(_sentence(start, settings))
-        start = settings.get("init", "random")
+        settings = known["settings"]
+        sentences.append(_sentence(run, settings, known["status"]))
         if settings["mode"] != "finetune":
             break
-        if start == "random":
-            sentences.append("It started from random weights.")
+        init = settings.get("init", "random")
+        known, run = start_of(run, settings | {"init": init}), init
+        if known is None:
+            sentences.append(
+                "It started from random weights."
+                if run == "random"
+                else f"It started from {Path(run).name}, of which nothing more is known here."
+            )
             break
     return sentences
 
 
-def _sentence(run, settings):
+def _sentence(run, settings, status):
     """One run in words."""
     name, mode = Path(run).name, settings["mode"]
     size = f"{settings.get('image_height')}x{settings.get('image_width')} pixels"
@@ -49,7 +52,6 @@ def _sentence(run, settings):
     if data == "regdb":
         data += f" (trial {settings.get('trial')})"
     how = f"{'fine-tuned' if mode == 'finetune' else 'pre-trained'} as {described(settings)}"
-    status = run_summary(run).get("status", "complete") if run_summary(run) else "not finished"
     return (
         f"{name}: {how}, on {data}, --train_ids={settings.get('train_ids')}, {size}, "
         f"{settings.get('epochs')} epochs, seed {settings.get('seed')}; the run is {status}."

@@ -6,13 +6,14 @@ from mmgl_tf.finetuning import FINETUNING
 from mmgl_tf.flags.config import options
 from mmgl_tf.modes.reading import agree_on_images, identities_of, open_stores, read_splits, require_identities
 from mmgl_tf.modes.saved_run import require_start, start_encoder
+from mmgl_tf.modes.start import note_start, start_in_words, start_of
 from mmgl_tf.modes.training.pictures import NoPictures
 from mmgl_tf.modes.training.trainer import Material, train
 from mmgl_tf.modes.training.validation_retrieval import ValidationRetrieval
 from mmgl_tf.pipelines.batches.build import training_dataset
 from mmgl_tf.pipelines.batches.identity_sampling import missing_modality
 from mmgl_tf.pipelines.batches.plans import people_plan
-from mmgl_tf.pipelines.records import INFRARED, VISIBLE
+from mmgl_tf.pipelines.records import INFRARED, MODALITIES, VISIBLE
 from mmgl_tf.training.plan import TrainingPlan
 
 
@@ -26,7 +27,7 @@ class LabelledImages(Material):
     """Images of both modalities and who is on them."""
 
     def __init__(self, config, distribution):
-        self.config = config
+        self.config, self.chief = config, distribution.chief
         self.recipe = FINETUNING[config.run.method].recipe(options(config))
         self.splits = distribution.chief_first(lambda: read_splits(config))
         train = self.splits.train
@@ -57,10 +58,17 @@ class LabelledImages(Material):
         """The weights that --init names."""
         # A resumed run has its weights from its checkpoint.
         start = ["see the checkpoint"] if first_step else start_encoder(model.encoder, self.config)
+        workdir, init = self.config.run.workdir, self.config.finetuning.init
+        if not first_step and self.chief:
+            note_start(workdir, init)
+        known = start_of(workdir, {"init": init})
+        if known and (words := start_in_words(known["settings"])):
+            ended = "" if known["status"] == "complete" else f"; its status was {known['status']}"
+            start.append(f"trained as {words}{ended}")
         lonely = [
             f"{len(found)} identities have no {modality} training image and are left out"
             for modality, found in zip(
-                ("visible", "infrared"),
+                MODALITIES,
                 missing_modality(*self.labels),
                 strict=True,
             )

@@ -13,6 +13,7 @@ from mmgl_tf.modes.training.trainer import Material, train
 from mmgl_tf.pipelines.batches.build import held_out_dataset, training_dataset
 from mmgl_tf.pipelines.batches.plans import image_classes, image_plan
 from mmgl_tf.pipelines.batches.recipe import HeldOut, Recipe, each_modality
+from mmgl_tf.pipelines.batches.recipe_engine import rows_by_modality
 from mmgl_tf.pipelines.records import INFRARED, VISIBLE
 from mmgl_tf.pretraining import PRETRAINING
 from mmgl_tf.pretraining.probe import Probe
@@ -144,7 +145,9 @@ class Images(Material):
                 classes=self._classes(split, once.recipe),
             )
             batch = {key: value.numpy() for key, value in next(iter(shown)).items()}
-            batch, identities = _without_padding(batch, split)
+            data = self.config.data
+            rows = rows_by_modality(once.recipe, (data.image_height, data.image_width))
+            batch, identities = without_padding(batch, split, rows)
             batches.append(batch)
         source = f"{'held-out' if name == 'validation' else 'training'} images"
         return Probe(model, batches, identities, source)
@@ -171,31 +174,23 @@ class Images(Material):
         return [("encoder", f"{encoder} (best: {best})"), ("pictures", run.pictures)]
 
 
-def _without_padding(batch, split):
+def without_padding(batch, split, rows):
     """(the batch's real rows, (identities of the visible, of the infrared images) or None).
 
     Args:
         batch: a held-out batch as arrays, with `weight` and `index`.
         split: `pipelines.records.Split` that it shows.
+        rows: {name: modalities} of its tensors, from `rows_by_modality`.
     """
     weight, index = batch.pop("weight"), batch.pop("index")
-    shown = [m for m, name in ((VISIBLE, "visible"), (INFRARED, "infrared")) if name in batch]
+    shown = sorted(set().union(*rows.values()))
     count = len(weight) // len(shown)
     real = {m: weight[k * count : (k + 1) * count] > 0 for k, m in enumerate(shown)}
-    rows = {}
-    for name, value in batch.items():
-        of_all = len(value) == len(weight) and len(shown) > 1
-        keep = np.concatenate(list(real.values())) if of_all else real[_modality(name, shown)]
-        rows[name] = value[keep]
+    kept = {name: value[np.concatenate([real[m] for m in rows[name]])] for name, value in batch.items()}
     people = []
     for k, modality in enumerate(shown):
         samples = split.of_modality(modality)
         own = index[k * count : (k + 1) * count][real[modality]]
         people.append([samples[place].identity for place in own])
     known = len(shown) == 2 and all(identity is not None for half in people for identity in half)
-    return rows, tuple(np.array(half, np.int64) for half in people) if known else None
-
-
-def _modality(name, shown):
-    """Whose rows a tensor of one modality has: told by its name, else the only or the first one's."""
-    return INFRARED if name.startswith("infrared") else shown[0]
+    return kept, tuple(np.array(half, np.int64) for half in people) if known else None

@@ -3,8 +3,7 @@
 import json
 import sys
 
-from mmgl_tf.figures import as_json, chance_values
-from mmgl_tf.modes.saved_run import FIGURES
+from mmgl_tf.figures import FILE, as_json, chance_values
 from mmgl_tf.pipelines.records import MODALITIES
 from mmgl_tf.run_directory import atomic_file
 from mmgl_tf.training.progress import duration
@@ -22,7 +21,7 @@ def peak_memory_gigabytes():
 
 def write_figures(run, figures):
     """Keep what the names in metrics.jsonl mean, for whoever reads them without the method's code."""
-    with atomic_file(run.root / FIGURES, "w") as file:
+    with atomic_file(run.root / FILE, "w") as file:
         file.write(as_json(figures) + "\n")
 
 
@@ -70,7 +69,11 @@ def summarise(config, plan, run, rows, saving, figures, held_out, places):
 
 def _held_out_table(figures, last, who):
     """Figures of held-out images, each modality apart."""
-    shown = [f for f in figures if f.held_out and any(f"validation/{f.name}_{m}" in last for m in MODALITIES)]
+    shown = [
+        f
+        for f in figures
+        if f.summary and f.held_out and any(f"validation/{f.name}_{m}" in last for m in MODALITIES)
+    ]
     if not who:
         return [
             "no identities were held out (--train_ids=train does), so there is no accuracy on unseen ones",
@@ -86,14 +89,18 @@ def _held_out_table(figures, last, who):
 
 
 def _training_table(figures, first, last):
-    """Losses and accuracies of training, and what the search of validation identities found."""
-    lines = [f"{'':38}{'first step':>12}{'last epoch':>12}{'chance':>10}"]
-    for figure in figures:
-        name = f"validation/{figure.name}" if figure.source == "search" else figure.name
-        told = figure.name.startswith(("loss/", "accuracy/", "rank1", "mAP")) and not figure.held_out
-        if told and name in last:
-            values = figure.text(first.get(name), 12) + figure.text(last[name], 12)
-            lines.append(f"{figure.title:38}{values}{_chance(figure)}")
+    """Figures of training, of the looks after each epoch, and of the search of validation identities."""
+    told = [
+        (f"{figure.title}, {whose}" if whose else figure.title, name, figure)
+        for figure in figures
+        if figure.summary
+        for whose, name in figure.names_in(last, "" if figure.held_out else figure.prefix).items()
+    ]
+    width = max([37, *(len(title) for title, _, _ in told)]) + 1
+    lines = [f"{'':{width}}{'first step':>12}{'last epoch':>12}{'chance':>10}"]
+    for title, name, figure in told:
+        values = figure.text(first.get(name), 12) + figure.text(last[name], 12)
+        lines.append(f"{title:{width}}{values}{_chance(figure)}")
     return lines
 
 

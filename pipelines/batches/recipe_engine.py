@@ -28,6 +28,26 @@ class _Prepared:
     layout: WholeLayout
 
 
+def rows_by_modality(recipe: Recipe, size: Size) -> dict[str, tuple[int, ...]]:
+    """Whose images the tensors of a batch have rows of: {name: modalities, ascending}.
+
+    Args:
+        recipe: what a batch consists of.
+        size: (H, W) of the stored images.
+    """
+    found = {view.name: (view.modality,) for view in recipe.views}
+    if recipe.layout:
+        view = recipe.first_view(recipe.views[0].modality)
+        shape = (view.height or size[0], view.width or size[1])
+        targets = LAYOUTS[type(recipe.layout)](recipe.layout, shape).targets
+        found |= {name: _shown(recipe, spec) for name, spec in targets.items()}
+    return found | ({"labels": recipe.modalities} if recipe.labelled else {})
+
+
+def _shown(recipe, spec):
+    return tuple(modality for modality in recipe.modalities if modality in spec.modalities)
+
+
 class RecipeEngine:
     """Views and layout targets of a recipe; labels are not its affair.
 
@@ -61,10 +81,7 @@ class RecipeEngine:
             self._views[view.modality].append(prepared)
             if first and self._layout is None:
                 self._layout = prepared.layout
-        self._targets = {
-            name: (spec, [m for m in recipe.modalities if m in spec.modalities])
-            for name, spec in self._layout.targets.items()
-        }
+        self._targets = {name: (spec, _shown(recipe, spec)) for name, spec in self._layout.targets.items()}
         self._pools: dict[tuple, BufferPool] = {}
 
     def specs(self, rows: int) -> dict[str, tuple[tuple[int, ...], type]]:

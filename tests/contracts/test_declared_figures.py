@@ -86,10 +86,10 @@ def test_every_figure_says_how_it_is_called_drawn_and_compared(method):
         assert figure.title.strip() and figure.axis in AXES and figure.source in SOURCES, figure
         assert figure.chance is HAS_NONE or math.isfinite(figure.chance), figure
         assert figure.axis != "share" or figure.chance is HAS_NONE or 0.0 <= figure.chance <= 1.0, figure
-    # Figures of one panel share its title; the progress bar shows those of a step.
+    # The progress bar shows those of a step.
     labels = {
         "name": [figure.name for figure in shown],
-        "title": [figure.title for figure in shown if not figure.panel],
+        "title": [figure.title for figure in shown],
         "short": [figure.short for figure in shown if figure.short and figure.name in taken.figures],
     }
     for what, said in labels.items():

@@ -9,6 +9,7 @@ from experiments.catalogue import EXPERIMENTS
 from experiments.cell import Arm, Experiment, cells_of, stages_of
 from experiments.equal_compute import training_images, with_pretraining_time
 from experiments.settings import as_words, deciding, outdated, parse, resolved
+from mmgl_tf.flags.methods import METHODS
 from mmgl_tf.pipelines.batches.identity_sampling import steps_in_identity_epoch
 from mmgl_tf.pipelines.batches.sampling import steps_in_epoch
 from mmgl_tf.pipelines.synthetic.layouts import images_of, split_identities
@@ -120,6 +121,9 @@ def test_a_supervised_row_says_whose_images_it_was_trained_on():
     names = [arm.name for arm in EXPERIMENTS["table4"].arms]
     assert {"Supervised (visible)", "Supervised (visible), two_stream", "MMGL"} <= set(names)
     assert "Supervised" not in names
+    notes = {arm.name: arm.note for arm in EXPERIMENTS["table4"].arms}
+    assert notes["Supervised (visible)"] == METHODS["supervised"].NOTE
+    assert notes["PSL-style, two_stream"] == METHODS["psl"].NOTE and not notes["BYOL"]
 
 
 def test_flags_as_typed():

@@ -7,9 +7,10 @@ import pytest
 import experiments.__main__ as command
 from experiments import stage_files
 from experiments.cell import Arm, Experiment, cells_of
-from experiments.pretext import FIGURES, pretext_rows
+from experiments.pretext import pretext_by_method, pretext_rows
 from experiments.results import METRICS, Selection
 from experiments.tables import table
+from mmgl_tf.figures import HAS_NONE, Figure, as_json
 
 EXPERIMENT = Experiment(
     "About it.",
@@ -29,10 +30,23 @@ LAST = {
     "validation/accuracy/part_visible": 0.5,
     "validation/accuracy/part_infrared": 0.25,
     "matching/part_mass": 0.831,
-    "matching/slot_mass": 0.42,
     "matching/identity_lift": 1.27,
+    "accuracy/part": 0.99,
+    "loss/part": 0.3,
+    "matching/curves_alone": 7.0,
     "step": 1200,
 }
+FIGURES = (
+    Figure("loss/part", "part loss", 1.79),
+    Figure("accuracy/permutation_whole", "whole order right", 1 / 720, "share", held_out=True),
+    Figure("accuracy/permutation_stripe", "stripes right", 1 / 6, "share", held_out=True),
+    Figure("accuracy/part", "parts right", 1 / 6, "share", held_out=True),
+    Figure("matching/part_mass", "same part", 1 / 6, "share", source="probe"),
+    Figure("matching/identity_lift", "lift", 1.0, "free", source="probe"),
+    Figure("matching/curves_alone", "curves alone", HAS_NONE, source="probe", summary=False),
+)
+TITLES = ["whole order right %", "stripes right %", "parts right %", "same part %", "lift"]
+FIRST = "pre-training, people held out, visible / infrared"
 
 
 @pytest.fixture
@@ -42,9 +56,10 @@ def cells(tmp_path):
     return found, {(cell.arm.name, cell.seed): cell for cell in found}
 
 
-def finish(stage, mark=0, **summary):
+def finish(stage, mark=0, figures=FIGURES, **summary):
     stage_files.write_done(stage, mark, 60.0, [])
     if summary:
+        (stage.directory / "figures.json").write_text(as_json(figures))
         (stage.directory / "summary.json").write_text(json.dumps(summary))
 
 
@@ -67,11 +82,12 @@ def rows_of(text):
 
 def test_figures_are_means_over_seeds_of_both_modalities_by_hand(cells):
     found, by_name = cells
-    assert pretext_rows(EXPERIMENT, found) == (["pre-training, people held out", *FIGURES], [])
+    assert pretext_rows(EXPERIMENT, found) == ([FIRST], [])
     finish(by_name["MMGL", 0].stages[0], last=LAST)
-    assert pretext_rows(EXPERIMENT, found)[1] == [
-        ["MMGL", "90.0 / 70.0", "95.0 / 85.0", "50.0 / 25.0", "0.83", "0.42", "1.27"]
-    ]
+    assert pretext_rows(EXPERIMENT, found) == (
+        [FIRST, *TITLES],
+        [["MMGL", "90.0 / 70.0", "95.0 / 85.0", "50.0 / 25.0", "83.1", "1.27"]],
+    )
     other = LAST | {
         "validation/accuracy/permutation_whole_visible": 0.8,
         "validation/accuracy/part_infrared": 0.35,
@@ -82,7 +98,7 @@ def test_figures_are_means_over_seeds_of_both_modalities_by_hand(cells):
     assert pretext_rows(EXPERIMENT, found)[1] == [
         [
             *("MMGL", "85.0 ± 7.1 / 70.0 ± 0.0", "95.0 ± 0.0 / 85.0 ± 0.0", "50.0 ± 0.0 / 30.0 ± 7.1"),
-            *("0.83 ± 0.00", "0.42 ± 0.00", "1.37 ± 0.14"),
+            *("83.1 ± 0.0", "1.37 ± 0.14"),
         ]
     ]
 
@@ -90,13 +106,51 @@ def test_figures_are_means_over_seeds_of_both_modalities_by_hand(cells):
 def test_what_a_pre_training_does_not_learn_stays_empty(cells):
     found, by_name = cells
     without = {name: value for name, value in LAST.items() if "part_" not in name and "matching" not in name}
-    finish(by_name["no PCC, no part", 0].stages[0], last=without)
+    finish(by_name["no PCC, no part", 0].stages[0], figures=FIGURES[1:3], last=without)
     finish(by_name["MMGL", 0].stages[0], last=LAST)
     finish(by_name["MMGL", 1].stages[0], status="complete")  # an older summary, without its last row
     _, rows = pretext_rows(EXPERIMENT, found)
     assert [row[0] for row in rows] == ["MMGL", "no PCC, no part"]
-    assert rows[1][1:] == ["90.0 / 70.0", "95.0 / 85.0", "", "", "", ""]
+    assert rows[1][1:] == ["90.0 / 70.0", "95.0 / 85.0", "", "", ""]
     assert rows[0][1] == "90.0 / 70.0", "the seed without figures does not count"
+
+
+def test_methods_are_told_by_their_own_figures_and_a_collapse_by_its_spread(cells):
+    found, by_name = cells
+    spread = Figure("projection/spread", "spread", HAS_NONE, source="probe")
+    cluster = Figure("prototypes/used", "clusters used", 0.25, "share", source="held_out")
+    last = {"projection/spread": 0.5, "projection/spread_visible": 0.013, "projection/spread_infrared": 0.9}
+    finish(by_name["MMGL", 0].stages[0], last=LAST)
+    own = (spread, cluster)
+    finish(
+        by_name["no PCC, no part", 0].stages[0],
+        3,
+        own,
+        status="collapsed",
+        last=last | {"prototypes/used": 0.125},
+    )
+    header, rows = pretext_by_method(EXPERIMENT, found)
+    assert header == ["pre-training", "on people held out", "visible / infrared", "chance"]
+    assert rows == [
+        ["MMGL", "whole order right %", "90.0 / 70.0", "0.1"],
+        ["MMGL", "stripes right %", "95.0 / 85.0", "16.7"],
+        ["MMGL", "parts right %", "50.0 / 25.0", "16.7"],
+        ["MMGL", "same part %", "83.1", "16.7"],
+        ["MMGL", "lift", "1.27", "1.00"],
+        ["no PCC, no part", "spread", "0.01 / 0.90, both 0.50", ""],
+        ["no PCC, no part", "clusters used %", "12.5", "25.0"],
+    ]
+
+
+def test_a_run_of_an_earlier_version_is_told_by_its_method(cells):
+    found, by_name = cells
+    stage = by_name["MMGL", 0].stages[0]
+    finish(stage, last=LAST)
+    (stage.directory / "figures.json").unlink()
+    assert pretext_rows(EXPERIMENT, found) == ([FIRST], []), "nor is its method known"
+    (stage.directory / "config.json").write_text('{"mode": "pretrain", "method": "mmgl", "num_stripes": 6}')
+    header, rows = pretext_rows(EXPERIMENT, found)
+    assert dict(zip(header, rows[0], strict=True))["stripes put right %"] == "95.0 / 85.0"
 
 
 def test_an_arm_without_pre_training_has_no_row_whatever_it_left(cells):
@@ -122,9 +176,9 @@ def test_what_was_never_trained_stands_in_the_table_but_in_no_difference(cells):
     assert shown["chance"] == ["0.7 / 0.7", "0.7 / 0.7", *["0.7 ± 0.0"] * 5, "", ""]
     assert shown["MMGL - random"][:3] == ["+4.5 ± 0.7", "9.0", "2/2"]
     assert "chance - random" not in shown
-    assert shown["pre-training, people held out"] == list(FIGURES)
+    assert shown[FIRST] == TITLES
     # The last table with this name in its first column is the pre-training's.
-    assert shown["MMGL"][3:] == ["0.83 ± 0.00", "0.42 ± 0.00", "1.27 ± 0.00"]
+    assert shown["MMGL"][3:] == ["83.1 ± 0.0", "1.27 ± 0.00"]
 
 
 @pytest.fixture

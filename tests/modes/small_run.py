@@ -7,6 +7,7 @@ import numpy as np
 
 from mmgl_tf.backbones import Encoder
 from mmgl_tf.flags.config import World, from_flat, to_flat
+from mmgl_tf.flags.resolution import resolve
 from mmgl_tf.modes.model import build_embedder
 
 WORLD = World(
@@ -36,7 +37,12 @@ def settings(mode="finetune", **changes):
     return from_flat(flat | world | changes)
 
 
-def write_run(directory, config, embedders=(), encoders=(), steps=0, best_epoch=None):
+def published_settings(mode, method, **typed):
+    """The `Config` of a run on SYSU-MM01 as --preset=paper has it, but for what is typed."""
+    return from_flat(resolve(mode, {"method": method, "dataset": "sysu"} | typed) | {"mode": mode})
+
+
+def write_run(directory, config, embedders=(), encoders=(), steps=0, best_epoch=None, status=None):
     """The files of a run.
 
     Args:
@@ -44,7 +50,7 @@ def write_run(directory, config, embedders=(), encoders=(), steps=0, best_epoch=
         config: its `Config`.
         embedders, encoders: names of weights to write, "last" or "best"; each gets values of its own.
         steps: finished steps that metrics.jsonl tells of.
-        best_epoch: that summary.json tells of.
+        best_epoch, status: that summary.json tells of.
 
     Returns:
         {weights file name: the layer with its weights}.
@@ -62,8 +68,10 @@ def write_run(directory, config, embedders=(), encoders=(), steps=0, best_epoch=
     if steps:
         rows = [{"epoch": 0, "step": 1}, {"epoch": 1, "step": steps}]
         (directory / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    if best_epoch:
-        (directory / "summary.json").write_text(json.dumps({"best_epoch": best_epoch}))
+    told = {"best_epoch": best_epoch, "status": status}
+    if any(told.values()):
+        summary = {name: value for name, value in told.items() if value}
+        (directory / "summary.json").write_text(json.dumps(summary))
     return written
 
 

@@ -1,12 +1,13 @@
 import dataclasses
+import re
 import subprocess
 import sys
 
 import pytest
 
-from mmgl_tf import backbones
 from mmgl_tf.pipelines.readers.held_out import held_out
 from mmgl_tf.pipelines.records import INFRARED, MODALITIES, VISIBLE, DatasetSplits, Sample, Split
+from tests.test_architecture import ROOT, files
 
 SAMPLES = (
     Sample("c", 7, 3, INFRARED),
@@ -65,6 +66,7 @@ def test_held_out_depends_on_keys_and_salt_only():
     assert sorted(held_out(range(10), 0.3, "salt")) == [5, 6, 7]
 
 
-def test_the_networks_name_the_modalities_alike_and_in_the_order_of_their_codes():
-    assert backbones.MODALITIES == MODALITIES
+def test_the_modalities_are_named_in_the_order_of_their_codes_and_once():
     assert (MODALITIES[VISIBLE], MODALITIES[INFRARED]) == ("visible", "infrared")
+    defined = [path for path, text in files(ROOT, ".py") if re.search(r"^MODALITIES = ", text, re.MULTILINE)]
+    assert defined == ["pipelines/records.py"]

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mmgl_tf.backbones import MODALITIES, Encoder
+from mmgl_tf.backbones import Encoder
 from mmgl_tf.backbones.precise_statistics import PreciseStatistics
+from mmgl_tf.pipelines.records import MODALITIES
 
 
 def images(seed, count=3):

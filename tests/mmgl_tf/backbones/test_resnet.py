@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mmgl_tf.backbones import BACKBONES, MODALITIES, Encoder
+from mmgl_tf.backbones import BACKBONES, Encoder
 from mmgl_tf.flags.config import settings
+from mmgl_tf.pipelines.records import MODALITIES
 from tests.mmgl_tf.backbones.golden_images import both, drawn_images
 from tests.one_ulp import images_moved_by_one_ulp
 

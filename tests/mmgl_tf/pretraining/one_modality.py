@@ -3,9 +3,10 @@
 import numpy as np
 import tensorflow as tf
 
-from mmgl_tf.backbones import MODALITIES, Encoder
+from mmgl_tf.backbones import Encoder
 from mmgl_tf.flags.config import options_type
 from mmgl_tf.optimizers.torch_sgd import TorchSGD
+from mmgl_tf.pipelines.records import MODALITIES
 from mmgl_tf.pretraining import PRETRAINING
 from mmgl_tf.training.plan import TrainingPlan
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mmgl_tf.pretraining.collapse import CollapseMonitor, spreads
-from mmgl_tf.pretraining.diagnostics import effective_rank
+from mmgl_tf.pretraining.embedding_spread import effective_rank
 
 
 def drawn(count=40, size=16, seed=0):

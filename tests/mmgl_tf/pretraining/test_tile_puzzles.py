@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mmgl_tf.backbones import MODALITIES, Encoder
+from mmgl_tf.backbones import Encoder
 from mmgl_tf.figures import chance_values
 from mmgl_tf.flags.config import options_type
 from mmgl_tf.optimizers.torch_sgd import TorchSGD
 from mmgl_tf.pipelines.augmentation.flip import Flip
 from mmgl_tf.pipelines.augmentation.random_grey import RandomGrey
 from mmgl_tf.pipelines.batches.held_out_batches import HeldOutBatches
+from mmgl_tf.pipelines.records import MODALITIES
 from mmgl_tf.pretraining.jigsaw import Jigsaw
 from mmgl_tf.pretraining.tile_look import put_back
 from mmgl_tf.training.plan import TrainingPlan

@@ -131,14 +131,12 @@ def test_several_runs_show_validation_even_where_only_the_modalities_are_logged(
     assert [(line[0], line[2]) for line in drawn] == [("a", "--"), ("b", "--")]
 
 
-def test_embedding_figures_of_each_modality_join_their_panel():
-    one = rows(3, ["embedding/std", "embedding/std_visible", "embedding/std_infrared"])
+@pytest.mark.parametrize("name", ["embedding/std", "projection/spread"])
+def test_figures_of_each_modality_join_their_panel(name):
+    one = rows(3, [name, f"{name}_visible", f"{name}_infrared"])
     assert draw(one).shape == (300, 400, 3)
-    assert [line[0] for line in lines({"run": one}, "embedding/std")] == [
-        "both",
-        "visible",
-        "infrared",
-    ]
+    assert [line[0] for line in lines({"run": one}, name)] == ["both", "visible", "infrared"]
+    assert [line[0] for line in lines({"run": rows(3, [name])}, name)] == ["measured"]
 
 
 def test_the_later_row_of_a_repeated_epoch_counts():

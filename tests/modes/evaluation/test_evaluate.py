@@ -205,7 +205,10 @@ def test_a_pre_training_is_evaluated_by_its_pooled_features(look, tmp_path, caps
     assert [key(cell)[3:] for cell in found["cells"]] == [("pool", "last")] * 4
     assert found["method"] is None and found["init"] is None and found["steps"] == 6
     assert "best_epoch" not in found and found["cells"][0]["paper"] is None
-    assert "pooled features, pre-trained as MMGL, not fine-tuned" in capsys.readouterr().out
+    changed = "image_height=96, image_width=48, backbone=resnet10 and 1 more"
+    words = f"MMGL (as published but for {changed}), no identities"
+    assert found["described"] == words
+    assert f"pooled features, pre-trained as {words}, not fine-tuned" in capsys.readouterr().out
 
 
 def test_several_runs_are_averaged(look, tmp_path, capsys):

@@ -45,7 +45,9 @@ def results(*cells, **changes):
         "reason": None,
         "mode": "finetune",
         "method": "agw",
+        "described": "AGW",
         "init": "runs/pre",
+        "start": {"described": "MMGL, no identities", "status": "complete"},
         "trial": None,
         "protocol": {"name": "sysu", "excluded_cameras": {"3": [2]}, "identity_once": True},
         "cells": list(cells) or [cell()],
@@ -76,18 +78,23 @@ def test_the_table_has_a_line_a_cell_with_mean_and_deviation(capsys):
 
 def test_where_it_was_trained_and_from_what_is_said(capsys):
     text = printed(capsys, results())
-    assert "runs/a: AGW, from runs/pre" in text
-    assert "evaluated on synthetic in worlds/one\n" in text
-    text = printed(capsys, results(trained_on="sysu"))
+    assert "\nruns/a: AGW, from runs/pre: MMGL, no identities\n" in text
+    assert "evaluated on synthetic in worlds/one\n" in text and "note" not in text
+    text = printed(capsys, results(trained_on="sysu", start=None, init="runs/gone"))
+    assert "runs/a: AGW, from runs/gone\n" in text
     assert "evaluated on synthetic in worlds/one; trained on sysu\n" in text
-    text = printed(capsys, results(mode="pretrain", method=None, init=None))
-    assert "runs/a: pooled features, not fine-tuned\n" in text
-    supervised = {"pretraining_title": "Supervised (infrared)"}
-    text = printed(capsys, results(**supervised))
-    assert "runs/a: AGW, from runs/pre, pre-trained as Supervised (infrared)\n" in text
-    text = printed(capsys, results(mode="pretrain", method=None, init=None, **supervised))
+    text = printed(capsys, results(start={"described": None, "status": "complete"}))
+    assert "runs/a: AGW, from runs/pre\n" in text
+    text = printed(capsys, results(start={"described": "BYOL, no identities", "status": "collapsed"}))
+    assert "note       the status of the run that it started from was collapsed\n" in text
+    none = {"method": None, "init": None, "start": None}
+    text = printed(capsys, results(mode="pretrain", described="Supervised (infrared)", **none))
     assert "runs/a: pooled features, pre-trained as Supervised (infrared), not fine-tuned\n" in text
-    text = printed(capsys, results(mode=None, method=None, init=None, trained_on=None, checkpoint="hog"))
+    text = printed(capsys, results(mode="import", described=None, **none))
+    assert "runs/a: pooled features, not fine-tuned\n" in text
+    text = printed(capsys, results(mode="import", described=None, **none | {"method": "agw"}))
+    assert "runs/a: AGW\n" in text
+    text = printed(capsys, results(mode=None, described=None, trained_on=None, checkpoint="hog", **none))
     assert "hog: no learning\n" in text and "; trained on" not in text
 
 

@@ -1,14 +1,16 @@
 """What results.json says of a run, and when the paper has a number for the very same thing."""
 
 import dataclasses
+import shutil
 
 import pytest
 
 from mmgl_tf.modes.evaluation.results import about, cell
+from mmgl_tf.modes.start import note_start
 from mmgl_tf.pipelines.records import INFRARED, VISIBLE, DatasetSplits, Protocol, Sample, Split
 from mmgl_tf.retrieval.gallery_draws import Setting
 from mmgl_tf.retrieval.published import published
-from tests.modes.small_run import settings, write_run
+from tests.modes.small_run import published_settings, settings, write_run
 
 PROTOCOL = Protocol("sysu", excluded_cameras={3: (2,)}, gallery_cameras={"all": (1, 2)}, identity_once=True)
 SPLITS = DatasetSplits(
@@ -37,12 +39,24 @@ class Scored:
 @pytest.fixture
 def paper_like(tmp_path):
     """Function changes -> what results.json says of a run like the paper's AGW, from MMGL on SYSU-MM01."""
-    write_run(tmp_path / "pre", settings("pretrain", dataset="sysu", backbone="resnet50"))
+    write_run(tmp_path / "pre", published_settings("pretrain", "mmgl"), status="complete")
 
-    def make(start=None, splits=SPLITS, **changes):
-        given = {"method": "agw", "dataset": "sysu", "backbone": "resnet50", "init": str(tmp_path / "pre")}
-        write_run(tmp_path / "run", settings(**(given | changes)))
-        return about(settings("eval", init=str(start or tmp_path / "run"), seed=9, trial=4), splits, PROTOCOL)
+    def make(start=None, splits=SPLITS, status="complete", evaluation=None, method="agw", **changes):
+        given = {"init": str(tmp_path / "pre")} | changes
+        write_run(tmp_path / "run", published_settings("finetune", method, **given), status=status)
+        looked_at = {"init": str(start or tmp_path / "run"), "seed": 9, "trial": 4}
+        return about(settings("eval", **looked_at, **(evaluation or {})), splits, PROTOCOL)
+
+    return make
+
+
+@pytest.fixture
+def start_of(tmp_path):
+    """Function method, changes -> the directory of a pre-training like the paper's, but for the changes."""
+
+    def make(method="mmgl", status="complete", **changes):
+        write_run(tmp_path / "start", published_settings("pretrain", method, **changes), status=status)
+        return str(tmp_path / "start")
 
     return make
 
@@ -57,9 +71,11 @@ def test_the_protocol_and_the_run_are_said(paper_like, tmp_path):
         "identity_once": True,
     }
     assert (found["mode"], found["method"], found["seed"], found["trial"]) == ("finetune", "agw", 5, None)
-    assert found["init"] == str(tmp_path / "pre") and found["status"] == "unfinished"
+    assert found["init"] == str(tmp_path / "pre") and found["status"] == "complete"
+    (tmp_path / "run" / "summary.json").unlink()
+    assert paper_like(status=None)["status"] == "unfinished"
     (tmp_path / "run" / "summary.json").write_text('{"status": "fail", "reason": "loss"}')
-    found = paper_like()
+    found = paper_like(status=None)
     assert (found["status"], found["reason"]) == ("fail", "loss")
     found = paper_like(start=tmp_path / "pre")
     assert (found["mode"], found["method"], found["init"]) == ("pretrain", None, None)
@@ -81,6 +97,15 @@ def test_the_papers_number_stands_beside_the_same_thing(paper_like):
     ("run", "scored", "feature", "flip"),
     [
         ({"backbone": "resnet10"}, {}, "neck", False),
+        ({"epochs": 1}, {}, "neck", False),
+        ({"trunk_lr_multiplier": 1.0}, {}, "neck", False),
+        ({"image_height": 96, "image_width": 48}, {}, "neck", False),
+        ({"preset": "demo", "backbone": "resnet50"}, {}, "neck", False),
+        ({"triplet_weight": 0.5}, {}, "neck", False),
+        ({"status": "collapsed"}, {}, "neck", False),
+        ({"status": None}, {}, "neck", False),
+        ({"evaluation": {"trials": 2}}, {}, "neck", False),
+        ({"evaluation": {"count_identities": "never"}}, {}, "neck", False),
         ({"dataset": "synthetic"}, {}, "neck", False),
         ({"init": "gone"}, {}, "neck", False),
         ({"method": "two_stream"}, {}, "neck", False),
@@ -109,18 +134,78 @@ def test_regdbs_numbers_are_of_networks_fine_tuned_on_regdb(paper_like):
     assert cell(scored, found, "neck", "last", False)["paper"] is None
 
 
-def test_the_pretraining_is_titled_with_the_setting_that_its_name_holds(paper_like, tmp_path):
-    write_run(tmp_path / "seen", settings("pretrain", method="supervised", supervised_modalities="infrared"))
-    for found in (paper_like(start=tmp_path / "seen"), paper_like(init=str(tmp_path / "seen"))):
-        assert found["pretraining_title"] == "Supervised (infrared)"
-    for found in (paper_like(start=tmp_path / "pre"), paper_like()):
-        assert found["pretraining_title"] == "MMGL"
+def test_what_it_started_from_is_said(paper_like, start_of, tmp_path):
+    start = start_of("supervised", supervised_modalities="infrared", epochs=3, status="collapsed")
+    found = paper_like(init=start, trunk_lr_multiplier=1.0)
+    words = "Supervised (infrared) (as published but for epochs=3)"
+    assert found["start"] == {
+        "described": words,
+        "dataset": "sysu",
+        "status": "collapsed",
+        "departures": {"epochs": 3, "supervised_modalities": "infrared"},
+        "stream": "two",
+    }
+    assert (found["init"], found["pretraining"]) == (start, "supervised")
+    assert found["described"] == "AGW (as published but for trunk_lr_multiplier=1.0)"
+    found = paper_like(start=start)
+    assert (found["start"], found["pretraining"], found["described"]) == (None, "supervised", words)
+    (tmp_path / "pre" / "encoder_last.weights.h5").touch()
+    found = paper_like(init=str(tmp_path / "pre" / "encoder_last.weights.h5"))
+    assert found["start"]["described"] == "MMGL, no identities"
     for nothing in ({"init": "random"}, {"init": "gone"}, {"start": "hog"}):
-        assert paper_like(**nothing)["pretraining_title"] is None
+        assert paper_like(**nothing)["start"] is None and paper_like(**nothing)["pretraining"] is None
 
 
-@pytest.mark.parametrize("start", [{"dataset": "synthetic"}, {"mode": "finetune", "dataset": "sysu"}])
-def test_a_start_that_is_not_the_papers_has_no_number(paper_like, tmp_path, start):
-    write_run(tmp_path / "other", settings(**({"mode": "pretrain"} | start)))
-    found = cell(Scored(), paper_like(init=str(tmp_path / "other")), "neck", "last", False)
+def test_a_start_is_remembered_when_it_is_gone(paper_like, start_of, tmp_path):
+    start = start_of("byol", byol_momentum=0.9)
+    note_start(tmp_path / "run", start)
+    shutil.rmtree(start)
+    found = paper_like(init=start)["start"]
+    assert found["described"] == "BYOL (as published but for byol_momentum=0.9), no identities"
+    assert found["status"] == "complete"
+    # What is there now may be another run than the one that it started from.
+    start_of("simclr", status="collapsed")
+    assert paper_like(init=start)["start"]["described"].startswith("BYOL")
+    assert paper_like()["start"]["described"].startswith("MMGL"), "noted by an attempt from another start"
+    note_start(tmp_path / "run", "random")
+    assert paper_like(init="random")["start"] is None
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"dataset": "synthetic"},
+        {"pcc": False},
+        {"share_permutation": False},
+        {"augmix_modalities": "none", "erase_modalities": "none"},
+        {"epochs": 1, "image_height": 96, "image_width": 48, "batch_size": 2},
+        {"optimizer": "adam", "learning_rate": 1e-9, "recipe": "native"},
+        {"backbone": "resnet10"},
+        {"train_ids": "train"},
+        {"stream": "one"},
+        {"method": "byol", "recipe": "native"},
+        {"method": "byol", "status": "collapsed"},
+        {"status": "collapsed"},
+        {"status": None},
+    ],
+    ids=str,
+)
+def test_a_start_that_is_not_the_papers_has_no_number(paper_like, start_of, changed):
+    found = cell(Scored(), paper_like(init=start_of(**changed)), "neck", "last", False)
     assert found["paper"] is None
+
+
+def test_a_start_that_is_fine_tuned_has_no_number(paper_like, tmp_path):
+    write_run(tmp_path / "other", published_settings("finetune", "agw"), status="complete")
+    assert cell(Scored(), paper_like(init=str(tmp_path / "other")), "neck", "last", False)["paper"] is None
+
+
+def test_a_start_has_the_stems_of_the_network_behind_it(paper_like, start_of):
+    expected = published("sysu", "one_stream", "mmgl", "all", 1, "infrared_to_visible")
+    for stream, number in (("one", expected), ("two", None)):
+        found = paper_like(method="one_stream", init=start_of(stream=stream))
+        assert cell(Scored(), found, "neck", "last", False)["paper"] == number
+    found = paper_like(init=start_of("byol", seed=5, deterministic=False))
+    assert cell(Scored(), found, "neck", "last", False)["paper"] == published(
+        "sysu", "agw", "byol", "all", 1, "infrared_to_visible"
+    )

@@ -1,10 +1,12 @@
 """What a model card tells of a run."""
 
 import json
+import shutil
 
 from mmgl_tf.flags.config import from_flat, to_flat
 from mmgl_tf.modes.exchange.export_history import earlier_figures, terms, trained_on
 from mmgl_tf.modes.saved_run import run_settings
+from mmgl_tf.modes.start import note_start
 from mmgl_tf.pipelines.records import DatasetSplits
 from tests.modes.small_run import settings
 
@@ -44,10 +46,19 @@ def test_the_chain_of_starts_is_told(tmp_path):
 
 def test_what_is_not_known_is_said(tmp_path):
     begun = write(tmp_path / "begun", init="random", dataset="sysu")
-    assert trained_on(looking_at(begun))[0].endswith("the run is not finished.")
+    assert trained_on(looking_at(begun))[0].endswith("the run is unfinished.")
     assert trained_on(looking_at(begun))[1] == "It started from random weights."
     gone = write(tmp_path / "gone", init=str(tmp_path / "weights.h5"), dataset="sysu")
     assert "started from weights.h5, of which nothing more is known" in trained_on(looking_at(gone))[1]
+
+
+def test_a_start_that_is_gone_is_told_as_it_was(tmp_path):
+    first = write(tmp_path / "first", "pretrain", "collapsed", method="byol", dataset="sysu")
+    second = write(tmp_path / "second", init=str(first))
+    note_start(second, str(first))
+    shutil.rmtree(first)
+    told = trained_on(looking_at(second))[1]
+    assert told.startswith("first: pre-trained as BYOL") and told.endswith("the run is collapsed.")
 
 
 def test_an_import_is_told_as_such(tmp_path):

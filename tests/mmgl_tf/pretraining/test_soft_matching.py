@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mmgl_tf.pretraining.diagnostics import effective_rank, embedding_std, soft_matching
+from mmgl_tf.pretraining.soft_matching import soft_matching
 
 
 @pytest.fixture
@@ -132,23 +132,3 @@ def test_matching_says_what_does_not_fit(random):
         soft_matching(features, features, parts, parts[:2])
     with pytest.raises(ValueError, match="visible identities"):
         soft_matching(features, features, parts, parts, [1], [1, 2, 3])
-
-
-def test_embedding_std(random):
-    embeddings = random.normal(size=(50, 8))
-    expected = np.mean([np.std(unit(embeddings)[:, d]) for d in range(8)])
-    np.testing.assert_allclose(embedding_std(embeddings), expected, rtol=1e-12)
-    np.testing.assert_allclose(embedding_std(7.0 * embeddings), expected, rtol=1e-12)
-    np.testing.assert_allclose(embedding_std(random.normal(size=(4000, 128))), 1 / np.sqrt(128), rtol=0.01)
-    assert embedding_std(np.ones((9, 4))) < 1e-12
-    assert embedding_std(np.zeros((9, 4))) == 0.0
-
-
-def test_effective_rank(random):
-    basis = np.linalg.qr(random.normal(size=(20, 20)))[0]
-    np.testing.assert_allclose(effective_rank(basis[:, :5]), 5.0, rtol=1e-9)
-    np.testing.assert_allclose(effective_rank(np.ones((30, 4)) * np.arange(1, 31)[:, None]), 1.0, atol=1e-6)
-    assert effective_rank(np.zeros((3, 4))) == 0.0
-    # Singular values 3 and 1, so shares 3/4 and 1/4.
-    entropy = -(0.75 * np.log(0.75) + 0.25 * np.log(0.25))
-    np.testing.assert_allclose(effective_rank(np.diag([3.0, 1.0])), np.exp(entropy), rtol=1e-12)

@@ -1,16 +1,16 @@
-"""What embeddings look like and what soft neighbours share: collapse, modality gap, matching. NumPy only.
+"""What the soft neighbours of MMGL's stripes share with them: body part, slot, person (Eq. 5). NumPy only.
 
 A falling contrast loss does not show that stripes find their counterpart: the position in the image is
 enough to solve it. `soft_matching` tells the cases apart, with the definitions of docs/choices.md.
 
-Legend: M vectors, B images, N stripes, D embedding size, Q queries, K keys.
+Legend: B images, N stripes, D embedding size, Q queries, K keys.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from mmgl_tf.retrieval.geometry import modality_gap as modality_gap  # beside its fellows for the probe
+from mmgl_tf.pretraining.entropy import entropy
 from mmgl_tf.retrieval.unit_length import unit_length
 
 
@@ -40,74 +40,6 @@ class SoftMatching:
     self_return: float
     part_matrix: np.ndarray
     slot_matrix: np.ndarray
-
-
-def embedding_std(embeddings):
-    """Spread of embeddings on the unit sphere: standard deviation over vectors, averaged over dimensions.
-
-    About 1 / sqrt(D) for evenly spread vectors, 0 for collapsed ones. Look at each modality apart too: two
-    points, one a modality, have a healthy joint spread.
-
-    Args:
-        embeddings: float [M, D]; scaled to unit length first.
-
-    Returns:
-        float in [0, 1 / sqrt(D)].
-    """
-    return float(unit_length(embeddings, np.float64).std(axis=0).mean())
-
-
-def feat_std(embeddings):
-    """`embedding_std` with the unbiased deviation (over M - 1), as the self-supervised field's logs have it.
-
-    Args:
-        embeddings: float [M, D], M at least 2; scaled to unit length first.
-
-    Returns:
-        float, at least 0: about 1 / sqrt(D) for evenly spread vectors, 0.022 for 2048 dimensions and 0.088
-        for 128; 0 for collapsed ones.
-
-    Raises:
-        ValueError: for fewer than two embeddings.
-    """
-    unit = _several("feat_std", embeddings)
-    return float(unit.std(axis=0, ddof=1).mean())
-
-
-def mean_cosine(embeddings):
-    """Mean cosine similarity of two different embeddings.
-
-    Args:
-        embeddings: float [M, D], M at least 2. A zero vector has cosine 0 with all others.
-
-    Returns:
-        float in [-1 / (M - 1), 1]: 1 for collapsed embeddings, about 0 for evenly spread ones.
-
-    Raises:
-        ValueError: for fewer than two embeddings.
-    """
-    unit = _several("mean_cosine", embeddings)
-    # The sum over all ordered pairs is that of the sum with itself, without the pairs of one with itself.
-    pairs = np.square(unit.sum(axis=0)).sum() - np.square(unit).sum()
-    return float(pairs / (len(unit) * (len(unit) - 1)))
-
-
-def effective_rank(embeddings):
-    """How many dimensions the embeddings use: exp(entropy) of the normalised singular values.
-
-    Choice: the mean is not removed, so vectors that are all equal have rank 1, not the rank of their noise.
-
-    Args:
-        embeddings: float [M, D].
-
-    Returns:
-        float in [1, min(M, D)]; 0 where all entries are zero.
-    """
-    singular = np.linalg.svd(np.asarray(embeddings, np.float64), compute_uv=False)
-    total = singular.sum()
-    if total == 0.0:
-        return 0.0
-    return float(np.exp(_entropy(singular / total)))
 
 
 def soft_matching(
@@ -195,7 +127,7 @@ def _one_way(queries, keys, temperature):
         "part_mass": (weights * same_part).sum(axis=1).mean(),
         "slot_mass": (weights * same_slot).sum(axis=1).mean(),
         "identity_lift": _identity_lift(weights * same_part, same_part, queries, keys),
-        "effective_neighbours": np.exp(_entropy(weights)).mean(),
+        "effective_neighbours": np.exp(entropy(weights)).mean(),
         "self_return": np.einsum("bqq->bq", returned).mean(),
         "part_matrix": _mass_matrix(weights, queries["part"], keys["part"], num_stripes),
         "slot_matrix": _mass_matrix(weights, queries["slot"], keys["slot"], num_stripes),
@@ -226,21 +158,6 @@ def _mass_matrix(weights, query_labels, key_labels, num_labels):
     return from_label.T @ weights @ to_label / np.maximum(counts, 1)
 
 
-def _several(function, embeddings):
-    """Unit vectors of at least two embeddings."""
-    if np.ndim(embeddings) != 2 or len(embeddings) < 2:
-        raise ValueError(
-            f"{function} got embeddings of shape {np.shape(embeddings)}; expected [M, D] with at least two "
-            "rows. Leave out a modality without images."
-        )
-    return unit_length(embeddings, np.float64)
-
-
 def _softmax(logits):
     shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
     return shifted / shifted.sum(axis=-1, keepdims=True)
-
-
-def _entropy(shares):
-    """Entropy in nats along the last axis, with 0 log 0 = 0."""
-    return -np.sum(shares * np.log(np.where(shares > 0.0, shares, 1.0)), axis=-1)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mmgl_tf.pretraining.diagnostics import embedding_std, feat_std, mean_cosine
+from mmgl_tf.pretraining.embedding_spread import effective_rank, embedding_std, feat_std, mean_cosine
 
 
 def drawn(count=6, size=8, seed=0):
@@ -51,3 +51,26 @@ def test_mean_cosine_of_extremes():
 def test_one_embedding_is_not_enough(figure, rows):
     with pytest.raises(ValueError, match=r"got embeddings of shape .* at least two rows"):
         figure(rows)
+
+
+def test_embedding_std():
+    random = np.random.default_rng(7)
+    embeddings = random.normal(size=(50, 8))
+    unit = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
+    expected = np.mean([np.std(unit[:, d]) for d in range(8)])
+    np.testing.assert_allclose(embedding_std(embeddings), expected, rtol=1e-12)
+    np.testing.assert_allclose(embedding_std(7.0 * embeddings), expected, rtol=1e-12)
+    np.testing.assert_allclose(embedding_std(random.normal(size=(4000, 128))), 1 / np.sqrt(128), rtol=0.01)
+    assert embedding_std(np.ones((9, 4))) < 1e-12
+    assert embedding_std(np.zeros((9, 4))) == 0.0
+
+
+def test_effective_rank():
+    random = np.random.default_rng(7)
+    basis = np.linalg.qr(random.normal(size=(20, 20)))[0]
+    np.testing.assert_allclose(effective_rank(basis[:, :5]), 5.0, rtol=1e-9)
+    np.testing.assert_allclose(effective_rank(np.ones((30, 4)) * np.arange(1, 31)[:, None]), 1.0, atol=1e-6)
+    assert effective_rank(np.zeros((3, 4))) == 0.0
+    # Singular values 3 and 1, so shares 3/4 and 1/4.
+    entropy = -(0.75 * np.log(0.75) + 0.25 * np.log(0.25))
+    np.testing.assert_allclose(effective_rank(np.diag([3.0, 1.0])), np.exp(entropy), rtol=1e-12)
