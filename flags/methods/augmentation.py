@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from mmgl_tf.flags.setting import setting
 
-MODALITIES = ("both", "visible", "infrared", "none")
+WHOSE = ("both", "visible", "infrared", "none")
 WITH_AUGMIX = {"augmix_modalities": ("both", "visible", "infrared")}
 WITH_ERASING = {"erase_modalities": ("both", "visible", "infrared")}
 
@@ -31,9 +31,7 @@ class Crops:
 class Distortions:
     """AugMix and random erasing of training images."""
 
-    augmix_modalities: str = setting(
-        "both", "modalities that AugMix acts on", choices=MODALITIES, paper="silent"
-    )
+    augmix_modalities: str = setting("both", "modalities that AugMix acts on", choices=WHOSE, paper="silent")
     augmix_severity: float = setting(
         3.0,
         "AugMix severity; an operation's level is uniform from 0.1 to it",
@@ -52,7 +50,7 @@ class Distortions:
         needs=WITH_AUGMIX,
     )
     erase_modalities: str = setting(
-        "both", "modalities that random erasing acts on", choices=MODALITIES, paper="silent"
+        "both", "modalities that random erasing acts on", choices=WHOSE, paper="silent"
     )
     erase_probability: float = setting(
         0.5,

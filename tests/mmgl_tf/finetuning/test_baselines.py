@@ -8,7 +8,8 @@ import tensorflow as tf
 
 from mmgl_tf.backbones import Encoder
 from mmgl_tf.finetuning import FINETUNING
-from mmgl_tf.flags.config import options_type
+from mmgl_tf.flags.config import GROUPS, options_type
+from mmgl_tf.flags.methods import groups_read
 from mmgl_tf.optimizers.torch_sgd import TorchSGD
 from mmgl_tf.training.plan import TrainingPlan
 
@@ -142,11 +143,14 @@ ELSEWHERE = {
     "stem_from": "mmgl_tf/finetuning/test_transfer.py",
     "identities_per_batch": "test_finetuning_end_to_end.py",
     "images_per_identity": "test_finetuning_end_to_end.py",
+    "retrieval_every_epochs": "modes/training/test_validation_retrieval.py",
+    "retrieval_metric": "test_finetuning_end_to_end.py",
 }
 
 
 def test_every_setting_of_fine_tuning_is_tested():
-    names = {entry.name for method in BASELINES for entry in dataclasses.fields(options_type(method))}
+    groups = {group for method in BASELINES for group in groups_read(method)} | {"finetuning"}
+    names = {entry.name for group in groups for entry in dataclasses.fields(GROUPS[group])}
     assert names == set(FIGURES) | set(ELSEWHERE)
 
 

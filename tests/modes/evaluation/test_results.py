@@ -179,7 +179,7 @@ def test_a_start_is_remembered_when_it_is_gone(paper_like, start_of, tmp_path):
         {"share_permutation": False},
         {"augmix_modalities": "none", "erase_modalities": "none"},
         {"epochs": 1, "image_height": 96, "image_width": 48, "batch_size": 2},
-        {"optimizer": "adam", "learning_rate": 1e-9, "recipe": "native"},
+        {"optimizer": "adam", "learning_rate": 1e-9},
         {"backbone": "resnet10"},
         {"train_ids": "train"},
         {"stream": "one"},
