@@ -109,14 +109,20 @@ class Projector(keras.layers.Layer):
         Returns:
             float32 [B, last width], not normalised to unit length.
         """
-        x, last = features, len(self.widths) - 1
-        for i, (linear, norm) in enumerate(zip(self.linears, self.norms, strict=True)):
+        x, norm = self.before_last_norm(features, training), self.norms[-1]
+        if norm is not None:
+            x = norm(x, training=training)
+        return tf.nn.relu(x) if self.final_relu else x
+
+    def before_last_norm(self, features, training=False):
+        """What the last linear layer puts out, without what stands behind it; see `call`."""
+        x = tf.cast(features, self.compute_dtype)
+        for linear, norm in zip(self.linears[:-1], self.norms[:-1], strict=True):
             x = linear(x)
             if norm is not None:
                 x = norm(x, training=training)
-            if i < last or self.final_relu:
-                x = tf.nn.relu(x)
-        return x
+            x = tf.nn.relu(x)
+        return self.linears[-1](x)
 
     def compute_output_shape(self, input_shape):
         """Shape of the output for one input shape."""

@@ -5,8 +5,10 @@ Legend: n images, D embedding size.
 
 import tensorflow as tf
 
+EPSILON = 1e-5
 
-def cross_correlation(first, second, epsilon=1e-5):
+
+def cross_correlation(first, second, epsilon=EPSILON):
     """Correlation of each dimension of one view with each of the other, over the batch.
 
         C_ij = 1/n sum_b z1_bi z2_bj,    z = (x - mean_b x) / sqrt(var_b x + epsilon)
@@ -22,12 +24,12 @@ def cross_correlation(first, second, epsilon=1e-5):
     Returns:
         [D, D], entries in [-1, 1], float32 (float64 for float64 embeddings). 268 MB at D = 8192.
     """
-    first, second = _standardised(first, epsilon), _standardised(second, epsilon)
+    first, second = standardised(first, epsilon), standardised(second, epsilon)
     count = tf.cast(tf.shape(first)[0], first.dtype)
     return tf.matmul(first, second, transpose_a=True) / count
 
 
-def barlow_twins(first, second, off_diagonal_weight=0.0051, epsilon=1e-5):
+def barlow_twins(first, second, off_diagonal_weight=0.0051, epsilon=EPSILON):
     """Distance of the cross-correlation from the identity (Barlow Twins Eq. 1).
 
         loss = sum_i (1 - C_ii)^2 + w sum_{i != j} C_ij^2
@@ -64,7 +66,16 @@ def barlow_twins(first, second, off_diagonal_weight=0.0051, epsilon=1e-5):
     return loss, on_diagonal, off_diagonal, tf.reduce_mean(diagonal)
 
 
-def _standardised(embeddings, epsilon):
+def standardised(embeddings, epsilon=EPSILON):
+    """Each dimension with mean 0 and variance 1 over the batch: z of `cross_correlation`.
+
+    Args:
+        embeddings: float [n, D], n at least 2.
+        epsilon: see `cross_correlation`.
+
+    Returns:
+        [n, D], float32 (float64 for float64 embeddings).
+    """
     embeddings = tf.convert_to_tensor(embeddings)
     if embeddings.dtype != tf.float64:
         embeddings = tf.cast(embeddings, tf.float32)

@@ -1,9 +1,14 @@
 """Barlow Twins: the views' embeddings agree in each dimension and no two dimensions say the same."""
 
+import math
+
+import tensorflow as tf
+
 from mmgl_tf.figures import HAS_NONE, Figure
 from mmgl_tf.layers.projector import Projector
-from mmgl_tf.losses.cross_correlation import barlow_twins
+from mmgl_tf.losses.cross_correlation import EPSILON, barlow_twins, standardised
 from mmgl_tf.losses.modality_scope import by_scope
+from mmgl_tf.pretraining.probe import OF_NORMALISED
 from mmgl_tf.pretraining.two_views import TwoViewModel
 
 
@@ -32,6 +37,7 @@ class BarlowTwins(TwoViewModel):
             Figure("correlation/off_diagonal", "correlation between dimensions, squared sum", HAS_NONE),
             Figure("correlation/agreement", "agreement of the views", 0.0, "free", short="C_ii"),
             *cls.two_view_figures(plan),
+            *OF_NORMALISED,
         )
 
     def build_from(self, height, width):
@@ -48,6 +54,15 @@ class BarlowTwins(TwoViewModel):
     def head(self, features, training):
         """The projection."""
         return {"projection": self.projector(features, training=training)}
+
+    def judged_rows(self, features, visible):
+        """The projection as the correlation has it, each dimension standardised, and as it was before."""
+        rows = self.head(features, training=True)["projection"]
+        scopes = [rows[:visible], rows[visible:]] if self.options.view_scope == "per_modality" else [rows]
+        return {
+            "judged": tf.concat([standardised(scope) for scope in scopes], axis=0),
+            "before_norm": rows / math.sqrt(EPSILON),
+        }
 
     def losses(self, outputs, seed):
         """The distance of the views' cross-correlation from the identity."""

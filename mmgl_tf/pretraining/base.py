@@ -1,12 +1,14 @@
 """What every pre-training method shares besides the training step: figures, validation, a look at images."""
 
+import math
+
 import tensorflow as tf
 
 from mmgl_tf.figures import OF_EVERY_RUN
 from mmgl_tf.layers.full_precision import at_least_float32
 from mmgl_tf.pipelines.records import MODALITIES
-from mmgl_tf.pretraining.collapse import CollapseMonitor
-from mmgl_tf.pretraining.probe import FIGURES, OF_BOTH, SPREAD
+from mmgl_tf.pretraining.collapse import judge
+from mmgl_tf.pretraining.probe import FIGURES, OF_BOTH
 from mmgl_tf.pretraining.stages import Stage
 from mmgl_tf.training.model import TrainingModel
 from mmgl_tf.training.replicas import gather_rows
@@ -52,8 +54,6 @@ class PretrainingModel(TrainingModel):
             if figure.held_out
             for name in (f"{figure.name}_{modality}" for modality in self.modalities)
         }
-
-    WARMUP_EPOCHS = 2  # whose projections are not judged
 
     @staticmethod
     def figures(options, plan):
@@ -180,18 +180,18 @@ class PretrainingModel(TrainingModel):
         return sum(found) / len(found) if found else None
 
     def judged(self, epochs):
-        """Whether the projections became a point; see `mmgl_tf.pretraining.collapse`."""
-        # Half of a short run is warm-up: an untrained projector says little.
-        warmup = min(self.WARMUP_EPOCHS, self.plan.epochs // 2)
-        monitor, verdict = CollapseMonitor(warmup), None
-        for epoch, row in sorted(epochs.items()):
-            groups = {
-                name.removeprefix(SPREAD).removeprefix("_") or "joint": value
-                for name, value in row.items()
-                if name.startswith(SPREAD)
-            }
-            verdict = monitor.judge(epoch - 1, groups)
-        return verdict.reason if verdict and verdict.state == "collapsed" else ""
+        """See `TrainingModel`; the rules are those of `mmgl_tf.pretraining.collapse`."""
+        return self._reason("collapsed", epochs)
+
+    def alarm(self, epochs):
+        """See `TrainingModel`."""
+        return self._reason("alarm", epochs)
+
+    def _reason(self, state, epochs):
+        # The learning rate's warm-up, at least two epochs; but no more than half of a short run.
+        warmup = min(max(2, math.ceil(self.plan.warmup_epochs)), self.plan.epochs // 2)
+        verdict = judge(epochs, warmup)
+        return verdict.reason if verdict.state == state else ""
 
     def look(self, batch):
         """What there is to see of fixed images, batch norm in inference mode.
@@ -201,8 +201,11 @@ class PretrainingModel(TrainingModel):
 
         Returns:
             {name: tensor}; "features" float32 [n, C] is the pooled feature map, visible images first. A
-            method with a projector adds "judged", its output for the collapse monitor: on batch statistics
-            that leave no trace, as an untrained network's moving ones make all images alike.
+            method with a projector adds "judged", its output as the losses compare it, for the collapse
+            monitor: on batch statistics that leave no trace, as an untrained network's moving ones make all
+            images alike. Where the last thing that is done to it is a norm without scale, which makes noise
+            as large as anything, it adds "before_norm", what goes into that norm over the square root of its
+            epsilon, and `OF_NORMALISED` to its figures.
         """
         raise NotImplementedError
 

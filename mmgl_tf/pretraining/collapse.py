@@ -1,8 +1,16 @@
-"""Whether a network still tells images apart: the spread of what the losses see, epoch by epoch.
+"""Whether a network still tells images apart, judged by what its losses see, epoch by epoch.
 
 Methods without negatives reach their best loss with a network that answers every image alike, so the loss
-cannot tell. What is judged is the projector's output; the trunk's features are close together in a sound
-network too, and are only reported.
+cannot tell. What is judged is the projector's output as the loss takes it; the trunk's features are close
+together in a sound network too, and are only reported.
+
+Each way to collapse has a figure of its own, of each modality and of both, because two points, one a
+modality, are sound together:
+
+    a point                              the spread is 0
+    a line, two points, a plane          the spread is sound, the effective rank is 1 or 2
+    a point, blown up by a last norm     both are sound, as round-off and noise fill every dimension; the
+                                         share of the variance that the norm lets stand is 0
 
 Legend: M images, D embedding size.
 """
@@ -10,131 +18,135 @@ Legend: M images, D embedding size.
 import dataclasses
 import math
 
-from mmgl_tf.pretraining.embedding_spread import feat_std
+import numpy as np
 
-STATES = ("healthy", "alarm", "collapsed")
+from mmgl_tf.pretraining.embedding_spread import effective_rank, feat_std, mean_cosine
+
+SPREAD = "projection/spread"
+RANK = "projection/effective_rank"
+VARIANCE = "projection/variance_share"
+PATIENCE = 2  # epochs running
+# Fewer images span so few dimensions, whatever the network, that their number says nothing.
+FEWEST_FOR_A_RANK = 8
+
+
+@dataclasses.dataclass(frozen=True)
+class Rule:
+    """One figure, and below what it is suspicious or the end of a run.
+
+    Attributes:
+        figure: its name; those of one modality end in "_visible" and "_infrared".
+        alarm: a smaller value is told and stops nothing.
+        collapsed: a smaller value stops the run; at most `alarm`.
+        finding: a sentence's end, with the value as {}.
+    """
+
+    figure: str
+    alarm: float
+    collapsed: float
+    finding: str
+
+
+RULES = (
+    Rule(SPREAD, 0.2, 0.05, "have {:.2g} of an even spread"),
+    Rule(RANK, 4.0, 3.0, "differ in {:.2g} dimensions (effective rank)"),
+    Rule(VARIANCE, 0.5, 0.1, "keep {:.2g} of their variance in the last norm, whose epsilon hides the rest"),
+)
 
 
 @dataclasses.dataclass(frozen=True)
 class Verdict:
-    """What an epoch's figures say.
+    """What the last epochs' figures say.
 
     Attributes:
-        state: one of `STATES`.
-        group: whose embeddings say so, such as "infrared": those of the smallest spread in that state.
-        spread: of that group; None where nothing was judged.
-        limit: what the spread is below; None where healthy.
-        epochs: for how many epochs running.
+        state: "healthy", "alarm" or "collapsed".
+        reason: the finding as a sentence, "" where healthy.
     """
 
-    state: str
-    group: str | None = None
-    spread: float | None = None
-    limit: float | None = None
-    epochs: int = 0
-
-    @property
-    def reason(self):
-        """The finding as a sentence, empty where healthy."""
-        if self.state == "healthy":
-            return ""
-        return (
-            f"the projector's {self.group} embeddings have {self.spread:.2g} of an even spread, below "
-            f"{self.limit:g}, and were below it for {self.epochs} epochs running"
-        )
+    state: str = "healthy"
+    reason: str = ""
 
 
-def spreads(visible=None, infrared=None):
-    """How far the embeddings of each modality, and of both, are from a point.
+def projection_figures(groups, before_norm=None):
+    """The figures that are judged, and the mean cosine.
 
-    Each modality for itself, because two points, one a modality, have a sound joint spread.
-
-    Hand over what the losses see, the projector's output on batch statistics. With the moving statistics of
-    a young network, which are not its own, the images lie close together: an untrained ResNet-50 has 0.04 of
-    an even spread there, and 0.26 (SimCLR) to 0.99 (SimSiam) on batch statistics.
-
-    Behind a batch norm without offset, as SimSiam's projector ends, the mean is 0, so that all images cannot
-    be one point; two opposite points have a spread of about 0.8, and an `effective_rank` of 1 tells.
+    Hand over rows on batch statistics. With the moving statistics of a young network, which are not its own,
+    the images lie close together: an untrained ResNet-50 has 0.04 of an even spread there, and 0.26 (SimCLR)
+    to 0.99 (SimSiam) on batch statistics.
 
     Args:
-        visible: float [M, D], the projector's output, at least two rows; None for a method without such
-            images.
-        infrared: the same.
+        groups: {"visible": float [M, D], "infrared": the same}, or one of them: what the losses see, at least
+            two rows each.
+        before_norm: the same of what goes into a last norm without scale, in units of the root of its
+            epsilon; None for a method without such a norm.
 
     Returns:
-        {"visible", "infrared", "joint": feat_std sqrt(D)}, floats: 0 for a point, about 1 for an even spread;
-        "joint" only where both are there.
+        {name: float}, the names of one modality with its suffix, those of both without:
+
+        - "projection/spread": `feat_std` times sqrt(D), 0 for a point, about 1 for an even spread;
+        - "projection/mean_cosine" of two images;
+        - "projection/effective_rank": how many dimensions the images differ in, the mean of the group removed
+          so that a common direction counts for nothing: 1 for a line or two points. It is left out for fewer
+          than 8 images;
+        - "projection/variance_share": v / (v + epsilon), v the variance before the norm, averaged over
+          dimensions: 1 where the epsilon does not matter, 0 for a point.
     """
-    groups = {"visible": visible, "infrared": infrared}
-    groups = {name: embeddings for name, embeddings in groups.items() if embeddings is not None}
-    if len(groups) == 2:
-        groups["joint"] = [*visible, *infrared]
-    return {name: feat_std(rows) * math.sqrt(len(rows[0])) for name, rows in groups.items()}
+    found = {}
+    for suffix, rows in by_group(groups).items():
+        found[SPREAD + suffix] = feat_std(rows) * math.sqrt(rows.shape[1])
+        found["projection/mean_cosine" + suffix] = mean_cosine(rows)
+        if len(rows) >= FEWEST_FOR_A_RANK:
+            found[RANK + suffix] = effective_rank(rows - rows.mean(axis=0))
+    for suffix, rows in by_group(before_norm or {}).items():
+        variance = rows.var(axis=0)
+        found[VARIANCE + suffix] = float(np.mean(variance / (variance + 1.0)))
+    return found
 
 
-class CollapseMonitor:
-    """Judges the spreads at the end of each epoch.
-
-    A group is in alarm below 0.2 of an even spread, collapsed below 0.05 (feat_std below 0.2 / sqrt(D) and
-    0.05 / sqrt(D)), if it was so in each of the last `patience` epochs, all of them after the warm-up. One
-    group is enough. A spread that is not a number is not below anything: other guards stop such runs.
+def by_group(groups):
+    """{suffix of a figure's name: float64 rows}: of each modality and of all, or of the only one.
 
     Args:
-        warmup_epochs: first epochs, which are not judged: an untrained projector says little.
-        alarm: share of an even spread.
-        collapsed: the same, at most `alarm`.
-        patience: epochs running, at least 1.
+        groups: {modality: [M, D]}.
     """
+    rows = {f"_{name}": np.asarray(value, np.float64) for name, value in groups.items()}
+    whole = {"": np.concatenate(list(rows.values()))} if rows else {}
+    return rows | whole if len(rows) > 1 else whole
 
-    def __init__(self, warmup_epochs, alarm=0.2, collapsed=0.05, patience=2):
-        if warmup_epochs < 0 or patience < 1 or not 0.0 <= collapsed <= alarm:
-            raise ValueError(
-                f"CollapseMonitor got warmup_epochs={warmup_epochs}, alarm={alarm}, collapsed={collapsed}, "
-                f"patience={patience}; expected at least 0 epochs of warm-up, 0 <= collapsed <= alarm, and a "
-                "patience of at least 1."
-            )
-        self.warmup_epochs, self.patience = warmup_epochs, patience
-        self.limits = {"collapsed": collapsed, "alarm": alarm}
-        self._seen = {}
 
-    def judge(self, epoch, spreads):
-        """Adds an epoch's figures to those before, and says what they mean.
+def judge(epochs, warmup_epochs):
+    """What the last epoch means, together with the one before.
 
-        An epoch that is judged again, after a resumed run went back to its checkpoint, replaces what was
-        known of it and of later ones.
+    A state is that of `PATIENCE` epochs running, all of them after the warm-up. One figure of one group is
+    enough. A figure that is not there, as it was not a number, is not below anything: other guards stop such
+    runs.
 
-        Args:
-            epoch: number of the epoch that ended, from 0.
-            spreads: {group: spread}, from `spreads`.
+    Args:
+        epochs: {epoch from 1: {name: figure}}.
+        warmup_epochs: first epochs, which are not judged: an untrained projector says little.
 
-        Returns:
-            `Verdict`.
-        """
-        first = epoch - self.patience + 1
-        self._seen = {seen: values for seen, values in self._seen.items() if first <= seen < epoch}
-        if epoch >= self.warmup_epochs:
-            self._seen[epoch] = {group: float(value) for group, value in spreads.items()}
-        if len(self._seen) < self.patience:
-            return Verdict("healthy")
-        for state, limit in self.limits.items():  # the worse one first
-            below = {
-                group: value
-                for group, value in self._seen[epoch].items()
-                if all(values.get(group, math.inf) < limit for values in self._seen.values())
+    Returns:
+        `Verdict`, of the worst state that any figure is in.
+    """
+    last = max(epochs, default=0)
+    running = range(last - PATIENCE + 1, last + 1)
+    if running[0] <= warmup_epochs or any(epoch not in epochs for epoch in running):
+        return Verdict()
+    for state in ("collapsed", "alarm"):
+        for rule in RULES:
+            limit = getattr(rule, state)
+            worst = {
+                name: max(epochs[epoch].get(name, math.inf) for epoch in running)
+                for name in epochs[last]
+                if name.startswith(rule.figure)
             }
+            below = [name for name, value in worst.items() if value < limit]
             if below:
-                group = min(below, key=below.get)
-                return Verdict(state, group, below[group], limit, self.patience)
-        return Verdict("healthy")
-
-    def state(self):
-        """What `restore` needs to go on, in JSON's types: {epoch: {group: spread}}."""
-        return {str(epoch): dict(values) for epoch, values in self._seen.items()}
-
-    def restore(self, state):
-        """Takes up the figures of the epochs before.
-
-        Args:
-            state: as `state` returned it.
-        """
-        self._seen = {int(epoch): dict(values) for epoch, values in state.items()}
+                name = min(below, key=epochs[last].get)
+                group = name.removeprefix(rule.figure).removeprefix("_") or "joint"
+                return Verdict(
+                    state,
+                    f"the projector's {group} embeddings {rule.finding.format(epochs[last][name])}, below "
+                    f"{limit:g}, and were below it for {PATIENCE} epochs running",
+                )
+    return Verdict()

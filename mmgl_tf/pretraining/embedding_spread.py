@@ -9,23 +9,11 @@ from mmgl_tf.pretraining.entropy import entropy
 from mmgl_tf.retrieval.unit_length import unit_length
 
 
-def embedding_std(embeddings):
+def feat_std(embeddings):
     """Spread of embeddings on the unit sphere: standard deviation over vectors, averaged over dimensions.
 
-    About 1 / sqrt(D) for evenly spread vectors, 0 for collapsed ones. Look at each modality apart too: two
-    points, one a modality, have a healthy joint spread.
-
-    Args:
-        embeddings: float [M, D]; scaled to unit length first.
-
-    Returns:
-        float in [0, 1 / sqrt(D)].
-    """
-    return float(unit_length(embeddings, np.float64).std(axis=0).mean())
-
-
-def feat_std(embeddings):
-    """`embedding_std` with the unbiased deviation (over M - 1), as the self-supervised field's logs have it.
+    The deviation is the unbiased one (over M - 1), as the self-supervised field's logs have it. Look at each
+    modality apart too: two points, one a modality, have a healthy joint spread.
 
     Args:
         embeddings: float [M, D], M at least 2; scaled to unit length first.

@@ -5,22 +5,28 @@ import tensorflow as tf
 
 from mmgl_tf.figures import HAS_NONE, Figure
 from mmgl_tf.pipelines.records import MODALITIES
-from mmgl_tf.pretraining.collapse import spreads
-from mmgl_tf.pretraining.embedding_spread import effective_rank, embedding_std
+from mmgl_tf.pretraining.collapse import RANK, SPREAD, VARIANCE, by_group, projection_figures
+from mmgl_tf.pretraining.embedding_spread import effective_rank, feat_std, mean_cosine
 from mmgl_tf.retrieval.geometry import modality_gap
+from mmgl_tf.retrieval.unit_length import unit_length
 
 # What a probe measures of the pooled feature map, whatever the method; and where both modalities are shown.
 FIGURES = (
     Figure("embedding/std", "embedding: standard deviation", HAS_NONE, source="probe"),
     Figure("embedding/effective_rank", "embedding: effective rank", HAS_NONE, source="probe"),
+    Figure("embedding/mean_cosine", "embedding: mean cosine", HAS_NONE, "free", source="probe"),
 )
 OF_BOTH = (Figure("embedding/modality_gap", "embedding: modality gap", HAS_NONE, source="probe"),)
-# And of what its losses see, where it has a projector. The spread is 1 where even, 0 for a point; a norm
-# without offset keeps a collapsed network at two opposite points, which the rank shows.
-SPREAD = "projection/spread"
+# And of what its losses see, where it has a projector; where that ends in a norm without scale, also of what
+# goes into it. See `mmgl_tf.pretraining.collapse`.
 OF_PROJECTIONS = (
     Figure(SPREAD, "projection: spread, 1 = even", HAS_NONE, source="probe"),
-    Figure("projection/effective_rank", "projection: effective rank", HAS_NONE, source="probe"),
+    Figure(RANK, "projection: effective rank", HAS_NONE, source="probe"),
+    Figure("projection/mean_cosine", "projection: mean cosine", HAS_NONE, "free", source="probe"),
+    Figure("projection/modality_gap", "projection: modality gap", HAS_NONE, source="probe"),
+)
+OF_NORMALISED = (
+    Figure(VARIANCE, "projection: variance that the last norm lets stand", HAS_NONE, "share", source="probe"),
 )
 
 
@@ -59,7 +65,7 @@ class Probe:
         self.batch = self.batches[self.model.plan.stage_of(step) if len(self.batches) > 1 else 0]
         tensors = {name: tf.constant(value) for name, value in self.batch.items()}
         self.found = {name: value.numpy() for name, value in self._look(tensors).items()}
-        figures = self._alive() | self._spreads()
+        figures = self._embeddings() | self._projections()
         figures |= self.model.look_figures(self.found, self.batch, self.identities)
         return {name: float(value) for name, value in figures.items()}
 
@@ -76,30 +82,33 @@ class Probe:
             self()
         return self.model.look_pictures(self.found, self.batch, self.identities, self.source, scale)
 
-    def _spreads(self):
-        """Of the projector's output, each modality apart and joint; {} for a method without one."""
+    def _embeddings(self):
+        """Of the pooled features."""
+        groups, found = self._groups("features"), {}
+        for suffix, rows in by_group(groups).items():
+            found["embedding/std" + suffix] = feat_std(rows)
+            found["embedding/effective_rank" + suffix] = effective_rank(rows)
+            found["embedding/mean_cosine" + suffix] = mean_cosine(rows)
+        return found | _gap("embedding", groups)
+
+    def _projections(self):
+        """Of the projector's output; {} for a method without one."""
         if "judged" not in self.found:
             return {}
-        shown, rows = [m for m in MODALITIES if m in self.batch], self.found["judged"]
+        groups, before = self._groups("judged"), None
+        if "before_norm" in self.found:
+            before = self._groups("before_norm")
+        return projection_figures(groups, before) | _gap("projection", groups)
+
+    def _groups(self, name):
+        """{modality: its rows} of something found."""
+        shown, rows = [m for m in MODALITIES if m in self.batch], self.found[name]
         images = [len(self.batch[m]) for m in shown]
         cut = len(rows) * images[0] // sum(images)  # a method may have several rows an image
-        found = spreads(**dict(zip(shown, (rows[:cut], rows[cut:]), strict=False)))
-        named = {SPREAD if group == "joint" else f"{SPREAD}_{group}": value for group, value in found.items()}
-        return named | {"projection/effective_rank": effective_rank(rows)}
+        return dict(zip(shown, (rows[:cut], rows[cut:]), strict=False))
 
-    def _alive(self):
-        features = self.found["features"]
-        if any(m not in self.batch for m in MODALITIES):
-            return {
-                "embedding/std": embedding_std(features),
-                "embedding/effective_rank": effective_rank(features),
-            }
-        count = len(self.batch["visible"])
-        unit = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
-        return {
-            "embedding/std": embedding_std(features),
-            "embedding/std_visible": embedding_std(features[:count]),
-            "embedding/std_infrared": embedding_std(features[count:]),
-            "embedding/effective_rank": effective_rank(features),
-            "embedding/modality_gap": modality_gap(unit[:count], unit[count:]),
-        }
+
+def _gap(what, groups):
+    if len(groups) < 2:
+        return {}
+    return {f"{what}/modality_gap": modality_gap(*(unit_length(rows) for rows in groups.values()))}

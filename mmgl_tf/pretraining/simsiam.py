@@ -1,9 +1,12 @@
 """SimSiam: each view predicts the other, and only the predicting side learns (Chen and He 2021)."""
 
+import math
+
 from mmgl_tf.figures import Figure
 from mmgl_tf.layers.projector import Projector
 from mmgl_tf.losses.modality_scope import by_scope
 from mmgl_tf.losses.negative_cosine import simsiam_loss
+from mmgl_tf.pretraining.probe import OF_NORMALISED
 from mmgl_tf.pretraining.two_views import TwoViewModel
 
 
@@ -29,6 +32,7 @@ class SimSiam(TwoViewModel):
         return (
             Figure("loss/prediction", "prediction of the other view", 0.0, "free", short="prediction"),
             *cls.two_view_figures(plan),
+            *OF_NORMALISED,
         )
 
     def build_from(self, height, width):
@@ -47,6 +51,12 @@ class SimSiam(TwoViewModel):
         """The projection and the prediction made from it."""
         projection = self.projector(features, training=training)
         return {"projection": projection, "prediction": self.predictor(projection, training=training)}
+
+    def judged_rows(self, features, visible):
+        """The projection, and what goes into its last norm."""
+        del visible  # the norm is of all images
+        norm, before = self.projector.norms[-1], self.projector.before_last_norm(features, training=True)
+        return {"judged": norm(before, training=True), "before_norm": before / math.sqrt(norm.epsilon)}
 
     def losses(self, outputs, seed):
         """Negative cosine of each prediction and the other view's projection."""

@@ -128,16 +128,29 @@ class TwoViewModel(PretrainingModel):
         """See `PretrainingModel`."""
         return "accuracy/partner"
 
+    def judged_rows(self, features, visible):
+        """What the losses compare of a view, in training.
+
+        Args:
+            features: float32 [n, C], its pooled features.
+            visible: how many of the rows are visible images'.
+
+        Returns:
+            {"judged": float32 [n, D]}, and "before_norm" for some; see `PretrainingModel.look`.
+        """
+        del visible
+        return {"judged": self.head(features, training=True)["projection"]}
+
     def look(self, batch):
         """Pooled features and projections of both views, and what the collapse monitor judges."""
         first, second = self.views(batch, training=False)
         with frozen_statistics():
-            judged = self.head(self.views(batch, training=True)[0], training=True)["projection"]
+            judged = self.judged_rows(self.views(batch, training=True)[0], tf.shape(batch[MODALITIES[0]])[0])
         return {
             "features": first,
             "projection": self.head(first, training=False)["projection"],
             "projection_2": self.head(second, training=False)["projection"],
-            "judged": judged,
+            **judged,
         }
 
     def look_pictures(self, found, batch, identities, source, scale):

@@ -115,7 +115,7 @@ class Training:
                 callbacks += [recording, bar]
                 if watch:
                     watch(recording)
-            callbacks.append(ProjectionGuard(recording, self.model.judged, distribution))
+            callbacks.append(ProjectionGuard(recording, distribution))
             callbacks += [saving] if saving else []
             callbacks.append(StopWhenRequested(stop, position))
             for first, steps, (begin, end) in self._stretches():

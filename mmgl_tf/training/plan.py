@@ -20,6 +20,7 @@ class TrainingPlan:
         survey: what the method found out about the training images, {name: array}; see
             `mmgl_tf.pretraining.base.PretrainingModel.survey`. Empty where nobody looked.
         stages: epochs of each stage, where a method trains in stages; they add up to `epochs`. () = one.
+        warmup_epochs: epochs in which the learning rate rises; may be a fraction.
     """
 
     steps_per_epoch: int = 1
@@ -29,6 +30,7 @@ class TrainingPlan:
     modalities: int = 2
     survey: Mapping[str, np.ndarray] = field(default_factory=dict, compare=False)
     stages: tuple[int, ...] = ()
+    warmup_epochs: float = 0.0
 
     @property
     def images_per_step(self):

@@ -161,6 +161,15 @@ class StepContract:
         del epochs
         return ""
 
+    def alarm(self, epochs):
+        """What looks wrong but stops nothing, or "": for the log and the summary.
+
+        Args:
+            epochs: as in `judged`.
+        """
+        del epochs
+        return ""
+
     def optimizer_options(self, optimizer):
         """Further arguments of the optimiser that the method wants, such as `fixed_rates`.
 

@@ -59,6 +59,7 @@ class Images(Material):
             len(modalities),
             survey(config, self.method, self.options, self.stores, distribution),
             tuple(stage.epochs for stage in self.stages) if len(self.stages) > 1 else (),
+            optimization.warmup_epochs,
         )
         self._plain = None
 

@@ -123,5 +123,7 @@ def _train(material_of, config, run, distribution):
     pictures.write(run.pictures)
     write_png(training_curves(rows, model.shown), run.pictures / "curves.png")
     own = [figure for figure in model.shown if figure not in OF_EVERY_RUN]
-    summarise(config, plan, run, rows, saving, own, material.held_out(), material.places(run, saving))
+    alarm = model.alarm({row["epoch"]: row for row in rows if row["epoch"] > 0})
+    places = [*([("alarm", alarm)] if alarm else []), *material.places(run, saving)]
+    summarise(config, plan, run, rows, saving, own, material.held_out(), places)
     return 0

@@ -107,7 +107,6 @@ def test_guards_come_before_anything_that_is_saved(tmp_path, monkeypatch):
         fit=lambda _data, **settings: seen.update(settings),
         metrics=[],
         shown=(),
-        judged=lambda epochs: "",
     )
     config = from_flat({"epochs": 2, "workdir": str(tmp_path / "run")})
     plan, run = TrainingPlan(5, 2, 2), RunDirectory(tmp_path / "run")

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mmgl_tf.pretraining.embedding_spread import effective_rank, embedding_std, feat_std, mean_cosine
+from mmgl_tf.pretraining.embedding_spread import effective_rank, feat_std, mean_cosine
 
 
 def drawn(count=6, size=8, seed=0):
@@ -22,7 +22,6 @@ def test_feat_std_follows_the_slow_version():
         deviations.append(np.sqrt(sum((value - mean) ** 2 for value in column) / 8))
     assert feat_std(rows) == pytest.approx(np.mean(deviations), rel=1e-12)
     assert feat_std(1e-3 * rows) == pytest.approx(feat_std(rows), rel=1e-9)
-    assert feat_std(rows) == pytest.approx(embedding_std(rows) * np.sqrt(9 / 8), rel=1e-12)
 
 
 def test_feat_std_of_extremes():
@@ -51,18 +50,6 @@ def test_mean_cosine_of_extremes():
 def test_one_embedding_is_not_enough(figure, rows):
     with pytest.raises(ValueError, match=r"got embeddings of shape .* at least two rows"):
         figure(rows)
-
-
-def test_embedding_std():
-    random = np.random.default_rng(7)
-    embeddings = random.normal(size=(50, 8))
-    unit = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
-    expected = np.mean([np.std(unit[:, d]) for d in range(8)])
-    np.testing.assert_allclose(embedding_std(embeddings), expected, rtol=1e-12)
-    np.testing.assert_allclose(embedding_std(7.0 * embeddings), expected, rtol=1e-12)
-    np.testing.assert_allclose(embedding_std(random.normal(size=(4000, 128))), 1 / np.sqrt(128), rtol=0.01)
-    assert embedding_std(np.ones((9, 4))) < 1e-12
-    assert embedding_std(np.zeros((9, 4))) == 0.0
 
 
 def test_effective_rank():

@@ -128,4 +128,8 @@ def test_a_model_of_a_strategy_is_looked_at_between_its_steps():
     with tf.distribute.MirroredStrategy(["CPU:0"]).scope():
         model = build("supervised")
     images = {name: value.numpy() for name, value in batch(model).items()}
-    assert set(Probe(model, [images])()) == {"embedding/std", "embedding/effective_rank"}
+    assert set(Probe(model, [images])()) == {
+        "embedding/std",
+        "embedding/effective_rank",
+        "embedding/mean_cosine",
+    }

@@ -62,7 +62,7 @@ def test_visible_images_alone_are_enough(config, method):
     assert any("no infrared image is trained on" in text for _, text in notes)
     probe = material.probe(model, 0)
     figures = probe()
-    assert set(figures) == {"embedding/std", "embedding/effective_rank"}
+    assert set(figures) == {"embedding/std", "embedding/effective_rank", "embedding/mean_cosine"}
     plain = list(model.plain_batches(2))
     assert len(plain) == 2 and all(set(batch) == {"visible"} for batch in plain)
     assert np.array_equal(plain[1]["visible"], list(model.plain_batches(2))[1]["visible"])
