@@ -19,8 +19,8 @@ class TwoViews:
     view_joint: bool = setting(
         False,
         "views of one size go through the encoder in one batch, and all views through the heads in one, so "
-        "that batch norm normalises them together, as SwAV has it; false = one view after the other, as BYOL, "
-        "SimSiam and Barlow Twins have it",
+        "that batch norm normalises them together, as SwAV has it; false = one view after the other, as "
+        "BYOL, SimSiam and Barlow Twins have it",
         paper="silent",
     )
 
