@@ -109,7 +109,7 @@ def test_settings(method):
 
 @pytest.mark.parametrize("method", VIEWS)
 def test_blur_and_solarising_of_the_views(method):
-    recipe = PRETRAINING[method].recipe(options(native(method)), None)
+    recipe = PRETRAINING[method].recipe(options(native(method)))
     for modality in ("visible", "infrared"):
         views = [view for view in recipe.views if view.name in (modality, f"{modality}_2")]
         odds = [
