@@ -59,6 +59,7 @@ class TwoViewModel(PretrainingModel):
                 "share",
                 short="partner",
                 held_out=True,
+                held_out_chance=1 / (plan.held_out_images or plan.batch_size),
             ),
             *OF_PROJECTIONS,
         )

@@ -20,6 +20,9 @@ class TrainingPlan:
         survey: what the method found out about the training images, {name: array}; see
             `mmgl_tf.pretraining.base.PretrainingModel.survey`. Empty where nobody looked.
         stages: epochs of each stage, where a method trains in stages; they add up to `epochs`. () = one.
+        held_out_images: images per modality that are held out, where they are fewer than a batch: of a
+            method that compares the images of a batch, a held-out one has no more. 0 = enough, or nobody
+            looked.
     """
 
     steps_per_epoch: int = 1
@@ -29,6 +32,7 @@ class TrainingPlan:
     modalities: int = 2
     survey: Mapping[str, np.ndarray] = field(default_factory=dict, compare=False)
     stages: tuple[int, ...] = ()
+    held_out_images: int = 0
 
     @property
     def images_per_step(self):

@@ -7,7 +7,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from mmgl_tf.figures import chance_values
+from mmgl_tf.pretraining.two_views import TwoViewModel
 from mmgl_tf.training.checkpoints import collect
+from tests.contracts.cases import PAIRS, case
 from tests.mmgl_tf.pretraining.pixel_encoder import (
     IMAGES,
     METHODS,
@@ -164,6 +167,16 @@ def test_held_out_images_do_not_meet_and_the_judged_ones_do(method):
     by_batch = model.head(model.views(images, training=True)[0], training=True)["projection"]
     np.testing.assert_allclose(found["judged"], by_batch, rtol=1e-4, atol=1e-5)
     assert np.abs(found["judged"] - found["projection"]).max() > 1e-2
+
+
+@pytest.mark.parametrize(("most", "compared"), [(0, PAIRS), (PAIRS - 1, PAIRS - 1)])
+def test_chance_of_finding_the_other_view_is_of_the_images_compared(most, compared):
+    """Fewer held-out images than a batch has make smaller batches."""
+    of = case("simclr", validation_images=most)
+    assert of.held_out()["visible"].shape[0] == compared
+    chance = chance_values(TwoViewModel.two_view_figures(of.material.plan))
+    assert chance["accuracy/partner"] == 1 / PAIRS
+    assert chance["validation/accuracy/partner_visible"] == 1 / compared
 
 
 @pytest.mark.parametrize("joint", [False, True])
