@@ -32,6 +32,7 @@ class Figure:
         panel: figures of the same panel are drawn into one; "" = a panel of its own.
         line: label of the figure's line in such a panel.
         held_out: whether it is also measured on held-out images, each modality apart.
+        held_out_chance: chance on held-out images where it is another one; None = the same.
         source: who measures it: "step" = every training step; "probe" = a look at fixed images after each
             epoch; "search" = retrieval of validation identities; "held_out" = held-out images alone.
     """
@@ -44,6 +45,7 @@ class Figure:
     panel: str = ""
     line: str = ""
     held_out: bool = False
+    held_out_chance: float | None = None
     source: str = "step"
     summary: bool = True
 
@@ -71,6 +73,10 @@ class Figure:
         names = {suffix.removeprefix("_"): f"{prefix}{self.name}{suffix}" for suffix in SUFFIXES}
         return {whose: name for whose, name in names.items() if name in row}
 
+    def chance_on_held_out(self):
+        """Its chance on held-out images, or `HAS_NONE`."""
+        return self.chance if self.held_out_chance is None else self.held_out_chance
+
     def text(self, value, width=10):
         """A value as tables show it: a share in per cent, anything else with three decimals."""
         if value is None:
@@ -93,7 +99,7 @@ OF_EVERY_RUN = (
 def chance_values(figures):
     """{name of a figure or of a relative of it: chance value}, of those that have one."""
     return {
-        f"{prefix}{figure.name}{suffix}": figure.chance
+        f"{prefix}{figure.name}{suffix}": figure.chance_on_held_out() if prefix else figure.chance
         for figure in figures
         if figure.chance is not HAS_NONE
         for prefix in PREFIXES

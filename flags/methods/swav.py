@@ -23,6 +23,8 @@ class SwAv:
         "swav_queue_size": 16,
         "swav_queue_start_epoch": 0,
         "swav_frozen_epochs": 0,
+        # As in the native recipe: the other methods show views that go through the network by themselves.
+        "view_joint": True,
     }
     PRESETS: ClassVar = {
         "demo": {

@@ -18,8 +18,9 @@ class TwoViews:
     )
     view_joint: bool = setting(
         False,
-        "both views go through the network in one batch, and batch norm normalises them together; false = "
-        "one view after the other, as BYOL, SimSiam and Barlow Twins have it",
+        "views of one size go through the encoder in one batch, and all views through the heads in one, so "
+        "that batch norm normalises them together, as SwAV has it; false = one view after the other, as "
+        "BYOL, SimSiam and Barlow Twins have it",
         paper="silent",
     )
 

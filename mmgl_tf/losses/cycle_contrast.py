@@ -17,15 +17,19 @@ STOP_GRADIENTS = ("none", "universe", "backward")
 _EXCLUDED = -1e9
 
 
-def l2_normalise(x, shortest=1e-4):
+# A vector shorter than this is divided by it instead of by its length, as PyTorch's cosine does (its epsilon
+# of 1e-8). Its square, 1e-16, is far from underflow in float32.
+SHORTEST = 1e-8
+
+
+def l2_normalise(x):
     """Scales vectors to unit length, safely for vectors near zero.
 
-    A vector shorter than `shortest` is divided by `shortest` instead of its length, so a zero vector
-    stays zero and its gradient stays below 1 / shortest times the incoming one.
+    A vector shorter than `SHORTEST` is divided by that instead of its length, so a zero vector stays zero and
+    its gradient is finite: at most 1 / SHORTEST times the incoming one.
 
     Args:
         x: float [..., D]; half precision is raised to float32 first, where squares do not overflow.
-        shortest: the length below which a direction is taken for noise.
 
     Returns:
         [..., D], float32 or float64, of length at most 1.
@@ -34,7 +38,7 @@ def l2_normalise(x, shortest=1e-4):
     if x.dtype != tf.float64:
         x = tf.cast(x, tf.float32)
     squared_length = tf.reduce_sum(tf.square(x), axis=-1, keepdims=True)
-    return x * tf.math.rsqrt(tf.maximum(squared_length, shortest**2))
+    return x * tf.math.rsqrt(tf.maximum(squared_length, SHORTEST**2))
 
 
 def soft_nearest_neighbour(queries, keys, temperature, mask=None):

@@ -10,9 +10,6 @@ import tensorflow as tf
 
 from mmgl_tf.losses.cycle_contrast import l2_normalise
 
-# A vector shorter than this is divided by it instead of by its length, as PyTorch's cosine does.
-_SHORTEST = 1e-8
-
 
 def negative_cosine(predictions, targets):
     """-mean_i cos(predictions_i, targets_i); no gradient reaches the targets.
@@ -24,8 +21,8 @@ def negative_cosine(predictions, targets):
     Returns:
         Scalar in [-1, 1], float32 (float64 for float64 predictions). A zero vector has cosine 0.
     """
-    predictions = l2_normalise(predictions, _SHORTEST)
-    targets = tf.stop_gradient(l2_normalise(targets, _SHORTEST))
+    predictions = l2_normalise(predictions)
+    targets = tf.stop_gradient(l2_normalise(targets))
     return -tf.reduce_mean(tf.reduce_sum(predictions * targets, axis=-1))
 
 

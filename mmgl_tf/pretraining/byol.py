@@ -9,6 +9,9 @@ from mmgl_tf.losses.negative_cosine import byol_loss
 from mmgl_tf.pretraining.two_views import TwoViewModel
 from mmgl_tf.training.momentum import MomentumCopy, cosine_momentum
 
+# What is descended is the sum over both directions (BYOL Eq. 2); what is reported is the half of it.
+DIRECTIONS = 2.0
+
 
 class Byol(TwoViewModel):
     """BYOL; `options` as in `mmgl_tf.flags.methods.byol`. What is saved and exported is the online encoder.
@@ -20,7 +23,7 @@ class Byol(TwoViewModel):
     ASYMMETRIC = True
 
     def __init__(self, encoder, options, seed, plan, name="byol"):
-        super().__init__(encoder, options, seed, plan, {"prediction": 1.0}, name)
+        super().__init__(encoder, options, seed, plan, {"prediction": DIRECTIONS}, name)
         widths = (options.byol_hidden_size, options.byol_embedding_size)
         self.projector = Projector(widths, seed=seed)
         self.predictor = Projector(widths, seed=seed, name="predictor")
@@ -29,9 +32,9 @@ class Byol(TwoViewModel):
 
     @classmethod
     def figures(cls, options, plan):
-        """The loss, 4 for unrelated views, and how much of itself the copy keeps."""
+        """The loss of a direction, 2 for unrelated views, and how much of itself the copy keeps."""
         return (
-            Figure("loss/prediction", "prediction of the other view", 4.0, short="prediction"),
+            Figure("loss/prediction", "prediction of the other view", 2.0, short="prediction"),
             Figure("target/momentum", "momentum of the copy", HAS_NONE, "free"),
             *cls.two_view_figures(plan),
         )
@@ -62,16 +65,16 @@ class Byol(TwoViewModel):
 
     def outputs(self, batch):
         """Predictions and projections of the online network, and the copy's projections."""
-        found = super().outputs(batch)
-        for number, features in enumerate(self.views(batch, training=True, encoder=self.target_encoder), 1):
-            target = self.target_projector(features, training=True)
-            found[f"target_{number}"] = tf.stop_gradient(target)
-        return found
+        targets = self.views(batch, training=True, encoder=self.target_encoder)
+        return super().outputs(batch) | self.headed(self._target, targets)
+
+    def _target(self, features):
+        return {"target": tf.stop_gradient(self.target_projector(features, training=True))}
 
     def losses(self, outputs, seed):
-        """Squared distance of each prediction and the copy's projection of the other view."""
+        """Squared distance of each prediction and the copy's projection of the other view, per direction."""
         del seed  # nothing is drawn
-        loss, _ = by_scope(
+        _, loss = by_scope(
             byol_loss,
             self.options.view_scope,
             *(outputs[name] for name in ("prediction_1", "prediction_2", "target_1", "target_2")),

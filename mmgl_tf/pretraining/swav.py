@@ -18,9 +18,7 @@ from mmgl_tf.losses.swapped_assignment import (
 )
 from mmgl_tf.pipelines.augmentation.person_views import crop_of, person_chain, person_views
 from mmgl_tf.pipelines.batches.recipe import HeldOut, Recipe, each_modality
-from mmgl_tf.pipelines.records import MODALITIES
 from mmgl_tf.pretraining import prototype_look
-from mmgl_tf.pretraining.base import pooled
 from mmgl_tf.pretraining.two_views import TwoViewModel
 
 ASSIGNING = 2  # views of full size, whose assignments the others predict
@@ -103,13 +101,11 @@ class SwAv(TwoViewModel):
         return {"projection": projection, "scores": self.prototypes(projection)}
 
     def outputs(self, batch):
-        """Projections and scores of the views, those of full size first."""
-        found = super().outputs(batch)
-        for number in range(ASSIGNING + 1, ASSIGNING + 1 + self.options.swav_small_crops):
-            images = {m: batch[f"{m}_{number}"] for m in MODALITIES}
-            features = pooled(self.encoder, images, training=True)
-            found[f"scores_{number}"] = self.head(features, training=True)["scores"]
-        return found
+        """Projections and scores of the views, those of full size first; of small ones scores alone."""
+        count = ASSIGNING + self.options.swav_small_crops
+        found = self.headed(self._head_in_training, self.views(batch, training=True, count=count))
+        unread = {f"projection_{number}" for number in range(ASSIGNING + 1, count + 1)}
+        return {name: value for name, value in found.items() if name not in unread}
 
     def joint(self, outputs):
         """The queue's scores by the present prototypes, visible rows first."""

@@ -1,5 +1,7 @@
 """What methods share that compare two views of an image: recipe, network, measures, pictures."""
 
+import itertools
+
 import tensorflow as tf
 
 from mmgl_tf.figures import Figure
@@ -57,6 +59,7 @@ class TwoViewModel(PretrainingModel):
                 "share",
                 short="partner",
                 held_out=True,
+                held_out_chance=1 / (plan.held_out_images or plan.batch_size),
             ),
             *OF_PROJECTIONS,
         )
@@ -78,28 +81,55 @@ class TwoViewModel(PretrainingModel):
 
         Args:
             batch: see the class.
-            training: batch norm uses batch statistics: of a view by itself, or of all with --view_joint.
+            training: batch norm uses batch statistics: of a view by itself, or with --view_joint of all views
+                of its size, which then go through the encoder in one pass.
             encoder: None for the one that is trained.
-            count: views, from the first on.
+            count: views, from the first on; those of one size in a row.
         """
+        encoder = encoder or self.encoder
         images = [
             {m: batch[m if number == 0 else f"{m}_{number + 1}"] for m in MODALITIES}
             for number in range(count)
         ]
         if not self.options.view_joint:
-            return [pooled(encoder or self.encoder, view, training) for view in images]
-        whole = {m: tf.concat([view[m] for view in images], axis=0) for m in MODALITIES}
-        features = pooled(encoder or self.encoder, whole, training)
-        visible, infrared = (tf.split(half, count) for half in tf.split(features, 2))
-        return [tf.concat(pair, axis=0) for pair in zip(visible, infrared, strict=True)]
+            return [pooled(encoder, view, training) for view in images]
+        found = []
+        for _, alike in itertools.groupby(images, lambda view: tuple(view[MODALITIES[0]].shape[1:])):
+            alike = list(alike)
+            whole = {m: tf.concat([view[m] for view in alike], axis=0) for m in MODALITIES}
+            halves = tf.split(pooled(encoder, whole, training), 2)
+            sides = [tf.split(half, len(alike)) for half in halves]
+            found += [tf.concat(pair, axis=0) for pair in zip(*sides, strict=True)]
+        return found
+
+    def headed(self, head, features):
+        """What a head makes of each view: {name + "_1", name + "_2", ...}.
+
+        With --view_joint it sees all views in one pass, whatever their sizes were, as SwAV's authors have it.
+
+        Args:
+            head: function float32 [n, C] -> {name: [n, ...]}.
+            features: of each view, from `views`.
+        """
+        if self.options.view_joint:
+            joint = head(tf.concat(features, axis=0))
+            return {
+                f"{name}_{number}": rows
+                for name, value in joint.items()
+                for number, rows in enumerate(tf.split(value, len(features)), 1)
+            }
+        return {
+            f"{name}_{number}": value
+            for number, view in enumerate(features, 1)
+            for name, value in head(view).items()
+        }
 
     def outputs(self, batch):
         """The heads' outputs of both views: {name + "_1", name + "_2"}."""
-        found = {}
-        for number, features in enumerate(self.views(batch, training=True), 1):
-            heads = self.head(features, training=True)
-            found |= {f"{name}_{number}": value for name, value in heads.items()}
-        return found
+        return self.headed(self._head_in_training, self.views(batch, training=True))
+
+    def _head_in_training(self, features):
+        return self.head(features, training=True)
 
     @staticmethod
     def partner_measure(outputs):

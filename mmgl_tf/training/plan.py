@@ -21,6 +21,9 @@ class TrainingPlan:
             `mmgl_tf.pretraining.base.PretrainingModel.survey`. Empty where nobody looked.
         stages: epochs of each stage, where a method trains in stages; they add up to `epochs`. () = one.
         warmup_epochs: epochs in which the learning rate rises; may be a fraction.
+        held_out_images: images per modality that are held out, where they are fewer than a batch: of a
+            method that compares the images of a batch, a held-out one has no more. 0 = enough, or nobody
+            looked.
     """
 
     steps_per_epoch: int = 1
@@ -31,6 +34,7 @@ class TrainingPlan:
     survey: Mapping[str, np.ndarray] = field(default_factory=dict, compare=False)
     stages: tuple[int, ...] = ()
     warmup_epochs: float = 0.0
+    held_out_images: int = 0
 
     @property
     def images_per_step(self):

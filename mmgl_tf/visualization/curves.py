@@ -131,7 +131,8 @@ def training_curves(runs, figures):
     canvas = FigureCanvasAgg(page)
     grid = page.subplots(height, columns, squeeze=False).ravel()
     for axes, (title, own, lines) in zip(grid, panels, strict=False):
-        chances = [figure.chance for figure in own if figure.chance is not None]
+        known = [figure for figure in own if figure.chance is not None]
+        chances = [value for figure in known for value in (figure.chance, figure.chance_on_held_out())]
         _draw(axes, title[0].upper() + title[1:], own[0].axis, lines, chances, len(runs) == 1)
     for axes in grid[len(panels) :]:
         axes.set_axis_off()

@@ -60,12 +60,22 @@ class Images(Material):
             survey(config, self.method, self.options, self.stores, distribution),
             tuple(stage.epochs for stage in self.stages) if len(self.stages) > 1 else (),
             optimization.warmup_epochs,
+            self._fewer_held_out(modalities),
         )
         self._plain = None
 
     def _images(self, name):
         """The stores of a split, (visible, infrared); None for a modality that the data set lacks."""
         return self.stores.get((name, VISIBLE)), self.stores.get((name, INFRARED))
+
+    def _fewer_held_out(self, modalities):
+        """Held-out images of the modality that has least, if that does not fill a batch; else 0."""
+        if not len(self.splits.validation):
+            return 0
+        most = self.config.pretraining.validation_images
+        fewest = min(len(self.stores["validation", modality].usable) for modality in modalities)
+        fewest = min(fewest, most) if most else fewest
+        return fewest if fewest < self.config.optimization.batch_size else 0
 
     def start(self, model, first_step):
         """Training images at hand for a method that asks for them."""

@@ -84,7 +84,8 @@ def _held_out_table(figures, last, who):
     lines = [f"{who + ', last epoch':38}{'visible':>10}{'infrared':>10}{'chance':>10}"]
     for figure in shown:
         values = [last.get(f"validation/{figure.name}_{modality}") for modality in MODALITIES]
-        lines.append(f"{figure.title:38}{''.join(map(figure.text, values))}{_chance(figure)}")
+        chance = _chance(figure, figure.chance_on_held_out())
+        lines.append(f"{figure.title:38}{''.join(map(figure.text, values))}{chance}")
     return [*lines, ""]
 
 
@@ -100,11 +101,11 @@ def _training_table(figures, first, last):
     lines = [f"{'':{width}}{'first step':>12}{'last epoch':>12}{'chance':>10}"]
     for title, name, figure in told:
         values = figure.text(first.get(name), 12) + figure.text(last[name], 12)
-        lines.append(f"{title:{width}}{values}{_chance(figure)}")
+        lines.append(f"{title:{width}}{values}{_chance(figure, figure.chance)}")
     return lines
 
 
-def _chance(figure, width=10):
-    if figure.axis == "share" and figure.chance is not None:
-        return f"{figure.chance:>{width}.2%}"
-    return figure.text(figure.chance, width)
+def _chance(figure, chance, width=10):
+    if figure.axis == "share" and chance is not None:
+        return f"{chance:>{width}.2%}"
+    return figure.text(chance, width)

@@ -113,19 +113,6 @@ def test_what_an_earlier_version_said_of_norms_it_said_of_biases():
     assert migrated({"mode": "import", "wd_on_bn": False, "wd_on_bias": True})["wd_on_bias"] is True
 
 
-@pytest.mark.parametrize(
-    ("method", "norms", "biases"),
-    [
-        *[(method, False, False) for method in ("simclr", "byol", "barlow_twins")],
-        *[(method, False, True) for method in ("jigsaw", "psl")],
-        *[(method, True, True) for method in ("simsiam", "swav", "colorization")],
-    ],
-)
-def test_native_recipes_decay_norms_and_biases_as_the_authors_do(method, norms, biases):
-    found = settle("pretrain", {"method": method, "preset": "paper", "recipe": "native"})
-    assert (found.get("wd_on_bn", True), found.get("wd_on_bias", True)) == (norms, biases)
-
-
 @pytest.mark.parametrize("preset", ["paper", "demo", "smoke"])
 @pytest.mark.parametrize("method", ["jigsaw", "psl"])
 def test_puzzles_fit_the_presets(method, preset):

@@ -81,6 +81,13 @@ def test_held_out_accuracy_is_a_ratio_of_sums_without_padding():
     data = batch(model) | {"weight": tf.constant([1.0, 1.0, 0.0, 0.0])}
     assert set(model.test_step(data)) == {name}
     assert model.score({f"val_{name}": 0.3, "val_other": 0.9}) == pytest.approx(0.3)
+    # By moving statistics, which stay as they are: images do not meet.
+    model.outputs(data)
+    before, together = collect(model), model.validation_outputs(data)
+    alone = model.validation_outputs({name: value[:1] for name, value in data.items()})
+    for name, value in alone.items():
+        np.testing.assert_allclose(together[name][:1], value, rtol=1e-4, atol=1e-6, err_msg=name)
+    assert all(np.array_equal(value, before[name]) for name, value in collect(model).items())
 
 
 def test_bins_prior_and_weights_are_resumed():
