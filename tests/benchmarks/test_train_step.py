@@ -24,6 +24,7 @@ def test_the_peer_refuses_weights_that_do_not_fit():
         train_step_peer.take_weights(peer, {"part_classifier/bias": np.zeros(7, "float32")})
 
 
+@pytest.mark.slow
 def test_heads_are_timed_on_every_gradient():
     maps = train_step.drawn_batch(2, 6, 3, channels=8)
     for precision in train_step.POLICIES:

@@ -42,6 +42,7 @@ def rules_of(method):
     return [rule for rule in RULES if rule.figure in declared]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Even though the `tf.config.experimental_run_functions_eagerly`")
 @pytest.mark.parametrize("method", PRETRAINING)
 def test_an_untrained_network_passes_and_one_that_sees_nothing_does_not(method):

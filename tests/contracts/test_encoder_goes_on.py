@@ -23,6 +23,7 @@ def encoder(stream="two"):
     return made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_saved_layers_come_back_from_disk(method, tmp_path):
     taken, other = course(method), case(method, seed=5).model()

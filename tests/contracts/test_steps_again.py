@@ -19,6 +19,7 @@ def test_a_second_model_of_a_seed_starts_alike_and_restored_goes_on_alike(method
     assert_equal(collect(model), taken.stepped_again)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_another_seed_gives_other_weights(method):
     start, other = course(method).start, collect(case(method, seed=3).model())

@@ -109,6 +109,7 @@ def test_losses_of_flat_outputs_are_at_chance(method, stage):
     assert all(near.values()), near
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("method", "stage"), stages(PRETRAINING))
 @pytest.mark.parametrize("batches", BATCHES)
 def test_held_out_accuracies_of_noise_are_blind_guesses(method, stage, batches):

@@ -118,6 +118,7 @@ def test_pictures_show_the_first_and_the_start_by_what_was_not_trained_yet(run):
     assert {found.features.shape[1] for found in before.found.values()} == {256}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("asked", "served"),
     [("auto", "attention"), *(pytest.param(name, name, marks=pytest.mark.slow) for name in ("rows", "pool"))],

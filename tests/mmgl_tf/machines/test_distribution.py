@@ -73,6 +73,7 @@ def test_a_worker_of_several_does_not_train_alone(monkeypatch):
             Distribution(name)
 
 
+@pytest.mark.slow
 def test_a_port_that_another_program_holds_is_one_clear_error(tmp_path):
     """In a process of its own: a strategy of several workers is made once, and first."""
     with socket.socket() as holder:

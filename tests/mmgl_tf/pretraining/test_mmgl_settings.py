@@ -113,6 +113,7 @@ def test_other_numbers_of_stripes(stripes):
     assert np.isfinite(float(model.train_step(batch(stripes))["loss/total"]))
 
 
+@pytest.mark.slow
 def test_more_than_six_stripes_recover_their_order_on_the_host():
     """In a graph, which has to call it."""
     model = build(dataclasses.replace(SMALL, num_stripes=9), height=144)

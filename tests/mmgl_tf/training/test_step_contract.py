@@ -134,6 +134,7 @@ def test_frozen_prototypes_stand_still_and_then_move():
         assert np.array_equal(model.prototypes.kernel, start) == (step < 2)
 
 
+@pytest.mark.slow
 def test_a_step_that_overflows_moves_no_state(on_devices):
     model = stateful(scaled=True)
     before = state(model)

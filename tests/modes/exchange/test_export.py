@@ -150,6 +150,7 @@ def names(directory):
     return sorted(path.name for path in directory.iterdir() if path.name != "export.lock")
 
 
+@pytest.mark.slow
 def test_versions_add_up_and_old_ones_go(run, earlier, in_process, capsys):
     in_process()
     export(exporting(run, earlier, skip_metrics=True, keep_versions=2))
@@ -174,6 +175,7 @@ def test_a_model_that_disagrees_is_not_published(run, earlier, in_process):
     assert_untouched(earlier)
 
 
+@pytest.mark.slow
 def test_a_model_that_a_fresh_process_cannot_load_is_not_published(run, earlier, monkeypatch):
     def broken(network, height, width, directory):
         (directory / "saved_model.pb").write_bytes(b"no model")

@@ -39,6 +39,7 @@ def write_export(model, number, embedder, **facts):
     (directory / "model.json").write_text(json.dumps(info | facts))
 
 
+@pytest.mark.slow
 def test_a_good_export_passes_and_tells_how_to_serve_it(run, capsys):
     config, model, embedder = run
     assert serve_check(config) == 0

@@ -88,6 +88,7 @@ print(digest.hexdigest())
 """
 
 
+@pytest.mark.slow
 def test_batches_are_the_same_in_another_process():
     run = subprocess.run([sys.executable, "-c", _FINGERPRINT], capture_output=True, text=True, check=True)
     digest = hashlib.sha256()

@@ -235,6 +235,7 @@ print(right, "steps dealt right")
 """
 
 
+@pytest.mark.slow
 def test_a_strategy_deals_the_parts_to_the_replicas_of_their_rows():
     run = subprocess.run([sys.executable, "-c", _DEALING], capture_output=True, text=True, timeout=300)
     assert run.stdout.split("\n")[-2:-1] == ["7 steps dealt right"], run.stderr[-3000:]
