@@ -121,7 +121,7 @@ def test_pictures_show_the_first_and_the_start_by_what_was_not_trained_yet(run):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("asked", "served"),
-    [("auto", "attention"), *(pytest.param(name, name, marks=pytest.mark.slow) for name in ("rows", "pool"))],
+    [("auto", "attention"), ("rows", "rows"), ("pool", "pool")],
 )
 def test_any_of_them_can_be_exported_and_embedded_with(run, tmp_path, monkeypatch, asked, served):
     def answer(directory, encoded, images, modality, batch_size):
