@@ -74,6 +74,10 @@ def acts(method, entry, value):
     plain, other = case(method, **needs), case(method, **needs | {entry.name: value})
     if differ(plain.batch(), other.batch()):
         return "batch"
+    if len(plain.stages) > 1:  # of so few epochs each has one, whatever its share
+        longer = needs | {"epochs": 4 * len(plain.stages)}
+        if case(method, **longer).stages != case(method, **longer | {entry.name: value}).stages:
+            return "stages"
     if (plain.held_out() is None) != (other.held_out() is None) or differ(plain.held_out(), other.held_out()):
         return "held-out batch"
     model, taken = other.model(), usual(method, tuple(needs.items()))
