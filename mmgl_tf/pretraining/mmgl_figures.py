@@ -63,7 +63,13 @@ def mmgl_figures(options, plan):
             for same in ("part", "slot")
         ),
         Figure("matching/identity_lift", "soft neighbours: identity lift", 1.0, "free", source="probe"),
-        Figure("matching/effective_neighbours", "soft neighbours: how many", HAS_NONE, source="probe"),
+        Figure(
+            "matching/effective_neighbours",
+            "soft neighbours: how many",
+            HAS_NONE,
+            source="probe",
+            summary=False,
+        ),
     ]
     return tuple(figures)
 

@@ -10,20 +10,23 @@ from mmgl_tf.pretraining.embedding_spread import effective_rank, feat_std, mean_
 from mmgl_tf.retrieval.geometry import modality_gap
 from mmgl_tf.retrieval.unit_length import unit_length
 
+# Reported by curves, TensorBoard and metrics.jsonl alone: they describe how embeddings lie, and nothing is
+# judged by them.
+_CURVES = {"source": "probe", "summary": False}
 # What a probe measures of the pooled feature map, whatever the method; and where both modalities are shown.
 FIGURES = (
-    Figure("embedding/std", "embedding: standard deviation", HAS_NONE, source="probe"),
-    Figure("embedding/effective_rank", "embedding: effective rank", HAS_NONE, source="probe"),
-    Figure("embedding/mean_cosine", "embedding: mean cosine", HAS_NONE, "free", source="probe"),
+    Figure("embedding/std", "embedding: standard deviation", HAS_NONE, **_CURVES),
+    Figure("embedding/effective_rank", "embedding: effective rank", HAS_NONE, **_CURVES),
+    Figure("embedding/mean_cosine", "embedding: mean cosine", HAS_NONE, "free", **_CURVES),
 )
-OF_BOTH = (Figure("embedding/modality_gap", "embedding: modality gap", HAS_NONE, source="probe"),)
+OF_BOTH = (Figure("embedding/modality_gap", "embedding: modality gap", HAS_NONE, **_CURVES),)
 # And of what its losses see, where it has a projector; where that ends in a norm without scale, also of what
 # goes into it. See `mmgl_tf.pretraining.collapse`.
 OF_PROJECTIONS = (
     Figure(SPREAD, "projection: spread, 1 = even", HAS_NONE, source="probe"),
     Figure(RANK, "projection: effective rank", HAS_NONE, source="probe"),
-    Figure("projection/mean_cosine", "projection: mean cosine", HAS_NONE, "free", source="probe"),
-    Figure("projection/modality_gap", "projection: modality gap", HAS_NONE, source="probe"),
+    Figure("projection/mean_cosine", "projection: mean cosine", HAS_NONE, "free", **_CURVES),
+    Figure("projection/modality_gap", "projection: modality gap", HAS_NONE, **_CURVES),
 )
 OF_NORMALISED = (
     Figure(VARIANCE, "projection: variance that the last norm lets stand", HAS_NONE, "share", source="probe"),
