@@ -5,8 +5,8 @@ from unittest import mock
 
 import tensorflow as tf
 
-from mmgl_tf.training import model as training_model
-from mmgl_tf.training import replicas
+from mmgl_tf.training.step import model as training_model
+from mmgl_tf.training.step import replicas
 
 
 class Messages:

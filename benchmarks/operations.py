@@ -23,7 +23,7 @@ import tensorflow as tf
 from benchmarks.graph_operations import operations
 from benchmarks.messages import Messages, ReplicaOfMany
 from benchmarks.recipe import add_recipe_flags, recipe
-from mmgl_tf.layers.batch_norm import synchronise
+from mmgl_tf.layers.normalization.batch_norm import synchronise
 from mmgl_tf.modes.model import build_model, prepare
 from mmgl_tf.pipelines.batches.sampling import steps_in_epoch
 from mmgl_tf.pipelines.readers.sysu import PUBLISHED

@@ -152,8 +152,8 @@ def _candidates(directory, files_each, number):
         return candidates
     import torch
 
-    from benchmarks.pipeline_peer import load, peer_loader
-    from benchmarks.two_views_peer import two_views_loader
+    from benchmarks.peers.pipeline import load, peer_loader
+    from benchmarks.peers.two_views import two_views_loader
 
     torch.set_num_threads(1)
     peer = (HEIGHT, WIDTH, STRIPES, 2 * BATCH)

@@ -17,7 +17,7 @@ import tensorflow as tf
 from benchmarks.messages import Messages
 from benchmarks.recipe import add_recipe_flags, recipe
 from benchmarks.train_step import drawn_batch
-from mmgl_tf.layers.batch_norm import FusedBatchNorm
+from mmgl_tf.layers.normalization.batch_norm import FusedBatchNorm
 from mmgl_tf.machines.distribution import Distribution
 from mmgl_tf.modes.model import build_model, prepare
 from mmgl_tf.pipelines.batches.shards import Shards

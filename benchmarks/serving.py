@@ -23,8 +23,8 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from benchmarks import serving_peer
 from benchmarks.median_and_range import median_and_range
+from benchmarks.peers import serving as serving_peer
 from benchmarks.serving_inputs import Photographs, drawn_photographs, settled_embedder
 from mmgl_tf.backbones import BACKBONES
 from mmgl_tf.serving.inference_network import PRECISIONS, InferenceNetwork

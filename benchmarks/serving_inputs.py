@@ -8,7 +8,7 @@ from PIL import Image
 
 from mmgl_tf.backbones import Encoder
 from mmgl_tf.finetuning.embedder import Embedder
-from mmgl_tf.layers.batch_norm import FusedBatchNorm
+from mmgl_tf.layers.normalization.batch_norm import FusedBatchNorm
 from mmgl_tf.pipelines.decode import normalise
 
 # Of what a block adds to its shortcut. With 1, a random network of 50 layers makes much of one level in a

@@ -132,7 +132,7 @@ def heads_step(batch, precision):
 
 def make_peer(backbone, noise_scale=1.0):
     """The PyTorch peer of a backbone."""
-    from benchmarks import train_step_peer
+    from benchmarks.peers import train_step as train_step_peer
 
     plan = BACKBONES[backbone]
     encoder = train_step_peer.Encoder(
@@ -147,7 +147,7 @@ def first_losses(backbone, height, width, batch):
     Returns:
         (ours, peer's, our number of parameters, the peer's).
     """
-    from benchmarks import train_step_peer
+    from benchmarks.peers import train_step as train_step_peer
 
     model = build_model(backbone, height, width, "float32")
     model.gumbel_sinkhorn.noise_scale = 0.0
@@ -194,7 +194,7 @@ def compare(arguments, height, width, with_peer):
     for precision in POLICIES:
         steps = {"ours": our_step(build_model(arguments.backbone, height, width, precision), batch)}
         if with_peer:
-            from benchmarks import train_step_peer
+            from benchmarks.peers import train_step as train_step_peer
 
             inputs = (batch["visible"], batch["infrared"], batch["permutation"])
             peer = make_peer(arguments.backbone)

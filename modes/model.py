@@ -7,13 +7,13 @@ from mmgl_tf.backbones import Encoder
 from mmgl_tf.finetuning import FINETUNING
 from mmgl_tf.flags.config import options
 from mmgl_tf.flags.methods import obstacle_to_xla, stream
-from mmgl_tf.layers.batch_norm import synchronise
 from mmgl_tf.layers.full_precision import full_precision
+from mmgl_tf.layers.normalization.batch_norm import synchronise
 from mmgl_tf.optimizers import OPTIMIZERS
 from mmgl_tf.optimizers.restarts import Restarts
 from mmgl_tf.optimizers.schedules import make_schedule
 from mmgl_tf.pretraining import PRETRAINING
-from mmgl_tf.training.replicas import num_replicas
+from mmgl_tf.training.step.replicas import num_replicas
 
 METHODS = PRETRAINING | FINETUNING
 
@@ -41,7 +41,7 @@ def build_model(config, plan):
         plan: `mmgl_tf.training.plan.TrainingPlan`.
 
     Returns:
-        `mmgl_tf.training.model.TrainingModel`.
+        `mmgl_tf.training.step.model.TrainingModel`.
     """
     network, seed, method = config.network, config.run.seed, METHODS[config.run.method]
     stem_init = network.stem_init

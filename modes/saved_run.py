@@ -10,8 +10,8 @@ from mmgl_tf.finetuning.figures import SEARCH
 from mmgl_tf.finetuning.transfer import transfer
 from mmgl_tf.flags.config import defaults, from_flat, migrated, options
 from mmgl_tf.modes.model import METHODS, build_embedder
-from mmgl_tf.pretraining.probe import FIGURES as PROBED
-from mmgl_tf.pretraining.probe import OF_BOTH
+from mmgl_tf.pretraining.monitor.probe import FIGURES as PROBED
+from mmgl_tf.pretraining.monitor.probe import OF_BOTH
 from mmgl_tf.run_directory import RunDirectory
 from mmgl_tf.training.plan import TrainingPlan
 

@@ -5,8 +5,8 @@ import zlib
 import keras
 import tensorflow as tf
 
-from mmgl_tf.layers.batch_norm import FusedBatchNorm
 from mmgl_tf.layers.convolution import PaddedConv2D, PaddedMaxPool2D
+from mmgl_tf.layers.normalization.batch_norm import FusedBatchNorm
 
 
 def kernel_seed(seed, key):

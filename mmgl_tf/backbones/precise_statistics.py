@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from mmgl_tf.backbones.encoder import Encoder
-from mmgl_tf.layers.batch_norm import FusedBatchNorm
+from mmgl_tf.layers.normalization.batch_norm import FusedBatchNorm
 
 
 class PreciseStatistics:

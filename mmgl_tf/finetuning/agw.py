@@ -1,7 +1,7 @@
 """AGW: non-local blocks, generalised-mean pooling, weighted regularised triplet (Ye et al.; spec 4.3)."""
 
 from mmgl_tf.finetuning.base import FinetuningModel
-from mmgl_tf.losses.weighted_triplet import weighted_triplet
+from mmgl_tf.losses.identification.weighted_triplet import weighted_triplet
 
 
 class Agw(FinetuningModel):

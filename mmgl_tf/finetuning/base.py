@@ -7,10 +7,10 @@ from mmgl_tf.figures import OF_EVERY_RUN
 from mmgl_tf.finetuning.embedder import Embedder
 from mmgl_tf.finetuning.figures import SEARCH, triplet_figures
 from mmgl_tf.layers.full_precision import full_precision
-from mmgl_tf.losses.identity import identity_accuracy, identity_loss
+from mmgl_tf.losses.identification.identity import identity_accuracy, identity_loss
 from mmgl_tf.pipelines.batches.recipe import finetuning_recipe
 from mmgl_tf.pipelines.records import MODALITIES
-from mmgl_tf.training.model import TrainingModel
+from mmgl_tf.training.step.model import TrainingModel
 
 
 class FinetuningModel(TrainingModel):

@@ -1,7 +1,7 @@
 """One-Stream and Two-Stream: average pooling, cross-entropy and the batch-hard triplet (spec 4.1, 4.2)."""
 
 from mmgl_tf.finetuning.base import FinetuningModel
-from mmgl_tf.losses.triplet import batch_hard_triplet
+from mmgl_tf.losses.identification.triplet import batch_hard_triplet
 
 
 class TwoStream(FinetuningModel):

@@ -1,8 +1,8 @@
 """From images to embeddings: trunk, pooling, batch-norm neck; what fine-tuning trains and serving exports."""
 
 from mmgl_tf.backbones.pooled_encoder import PooledEncoder
-from mmgl_tf.layers.batch_norm_neck import BatchNormNeck
 from mmgl_tf.layers.gem_pooling import GeMPooling
+from mmgl_tf.layers.heads.batch_norm_neck import BatchNormNeck
 from mmgl_tf.layers.non_local import NonLocal
 
 

@@ -9,8 +9,8 @@ import zlib
 import keras
 import tensorflow as tf
 
-from mmgl_tf.layers.batch_norm import FusedBatchNorm
 from mmgl_tf.layers.full_precision import at_least_float32
+from mmgl_tf.layers.normalization.batch_norm import FusedBatchNorm
 
 
 def _uniform_by_fan_in(fan_in, seed):

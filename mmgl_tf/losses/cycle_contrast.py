@@ -89,7 +89,7 @@ def cycle_contrast_loss(
 
     Choice: the paper's text starts the backward step from the retrieved vector, its figure from the
     query; which sets the negatives come from is ambiguous. The alternatives are arguments here and
-    flags `pcc_*`. A falling value alone proves little; see `mmgl_tf.pretraining.soft_matching`.
+    flags `pcc_*`. A falling value alone proves little; see `mmgl_tf.pretraining.monitor.soft_matching`.
 
     Args:
         visible: float [B, N, D], unit length, stripe embeddings of visible images.

@@ -5,10 +5,10 @@ import math
 import tensorflow as tf
 
 from mmgl_tf.figures import HAS_NONE, Figure
-from mmgl_tf.layers.projector import Projector
+from mmgl_tf.layers.heads.projector import Projector
 from mmgl_tf.losses.cross_correlation import EPSILON, barlow_twins, standardised
 from mmgl_tf.losses.modality_scope import by_scope
-from mmgl_tf.pretraining.probe import OF_NORMALISED
+from mmgl_tf.pretraining.monitor.probe import OF_NORMALISED
 from mmgl_tf.pretraining.two_views import TwoViewModel
 
 

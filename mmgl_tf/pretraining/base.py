@@ -7,12 +7,12 @@ import tensorflow as tf
 from mmgl_tf.figures import OF_EVERY_RUN
 from mmgl_tf.layers.full_precision import at_least_float32
 from mmgl_tf.pipelines.records import MODALITIES
-from mmgl_tf.pretraining.collapse import judge
-from mmgl_tf.pretraining.probe import FIGURES, OF_BOTH
+from mmgl_tf.pretraining.monitor.collapse import judge
+from mmgl_tf.pretraining.monitor.probe import FIGURES, OF_BOTH
 from mmgl_tf.pretraining.stages import Stage
-from mmgl_tf.training.model import TrainingModel
-from mmgl_tf.training.replicas import gather_rows
-from mmgl_tf.training.running_mean import RunningMean
+from mmgl_tf.training.step.model import TrainingModel
+from mmgl_tf.training.step.replicas import gather_rows
+from mmgl_tf.training.step.running_mean import RunningMean
 
 
 class PretrainingModel(TrainingModel):
@@ -20,7 +20,7 @@ class PretrainingModel(TrainingModel):
 
     A method subclasses this and says what it reports (`figures`), what it wants of a batch (`recipe`), what
     its network puts out (`outputs`), what its losses make of that (`losses`), how it is judged on held-out
-    images (`validation_outputs`, `validation_figures`, `score`) and what there is to look at (`look`).
+    images (`validation_outputs`, `validation_figures`, `score`) and what there is to see (`probed`).
 
     Args:
         encoder: `mmgl_tf.backbones.Encoder`.
@@ -63,7 +63,7 @@ class PretrainingModel(TrainingModel):
             options, plan: as in the class.
 
         Returns:
-            tuple of `Figure`: a "loss/" one for each term, the measures of `losses`, those of `look_figures`.
+            tuple of `Figure`: a "loss/" one for each term, the measures of `losses` and `probe_figures`.
         """
         raise NotImplementedError
 
@@ -180,7 +180,7 @@ class PretrainingModel(TrainingModel):
         return sum(found) / len(found) if found else None
 
     def judged(self, epochs):
-        """See `TrainingModel`; the rules are those of `mmgl_tf.pretraining.collapse`."""
+        """See `TrainingModel`; the rules are those of `mmgl_tf.pretraining.monitor.collapse`."""
         return self._reason("collapsed", epochs)
 
     def alarm(self, epochs):
@@ -193,7 +193,7 @@ class PretrainingModel(TrainingModel):
         verdict = judge(epochs, warmup)
         return verdict.reason if verdict.state == state else ""
 
-    def look(self, batch):
+    def probed(self, batch):
         """What there is to see of fixed images, batch norm in inference mode.
 
         Args:
@@ -209,11 +209,11 @@ class PretrainingModel(TrainingModel):
         """
         raise NotImplementedError
 
-    def look_figures(self, found, batch, identities):
-        """Figures of a look.
+    def probe_figures(self, found, batch, identities):
+        """Figures of what was probed.
 
         Args:
-            found: what `look` returned, as arrays.
+            found: what `probed` returned, as arrays.
             batch: arrays.
             identities: (int [n], int [m]), or (None, None).
 
@@ -223,11 +223,11 @@ class PretrainingModel(TrainingModel):
         del found, batch, identities
         return {}
 
-    def look_pictures(self, found, batch, identities, source, scale):
-        """Pictures of a look, {name: uint8 [H, W, 3]}.
+    def probe_pictures(self, found, batch, identities, source, scale):
+        """Pictures of what was probed, {name: uint8 [H, W, 3]}.
 
         Args:
-            found, batch, identities: as in `look_figures`.
+            found, batch, identities: as in `probe_figures`.
             source: what the images are, for captions.
             scale: (mean, standard deviation) of their normalisation.
         """

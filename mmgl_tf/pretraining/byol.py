@@ -3,11 +3,11 @@
 import tensorflow as tf
 
 from mmgl_tf.figures import HAS_NONE, Figure
-from mmgl_tf.layers.projector import Projector
+from mmgl_tf.layers.heads.projector import Projector
 from mmgl_tf.losses.modality_scope import by_scope
 from mmgl_tf.losses.negative_cosine import byol_loss
 from mmgl_tf.pretraining.two_views import TwoViewModel
-from mmgl_tf.training.momentum import MomentumCopy, cosine_momentum
+from mmgl_tf.training.step.momentum import MomentumCopy, cosine_momentum
 
 # What is descended is the sum over both directions (BYOL Eq. 2); what is reported is the half of it.
 DIRECTIONS = 2.0

@@ -6,16 +6,16 @@ import keras
 import tensorflow as tf
 
 from mmgl_tf.figures import HAS_NONE, Figure
-from mmgl_tf.layers.colour_head import ColourHead
 from mmgl_tf.layers.full_precision import at_least_float32
-from mmgl_tf.losses.colour_bins import annealed_mean
-from mmgl_tf.losses.colour_classification import colour_rows, rebalanced_accuracy
-from mmgl_tf.losses.colour_prior import best_constant
-from mmgl_tf.pipelines.augmentation.pad_crop_flip import PadCropFlip
+from mmgl_tf.layers.heads.colour_head import ColourHead
+from mmgl_tf.losses.colours.bins import annealed_mean
+from mmgl_tf.losses.colours.classification import colour_rows, rebalanced_accuracy
+from mmgl_tf.losses.colours.prior import best_constant
+from mmgl_tf.pipelines.augmentation.operations.pad_crop_flip import PadCropFlip
 from mmgl_tf.pipelines.batches.recipe import HeldOut, LabColour, Recipe, View
 from mmgl_tf.pipelines.records import MODALITIES, VISIBLE
-from mmgl_tf.pretraining import colour_look
 from mmgl_tf.pretraining.colour_survey import EVERY, GREY, MOST_IMAGES, colour_survey, unsurveyed_colours
+from mmgl_tf.pretraining.pictures import colours as colour_pictures
 from mmgl_tf.pretraining.unseen_stem import UnseenStemModel
 
 
@@ -135,22 +135,22 @@ class Colorization(UnseenStemModel):
         """See `PretrainingModel`."""
         return "accuracy/colour"
 
-    def look(self, batch):
+    def probed(self, batch):
         """Pooled features, and the colours predicted for the few images that pictures show."""
         feature_map = self.encoder({"visible": batch["visible"]}, training=False)
-        shown = tf.gather(feature_map, colour_look.places(feature_map.shape[0]))
+        shown = tf.gather(feature_map, colour_pictures.places(feature_map.shape[0]))
         return {
             "features": tf.reduce_mean(at_least_float32(feature_map), axis=[1, 2]),
             "ab": annealed_mean(self.colour_head(shown, training=False), self.bins),
         }
 
-    def look_pictures(self, found, batch, identities, source, scale):
+    def probe_pictures(self, found, batch, identities, source, scale):
         """True and predicted colours."""
-        return colour_look.look_pictures(found, batch, source, scale)
+        return colour_pictures.probe_pictures(found, batch, source, scale)
 
     def batch_pictures(self, batch, scale):
         """Lightness, and the colours asked for."""
-        return colour_look.batch_pictures(batch, scale)
+        return colour_pictures.batch_pictures(batch, scale)
 
     def _rows(self, feature_map, ab, training):
         scores = self.colour_head(feature_map, training=training)

@@ -4,8 +4,8 @@ import functools
 
 import numpy as np
 
-from mmgl_tf.losses.colour_bins import counts_in_bins, data_driven_bins, grid_histogram, read_bins
-from mmgl_tf.losses.colour_prior import colour_prior, rebalancing_weights
+from mmgl_tf.losses.colours.bins import counts_in_bins, data_driven_bins, grid_histogram, read_bins
+from mmgl_tf.losses.colours.prior import colour_prior, rebalancing_weights
 from mmgl_tf.pipelines.augmentation.lab import lab_of
 
 # Of SYSU-MM01's 22,258 visible images; at 288 x 144 pixels these have five million values.

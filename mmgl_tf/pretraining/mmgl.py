@@ -3,11 +3,11 @@
 import keras
 import tensorflow as tf
 
-from mmgl_tf.layers.frozen_statistics import frozen_statistics
 from mmgl_tf.layers.full_precision import at_least_float32, full_precision
 from mmgl_tf.layers.gumbel_sinkhorn import GumbelSinkhorn, row_error
-from mmgl_tf.layers.permutation_head import PermutationHead
-from mmgl_tf.layers.stripe_head import StripeHead
+from mmgl_tf.layers.heads.permutation_head import PermutationHead
+from mmgl_tf.layers.heads.stripe_head import StripeHead
+from mmgl_tf.layers.normalization.frozen_statistics import frozen_statistics
 from mmgl_tf.layers.stripe_pooling import StripePooling
 from mmgl_tf.losses.cycle_contrast import cycle_contrast_loss, l2_normalise
 from mmgl_tf.losses.cycle_sets import by_body_part, without_slot_means
@@ -15,10 +15,10 @@ from mmgl_tf.losses.part_classification import part_accuracy, part_loss
 from mmgl_tf.losses.permutation import permutation_loss
 from mmgl_tf.pipelines.batches.recipe import mmgl_held_out, mmgl_recipe
 from mmgl_tf.pipelines.records import MODALITIES
-from mmgl_tf.pretraining import mmgl_look
 from mmgl_tf.pretraining.base import PretrainingModel
 from mmgl_tf.pretraining.mmgl_figures import mmgl_figures
-from mmgl_tf.pretraining.permutation_recovery import permutation_accuracy
+from mmgl_tf.pretraining.monitor.permutation_recovery import permutation_accuracy
+from mmgl_tf.pretraining.pictures import stripe_orders as stripe_order_pictures
 
 
 class Mmgl(PretrainingModel):
@@ -229,7 +229,7 @@ class Mmgl(PretrainingModel):
             return f"accuracy/permutation_{self.options.select_metric}"
         return "accuracy/part" if self.options.part else ""
 
-    def look(self, batch):
+    def probed(self, batch):
         """All heads, noise-free, and the pooled features; what is judged are the stripes of all images."""
         heads = self({name: batch[name] for name in MODALITIES}, training=False)
         if self.options.part or self.options.pcc:
@@ -238,13 +238,15 @@ class Mmgl(PretrainingModel):
             heads["judged"] = tf.reshape(parts, [-1, parts.shape[-1]])
         return heads
 
-    def look_figures(self, found, batch, identities):
+    def probe_figures(self, found, batch, identities):
         """Order recovered, and where soft neighbours lie."""
-        return mmgl_look.look_figures(found, batch, identities, self._soft_temperature)
+        return stripe_order_pictures.probe_figures(found, batch, identities, self._soft_temperature)
 
-    def look_pictures(self, found, batch, identities, source, scale):
+    def probe_pictures(self, found, batch, identities, source, scale):
         """Stripes put back, and the matching matrix."""
-        return mmgl_look.look_pictures(found, batch, identities, self._soft_temperature, source, scale)
+        return stripe_order_pictures.probe_pictures(
+            found, batch, identities, self._soft_temperature, source, scale
+        )
 
     @property
     def _soft_temperature(self):
@@ -252,4 +254,4 @@ class Mmgl(PretrainingModel):
 
     def batch_pictures(self, batch, scale):
         """The augmented, shuffled images."""
-        return mmgl_look.batch_pictures(batch, scale)
+        return stripe_order_pictures.batch_pictures(batch, scale)

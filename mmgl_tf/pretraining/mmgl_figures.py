@@ -7,7 +7,7 @@ import tensorflow as tf
 from mmgl_tf.figures import HAS_NONE, Figure
 from mmgl_tf.layers.gumbel_sinkhorn import GumbelSinkhorn
 from mmgl_tf.losses.permutation import permutation_loss
-from mmgl_tf.pretraining.probe import OF_PROJECTIONS
+from mmgl_tf.pretraining.monitor.probe import OF_PROJECTIONS
 
 
 def mmgl_figures(options, plan):

@@ -3,7 +3,7 @@
 import math
 
 from mmgl_tf.figures import Figure
-from mmgl_tf.layers.projector import Projector
+from mmgl_tf.layers.heads.projector import Projector
 from mmgl_tf.losses.modality_scope import by_scope
 from mmgl_tf.losses.nt_xent import nt_xent
 from mmgl_tf.pretraining.two_views import TwoViewModel

@@ -3,10 +3,10 @@
 import math
 
 from mmgl_tf.figures import Figure
-from mmgl_tf.layers.projector import Projector
+from mmgl_tf.layers.heads.projector import Projector
 from mmgl_tf.losses.modality_scope import by_scope
 from mmgl_tf.losses.negative_cosine import simsiam_loss
-from mmgl_tf.pretraining.probe import OF_NORMALISED
+from mmgl_tf.pretraining.monitor.probe import OF_NORMALISED
 from mmgl_tf.pretraining.two_views import TwoViewModel
 
 

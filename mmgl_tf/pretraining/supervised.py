@@ -6,12 +6,12 @@ import tensorflow as tf
 
 from mmgl_tf.figures import Figure
 from mmgl_tf.layers.linear import Linear
-from mmgl_tf.losses.identity import identity_accuracy, identity_loss
+from mmgl_tf.losses.identification.identity import identity_accuracy, identity_loss
 from mmgl_tf.losses.identity_order import identity_order
 from mmgl_tf.pipelines.batches.recipe import HeldOut, Labels, Recipe, baseline_chain, each_modality
 from mmgl_tf.pipelines.records import MODALITIES
-from mmgl_tf.pretraining import identity_look
 from mmgl_tf.pretraining.base import pooled
+from mmgl_tf.pretraining.pictures import identities as identity_pictures
 from mmgl_tf.pretraining.unseen_stem import UnseenStemModel
 
 
@@ -115,17 +115,17 @@ class Supervised(UnseenStemModel):
         """See `PretrainingModel`."""
         return "accuracy/identity_order"
 
-    def look(self, batch):
+    def probed(self, batch):
         """Pooled features."""
         return {"features": self.features(batch, training=False)}
 
-    def look_pictures(self, found, batch, identities, source, scale):
+    def probe_pictures(self, found, batch, identities, source, scale):
         """Whom the nearest image shows."""
-        return identity_look.look_pictures(found, batch, self.modalities, source, scale)
+        return identity_pictures.probe_pictures(found, batch, self.modalities, source, scale)
 
     def batch_pictures(self, batch, scale):
         """Augmented images and their classes."""
-        return identity_look.batch_pictures(batch, self.modalities, scale)
+        return identity_pictures.batch_pictures(batch, self.modalities, scale)
 
 
 def _views(options, chain_of):

@@ -6,8 +6,8 @@ import tensorflow as tf
 
 from mmgl_tf.figures import HAS_NONE, Figure
 from mmgl_tf.layers.full_precision import full_precision
-from mmgl_tf.layers.projector import Projector
-from mmgl_tf.layers.prototypes import Prototypes
+from mmgl_tf.layers.heads.projector import Projector
+from mmgl_tf.layers.heads.prototypes import Prototypes
 from mmgl_tf.losses.cycle_contrast import l2_normalise
 from mmgl_tf.losses.modality_scope import by_scope
 from mmgl_tf.losses.swapped_assignment import (
@@ -18,7 +18,7 @@ from mmgl_tf.losses.swapped_assignment import (
 )
 from mmgl_tf.pipelines.augmentation.person_views import crop_of, person_chain, person_views
 from mmgl_tf.pipelines.batches.recipe import HeldOut, Recipe, each_modality
-from mmgl_tf.pretraining import prototype_look
+from mmgl_tf.pretraining.pictures import prototypes as prototype_pictures
 from mmgl_tf.pretraining.two_views import TwoViewModel
 
 ASSIGNING = 2  # views of full size, whose assignments the others predict
@@ -169,12 +169,12 @@ class SwAv(TwoViewModel):
             (self.queued, tf.where(open_, more, count)),
         ]
 
-    def look(self, batch):
+    def probed(self, batch):
         """Also the scores of the first view."""
-        found = super().look(batch)
+        found = super().probed(batch)
         return found | {"scores": self.prototypes(found["projection"])}
 
-    def look_pictures(self, found, batch, identities, source, scale):
+    def probe_pictures(self, found, batch, identities, source, scale):
         """Partners, and which images share a prototype."""
-        pictures = super().look_pictures(found, batch, identities, source, scale)
-        return pictures | prototype_look.look_pictures(found, batch, source, scale)
+        pictures = super().probe_pictures(found, batch, identities, source, scale)
+        return pictures | prototype_pictures.probe_pictures(found, batch, source, scale)

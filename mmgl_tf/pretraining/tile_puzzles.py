@@ -11,15 +11,15 @@ import tensorflow as tf
 
 from mmgl_tf.figures import Figure
 from mmgl_tf.layers.full_precision import at_least_float32
-from mmgl_tf.layers.tile_head import TileHead
+from mmgl_tf.layers.heads.tile_head import TileHead
 from mmgl_tf.losses.tile_order import order_found, tile_order_loss
-from mmgl_tf.pipelines.augmentation.flip import Flip
+from mmgl_tf.pipelines.augmentation.operations.flip import Flip
+from mmgl_tf.pipelines.augmentation.operations.random_grey import RandomGrey
 from mmgl_tf.pipelines.augmentation.permutation_sets import permutation_set
-from mmgl_tf.pipelines.augmentation.random_grey import RandomGrey
 from mmgl_tf.pipelines.batches.recipe import HeldOut, Recipe, TileOrder, each_modality
 from mmgl_tf.pipelines.records import MODALITIES
-from mmgl_tf.pretraining import tile_look
 from mmgl_tf.pretraining.base import PretrainingModel
+from mmgl_tf.pretraining.pictures import tiles as tile_pictures
 from mmgl_tf.pretraining.stages import Stage
 
 
@@ -228,20 +228,20 @@ class TilePuzzleModel(PretrainingModel):
         """The accuracy in the last puzzle: the others are easier, and leave blocks untrained."""
         return f"accuracy/jigsaw{self.puzzles(self.options)[-1].suffix}"
 
-    def look(self, batch):
+    def probed(self, batch):
         """An image's features are the mean of its tiles' at the depth that is in training."""
         found = self(batch, training=False)
         return {"features": tf.reduce_mean(found["tiles"], axis=1), "scores": found["scores"]}
 
-    def look_pictures(self, found, batch, identities, source, scale):
+    def probe_pictures(self, found, batch, identities, source, scale):
         """Tiles put back by the order that is recognised."""
         _, puzzle = self.puzzle_of(batch)
-        return tile_look.look_pictures(found, batch, puzzle, source)
+        return tile_pictures.probe_pictures(found, batch, puzzle, source)
 
     def batch_pictures(self, batch, scale):
         """Tiles as the network sees them, and put back."""
         _, puzzle = self.puzzle_of(batch)
-        return tile_look.batch_pictures(batch, puzzle)
+        return tile_pictures.batch_pictures(batch, puzzle)
 
 
 def _recipe(puzzle, options):

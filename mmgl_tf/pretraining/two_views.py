@@ -5,14 +5,14 @@ import itertools
 import tensorflow as tf
 
 from mmgl_tf.figures import Figure
-from mmgl_tf.layers.frozen_statistics import frozen_statistics
+from mmgl_tf.layers.normalization.frozen_statistics import frozen_statistics
 from mmgl_tf.losses.partner_retrieval import partner_found
 from mmgl_tf.pipelines.augmentation.person_views import person_views
 from mmgl_tf.pipelines.batches.recipe import HeldOut, Recipe, each_modality
 from mmgl_tf.pipelines.records import MODALITIES
-from mmgl_tf.pretraining import two_views_look
 from mmgl_tf.pretraining.base import PretrainingModel, pooled
-from mmgl_tf.pretraining.probe import OF_PROJECTIONS
+from mmgl_tf.pretraining.monitor.probe import OF_PROJECTIONS
+from mmgl_tf.pretraining.pictures import two_views as two_view_pictures
 
 
 class TwoViewModel(PretrainingModel):
@@ -166,12 +166,12 @@ class TwoViewModel(PretrainingModel):
             visible: how many of the rows are visible images'.
 
         Returns:
-            {"judged": float32 [n, D]}, and "before_norm" for some; see `PretrainingModel.look`.
+            {"judged": float32 [n, D]}, and "before_norm" for some; see `PretrainingModel.probed`.
         """
         del visible
         return {"judged": self.head(features, training=True)["projection"]}
 
-    def look(self, batch):
+    def probed(self, batch):
         """Pooled features and projections of both views, and what the collapse monitor judges."""
         first, second = self.views(batch, training=False)
         with frozen_statistics():
@@ -183,10 +183,10 @@ class TwoViewModel(PretrainingModel):
             **judged,
         }
 
-    def look_pictures(self, found, batch, identities, source, scale):
+    def probe_pictures(self, found, batch, identities, source, scale):
         """Whom a view's nearest other view shows."""
-        return two_views_look.look_pictures(found, batch, source, scale)
+        return two_view_pictures.probe_pictures(found, batch, source, scale)
 
     def batch_pictures(self, batch, scale):
         """Both views of some images."""
-        return two_views_look.batch_pictures(batch, scale)
+        return two_view_pictures.batch_pictures(batch, scale)

@@ -10,14 +10,14 @@ from mmgl_tf.training.progress import Progress
 from mmgl_tf.training.projection_guard import ProjectionGuard
 from mmgl_tf.training.recording import Recording
 from mmgl_tf.training.saving import ResumedMeans, Saving
-from mmgl_tf.training.shared_statistics import SharedStatistics
+from mmgl_tf.training.step.shared_statistics import SharedStatistics
 
 
 class Training:
     """One run of `model.fit`, from its first or any later step to its end.
 
     Args:
-        model: compiled and built `mmgl_tf.training.model.TrainingModel`.
+        model: compiled and built `mmgl_tf.training.step.model.TrainingModel`.
         run: `RunDirectory`, claimed.
         settings: `mmgl_tf.flags.config.Config`.
         plan: `mmgl_tf.training.plan.TrainingPlan`.

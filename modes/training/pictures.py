@@ -21,7 +21,7 @@ class PretrainingPictures:
 
     Args:
         model: `mmgl_tf.pretraining.base.PretrainingModel`.
-        probe: `mmgl_tf.pretraining.probe.Probe`.
+        probe: `mmgl_tf.pretraining.monitor.probe.Probe`.
         first_batch: function () -> the run's first training batch.
     """
 

@@ -16,7 +16,7 @@ from mmgl_tf.pipelines.batches.recipe import HeldOut, Recipe, each_modality
 from mmgl_tf.pipelines.batches.recipe_engine import rows_by_modality
 from mmgl_tf.pipelines.records import INFRARED, VISIBLE
 from mmgl_tf.pretraining import PRETRAINING
-from mmgl_tf.pretraining.probe import Probe
+from mmgl_tf.pretraining.monitor.probe import Probe
 from mmgl_tf.training.plan import TrainingPlan
 
 

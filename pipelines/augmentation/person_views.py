@@ -5,13 +5,13 @@ ImageNet's recipe would hardly ever leave anything to tell a person by. Infrared
 that of the changes of colour they get brightness and contrast.
 """
 
-from mmgl_tf.pipelines.augmentation.colour_jitter import ColourJitter
-from mmgl_tf.pipelines.augmentation.flip import Flip
-from mmgl_tf.pipelines.augmentation.gaussian_blur import GaussianBlur
 from mmgl_tf.pipelines.augmentation.operation import Operation
-from mmgl_tf.pipelines.augmentation.random_grey import RandomGrey
-from mmgl_tf.pipelines.augmentation.resized_crop import ResizedCrop
-from mmgl_tf.pipelines.augmentation.solarise import Solarise
+from mmgl_tf.pipelines.augmentation.operations.colour_jitter import ColourJitter
+from mmgl_tf.pipelines.augmentation.operations.flip import Flip
+from mmgl_tf.pipelines.augmentation.operations.gaussian_blur import GaussianBlur
+from mmgl_tf.pipelines.augmentation.operations.random_grey import RandomGrey
+from mmgl_tf.pipelines.augmentation.operations.resized_crop import ResizedCrop
+from mmgl_tf.pipelines.augmentation.operations.solarise import Solarise
 from mmgl_tf.pipelines.records import INFRARED, VISIBLE
 
 

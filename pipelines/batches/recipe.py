@@ -8,10 +8,10 @@ the pipelines.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mmgl_tf.pipelines.augmentation.augmix import AugMix
-from mmgl_tf.pipelines.augmentation.erase import Erase
 from mmgl_tf.pipelines.augmentation.operation import Operation
-from mmgl_tf.pipelines.augmentation.pad_crop_flip import PadCropFlip
+from mmgl_tf.pipelines.augmentation.operations.augmix import AugMix
+from mmgl_tf.pipelines.augmentation.operations.erase import Erase
+from mmgl_tf.pipelines.augmentation.operations.pad_crop_flip import PadCropFlip
 from mmgl_tf.pipelines.records import INFRARED, MODALITIES, VISIBLE
 
 

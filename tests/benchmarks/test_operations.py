@@ -15,7 +15,7 @@ from benchmarks.messages import Messages
 from benchmarks.operations import Accelerator, Prediction, predict, traced
 from benchmarks.recipe import add_recipe_flags, recipe
 from benchmarks.scaling_case import MARK
-from mmgl_tf.training.replicas import BYTES_PER_PACK
+from mmgl_tf.training.step.replicas import BYTES_PER_PACK
 
 
 def small_recipe(*words, **settings):

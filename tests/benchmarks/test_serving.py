@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from benchmarks import serving, serving_peer
+from benchmarks import serving
+from benchmarks.peers import serving as serving_peer
 from benchmarks.serving_inputs import drawn_photographs, settled_embedder
 from mmgl_tf.pipelines.decode import normalise
 from mmgl_tf.serving.inference_network import InferenceNetwork

@@ -15,7 +15,7 @@ def test_the_pytorch_peer_computes_the_same_loss_with_the_same_weights():
 
 def test_the_peer_refuses_weights_that_do_not_fit():
     pytest.importorskip("torch")
-    from benchmarks import train_step_peer
+    from benchmarks.peers import train_step as train_step_peer
 
     peer = train_step.make_peer("resnet10")
     with pytest.raises(ValueError, match="No weights for"):

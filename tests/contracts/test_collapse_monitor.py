@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from mmgl_tf.flags.config import options
 from mmgl_tf.pretraining import PRETRAINING
-from mmgl_tf.pretraining.collapse import RULES, judge
+from mmgl_tf.pretraining.monitor.collapse import RULES, judge
 from mmgl_tf.training.checkpoints import restore
 from tests.contracts.cases import case, with_images
 from tests.contracts.course import course

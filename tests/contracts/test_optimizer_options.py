@@ -7,7 +7,7 @@ import pytest
 from mmgl_tf.modes.model import METHODS as CLASSES
 from mmgl_tf.modes.model import make_optimizer
 from mmgl_tf.optimizers import OPTIMIZERS
-from mmgl_tf.training.model import TrainingModel
+from mmgl_tf.training.step.model import TrainingModel
 from tests.contracts.cases import METHODS, SETTINGS, case
 
 ASKING = [m for m in METHODS if CLASSES[m].optimizer_options is not TrainingModel.optimizer_options]

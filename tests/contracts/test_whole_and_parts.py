@@ -8,8 +8,8 @@ is float32 anywhere on the way from the images to the weights would be seen as w
 import numpy as np
 import pytest
 
-from mmgl_tf.layers.batch_norm import FusedBatchNorm
 from mmgl_tf.layers.gathered_batch import batch_is_gathered
+from mmgl_tf.layers.normalization.batch_norm import FusedBatchNorm
 from mmgl_tf.training.checkpoints import collect, restore
 from tests.contracts.cases import METHODS, case, take_step
 from tests.float64 import in_float64

@@ -10,7 +10,7 @@ import tensorflow as tf
 from mmgl_tf.finetuning import FINETUNING
 from mmgl_tf.finetuning.base import FinetuningModel
 from mmgl_tf.finetuning.embedder import Embedder
-from mmgl_tf.layers.batch_norm_neck import BatchNormNeck
+from mmgl_tf.layers.heads.batch_norm_neck import BatchNormNeck
 from mmgl_tf.modes.evaluation.evaluate import evaluate
 from mmgl_tf.modes.evaluation.network_embeddings import (
     EvaluationImages,

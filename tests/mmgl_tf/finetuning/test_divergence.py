@@ -18,7 +18,7 @@ from mmgl_tf.training.guards import (
     StopWhenRequested,
 )
 from mmgl_tf.training.position import Position
-from mmgl_tf.training.running_mean import RunningMean
+from mmgl_tf.training.step.running_mean import RunningMean
 
 POSITION = Position(10, steps_per_epoch=5, total_steps=20)
 

@@ -5,7 +5,7 @@ import tensorflow as tf
 from mmgl_tf.backbones import Encoder
 from mmgl_tf.finetuning import FINETUNING
 from mmgl_tf.flags.config import options_type
-from mmgl_tf.losses.identity import identity_loss
+from mmgl_tf.losses.identification.identity import identity_loss
 from mmgl_tf.optimizers.torch_sgd import TorchSGD
 from mmgl_tf.training.plan import TrainingPlan
 from tests.mmgl_tf.backbones.golden_images import both, drawn_images

@@ -14,8 +14,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from mmgl_tf.layers.batch_norm import FusedBatchNorm, synchronise
-from mmgl_tf.layers.batch_norm_neck import BatchNormNeck
+from mmgl_tf.layers.heads.batch_norm_neck import BatchNormNeck
+from mmgl_tf.layers.normalization.batch_norm import FusedBatchNorm, synchronise
 
 RESULTS = {}
 

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mmgl_tf.layers.projector import Projector
+from mmgl_tf.layers.heads.projector import Projector
 from tests.mmgl_tf.losses.view_pairs import numeric_gradients
 
 # The heads of the spec's table: arguments, and the numbers of trained parameters and of weights by hand.

@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mmgl_tf.layers.batch_norm import FusedBatchNorm, synchronise
-from mmgl_tf.layers.batch_norm_neck import BatchNormNeck
+from mmgl_tf.layers.heads.batch_norm_neck import BatchNormNeck
+from mmgl_tf.layers.normalization.batch_norm import FusedBatchNorm, synchronise
 
 
 def drawn(shape=(6, 5)):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mmgl_tf.losses.identity import identity_accuracy, identity_loss
+from mmgl_tf.losses.identification.identity import identity_accuracy, identity_loss
 
 
 def slow_loss(logits, labels):

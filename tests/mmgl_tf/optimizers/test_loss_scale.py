@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from mmgl_tf.optimizers import loss_scale
 from mmgl_tf.optimizers.torch_sgd import TorchSGD
-from tests.mmgl_tf.training.replicated_steps import global_batch, make_model
+from tests.mmgl_tf.training.step.replicated_steps import global_batch, make_model
 
 INF = float("inf")
 

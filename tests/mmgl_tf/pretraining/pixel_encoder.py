@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from mmgl_tf.flags.config import options_type
 from mmgl_tf.flags.methods import METHODS as SETTINGS
-from mmgl_tf.layers.batch_norm import FusedBatchNorm
+from mmgl_tf.layers.normalization.batch_norm import FusedBatchNorm
 from mmgl_tf.optimizers.torch_sgd import TorchSGD
 from mmgl_tf.pipelines.records import MODALITIES
 from mmgl_tf.pretraining import PRETRAINING

@@ -6,8 +6,8 @@ import tensorflow as tf
 
 from mmgl_tf.figures import chance_values
 from mmgl_tf.flags.config import options_type
-from mmgl_tf.losses.colour_classification import colour_rows
-from mmgl_tf.losses.colour_prior import best_constant
+from mmgl_tf.losses.colours.classification import colour_rows
+from mmgl_tf.losses.colours.prior import best_constant
 from mmgl_tf.pipelines.records import VISIBLE
 from mmgl_tf.pretraining.colorization import Colorization
 from mmgl_tf.pretraining.colour_survey import colour_survey
@@ -128,10 +128,10 @@ def test_colours_that_follow_from_lightness_are_learnt():
 def test_pictures_show_true_and_predicted_colours():
     model = build("colorization", plan=surveyed())
     data = {name: value.numpy() for name, value in batch(model, images=3).items()}
-    found = {name: value.numpy() for name, value in model.look(batch(model, images=3)).items()}
+    found = {name: value.numpy() for name, value in model.probed(batch(model, images=3)).items()}
     assert found["features"].shape[0] == found["ab"].shape[0] == 3
     scale = (np.full(3, 0.5), np.full(3, 0.25))
-    pictures = model.look_pictures(found, data, (None, None), "held-out images", scale)
+    pictures = model.probe_pictures(found, data, (None, None), "held-out images", scale)
     pictures |= model.batch_pictures(data, scale)
     assert set(pictures) == {"predicted_colours", "colours_asked_for"}
     # Grey above, colours below.

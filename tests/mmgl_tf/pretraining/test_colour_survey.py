@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from mmgl_tf.losses.colour_bins import soft_encoding
-from mmgl_tf.losses.colour_classification import colour_rows
+from mmgl_tf.losses.colours.bins import soft_encoding
+from mmgl_tf.losses.colours.classification import colour_rows
 from mmgl_tf.pipelines.augmentation.lab import lab_of, rgb_of
 from mmgl_tf.pretraining.colour_survey import EVERY, colour_survey, unsurveyed_colours
 

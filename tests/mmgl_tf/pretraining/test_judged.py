@@ -10,7 +10,7 @@ from mmgl_tf.backbones.encoder import Encoder
 from mmgl_tf.flags.config import options_type
 from mmgl_tf.losses.cross_correlation import barlow_twins
 from mmgl_tf.pretraining import PRETRAINING
-from mmgl_tf.pretraining.collapse import RULES, projection_figures
+from mmgl_tf.pretraining.monitor.collapse import RULES, projection_figures
 from mmgl_tf.training.plan import TrainingPlan
 
 IMAGES, SIZE = 12, 16

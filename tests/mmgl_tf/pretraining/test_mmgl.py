@@ -103,7 +103,7 @@ def test_a_two_stream_encoder_knows_the_modality_and_a_one_stream_does_not():
 
 
 def test_mixed_precision_is_the_trunks_alone():
-    """How near its losses are to the exact ones: `tests/mmgl_tf/training/test_precision.py`."""
+    """How near its losses are to the exact ones: `tests/mmgl_tf/training/step/test_precision.py`."""
     batch = make_batch()
     keras.mixed_precision.set_global_policy("mixed_bfloat16")
     mixed = make_model()

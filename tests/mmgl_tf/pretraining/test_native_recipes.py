@@ -6,8 +6,8 @@ import pytest
 
 from mmgl_tf.flags.config import from_flat, options
 from mmgl_tf.flags.resolution import resolve
-from mmgl_tf.pipelines.augmentation.gaussian_blur import GaussianBlur
-from mmgl_tf.pipelines.augmentation.solarise import Solarise
+from mmgl_tf.pipelines.augmentation.operations.gaussian_blur import GaussianBlur
+from mmgl_tf.pipelines.augmentation.operations.solarise import Solarise
 from mmgl_tf.pretraining import PRETRAINING
 
 # What recipes have alike, unless they say otherwise.

@@ -67,10 +67,10 @@ def test_people_in_plain_colours_are_learnt_and_told_apart():
 def test_pictures_say_whom_the_nearest_image_shows():
     model = build("supervised", supervised_modalities="both")
     data = {name: value.numpy() for name, value in batch(model).items()}
-    found = {name: value.numpy() for name, value in model.look(batch(model)).items()}
+    found = {name: value.numpy() for name, value in model.probed(batch(model)).items()}
     scale = (np.full(3, 0.5), np.full(3, 0.25))
-    pictures = model.look_pictures(found, data, (None, None), "held-out images", scale)
+    pictures = model.probe_pictures(found, data, (None, None), "held-out images", scale)
     assert set(pictures | model.batch_pictures(data, scale)) == {"nearest_images", "labelled_batch"}
     alone = {"visible": data["visible"][:1], "infrared": data["infrared"][:1], "labels": data["labels"][::4]}
     of_two = {"features": found["features"][::4]}
-    assert model.look_pictures(of_two, alone, (None, None), "images", scale) == {}
+    assert model.probe_pictures(of_two, alone, (None, None), "images", scale) == {}

@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 
 from mmgl_tf.training.plan import TrainingPlan
-from mmgl_tf.training.state import move_state
+from mmgl_tf.training.step.state import move_state
 from tests.contracts.cases import take_step
 from tests.mmgl_tf.pretraining.pixel_encoder import IMAGES, batch, build, rows, unit
 

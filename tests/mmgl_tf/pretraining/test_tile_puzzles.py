@@ -11,12 +11,12 @@ from mmgl_tf.backbones import Encoder
 from mmgl_tf.figures import chance_values
 from mmgl_tf.flags.config import options_type
 from mmgl_tf.optimizers.torch_sgd import TorchSGD
-from mmgl_tf.pipelines.augmentation.flip import Flip
-from mmgl_tf.pipelines.augmentation.random_grey import RandomGrey
+from mmgl_tf.pipelines.augmentation.operations.flip import Flip
+from mmgl_tf.pipelines.augmentation.operations.random_grey import RandomGrey
 from mmgl_tf.pipelines.batches.held_out_batches import HeldOutBatches
 from mmgl_tf.pipelines.records import MODALITIES
 from mmgl_tf.pretraining.jigsaw import Jigsaw
-from mmgl_tf.pretraining.tile_look import put_back
+from mmgl_tf.pretraining.pictures.tiles import put_back
 from mmgl_tf.training.plan import TrainingPlan
 from tests.pipelines.fake_store import FakeStore, assert_same
 
@@ -150,10 +150,10 @@ def test_tiles_are_put_where_the_recognised_order_has_them():
 
 def test_pictures_show_tiles_in_both_orders(model):
     batch = make_batch()
-    found = {name: value.numpy() for name, value in model.look(batch).items()}
+    found = {name: value.numpy() for name, value in model.probed(batch).items()}
     assert found["features"].shape == (2 * IMAGES, model.encoder.num_features)
     pictures = model.batch_pictures(batch, None)
-    pictures |= model.look_pictures(found, batch, (None, None), "held-out images", None)
+    pictures |= model.probe_pictures(found, batch, (None, None), "held-out images", None)
     assert pictures.keys() == {"tiles", "recovered_tiles"}
     for picture in pictures.values():
         assert picture.dtype == np.uint8 and picture.shape[1] <= 1600

@@ -162,7 +162,7 @@ def test_held_out_images_do_not_meet_and_the_judged_ones_do(method):
     alone = model.validation_outputs({n: v[:1] for n, v in images.items()} | {"weight": tf.ones(2)})
     for name in ("projection_1", "projection_2"):
         np.testing.assert_allclose(together[name][::IMAGES], alone[name], rtol=1e-4, atol=1e-5)
-    found, after = model.look(images), collect(model)
+    found, after = model.probed(images), collect(model)
     assert all(np.array_equal(after[name], value) for name, value in before.items())
     np.testing.assert_allclose(found["projection"], together["projection_1"], rtol=1e-4, atol=1e-5)
     by_batch = model.head(model.views(images, training=True)[0], training=True)["projection"]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mmgl_tf.pretraining.probe import Probe
+from mmgl_tf.pretraining.monitor.probe import Probe
 from mmgl_tf.training.checkpoints import collect
 from tests.mmgl_tf.pretraining.one_modality import batch, build, plain, values
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mmgl_tf.layers.batch_norm import FusedBatchNorm
+from mmgl_tf.layers.normalization.batch_norm import FusedBatchNorm
 from mmgl_tf.serving.folded_layers import affine
 from mmgl_tf.serving.inference_network import InferenceNetwork
 from tests.mmgl_tf.serving.trained_embedder import images, trained_embedder

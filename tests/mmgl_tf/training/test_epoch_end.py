@@ -13,7 +13,7 @@ from mmgl_tf.run_directory import RunDirectory
 from mmgl_tf.training.checkpoints import collect
 from mmgl_tf.training.fit import Training
 from mmgl_tf.training.plan import TrainingPlan
-from tests.mmgl_tf.training.stateful_method import Stateful, global_batch, stateful
+from tests.mmgl_tf.training.step.stateful_method import Stateful, global_batch, stateful
 
 LENGTH, EPOCHS = 3, 2
 

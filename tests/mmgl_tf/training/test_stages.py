@@ -14,9 +14,9 @@ from mmgl_tf.optimizers import OPTIMIZERS
 from mmgl_tf.run_directory import RunDirectory
 from mmgl_tf.training.checkpoints import collect
 from mmgl_tf.training.fit import Training
-from mmgl_tf.training.model import TrainingModel
 from mmgl_tf.training.plan import TrainingPlan
-from mmgl_tf.training.running_mean import RunningMean
+from mmgl_tf.training.step.model import TrainingModel
+from mmgl_tf.training.step.running_mean import RunningMean
 
 LENGTH, IMAGES = 3, 4
 PLAN = TrainingPlan(LENGTH, 4, IMAGES, stages=(1, 1, 2))

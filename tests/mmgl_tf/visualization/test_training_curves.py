@@ -7,7 +7,7 @@ from mmgl_tf.figures import OF_EVERY_RUN, Figure
 from mmgl_tf.finetuning.figures import SEARCH, triplet_figures
 from mmgl_tf.flags.config import options_type
 from mmgl_tf.pretraining.mmgl_figures import mmgl_figures
-from mmgl_tf.pretraining.probe import FIGURES as PROBED
+from mmgl_tf.pretraining.monitor.probe import FIGURES as PROBED
 from mmgl_tf.training.plan import TrainingPlan
 from mmgl_tf.visualization import curves
 

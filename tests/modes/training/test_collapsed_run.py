@@ -33,13 +33,13 @@ def run_with(tmp_path, monkeypatch, cache):
         return {"loss/total": tf.constant(1.0), "gradient/norm": tf.constant(1.0)}
 
     def run(distance):
-        def look(self, batch):
+        def probed(self, batch):
             rows = np.concatenate([dice[0], 1.0 + distance * dice[1]])
             return {"features": tf.ones((8, 4)), "judged": tf.constant(rows, tf.float32)}
 
         monkeypatch.setattr(Mmgl, "train_step", train_step)
-        monkeypatch.setattr(Mmgl, "look", look)
-        for of_more in ("look_figures", "look_pictures", "batch_pictures"):
+        monkeypatch.setattr(Mmgl, "probed", probed)
+        for of_more in ("probe_figures", "probe_pictures", "batch_pictures"):
             monkeypatch.setattr(Mmgl, of_more, lambda *_: {})
         places = {"workdir": str(tmp_path / "run"), "cache_dir": str(cache)}
         short = {"epochs": EPOCHS, "steps_per_epoch": 1, "warmup_epochs": 0.0, "batch_size": 4}

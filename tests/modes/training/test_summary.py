@@ -11,8 +11,8 @@ from mmgl_tf.flags.config import options_type
 from mmgl_tf.modes.model import METHODS
 from mmgl_tf.modes.training.summary import summarise
 from mmgl_tf.pretraining import PRETRAINING
-from mmgl_tf.pretraining.probe import FIGURES as PROBED
-from mmgl_tf.pretraining.probe import OF_BOTH
+from mmgl_tf.pretraining.monitor.probe import FIGURES as PROBED
+from mmgl_tf.pretraining.monitor.probe import OF_BOTH
 from mmgl_tf.run_directory import RunDirectory
 from mmgl_tf.training.plan import TrainingPlan
 from tests.modes.small_run import settings

@@ -6,13 +6,13 @@ import pytest
 
 from mmgl_tf.flags.methods.views import AlikeViews, UnlikeViews
 from mmgl_tf.flags.methods.views import Views as CommonViews
-from mmgl_tf.pipelines.augmentation.colour_jitter import ColourJitter
-from mmgl_tf.pipelines.augmentation.flip import Flip
-from mmgl_tf.pipelines.augmentation.gaussian_blur import GaussianBlur
+from mmgl_tf.pipelines.augmentation.operations.colour_jitter import ColourJitter
+from mmgl_tf.pipelines.augmentation.operations.flip import Flip
+from mmgl_tf.pipelines.augmentation.operations.gaussian_blur import GaussianBlur
+from mmgl_tf.pipelines.augmentation.operations.random_grey import RandomGrey
+from mmgl_tf.pipelines.augmentation.operations.resized_crop import ResizedCrop
+from mmgl_tf.pipelines.augmentation.operations.solarise import Solarise
 from mmgl_tf.pipelines.augmentation.person_views import crop_of, person_chain, person_views
-from mmgl_tf.pipelines.augmentation.random_grey import RandomGrey
-from mmgl_tf.pipelines.augmentation.resized_crop import ResizedCrop
-from mmgl_tf.pipelines.augmentation.solarise import Solarise
 from mmgl_tf.pipelines.augmentation.working_memory import WorkingMemory
 from mmgl_tf.pipelines.batches.build import held_out_dataset
 from mmgl_tf.pipelines.batches.plans import image_plan

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from mmgl_tf.flags.config import options_type
-from mmgl_tf.pipelines.augmentation.augmix import augmix, draws_per_image, plan_augmix
-from mmgl_tf.pipelines.augmentation.erase import plan_erasing
-from mmgl_tf.pipelines.augmentation.pad_crop_flip import plan_crop_flip
+from mmgl_tf.pipelines.augmentation.operations.augmix import augmix, draws_per_image, plan_augmix
+from mmgl_tf.pipelines.augmentation.operations.erase import plan_erasing
+from mmgl_tf.pipelines.augmentation.operations.pad_crop_flip import plan_crop_flip
 from mmgl_tf.pipelines.augmentation.pixel_operations import Scratch
 from mmgl_tf.pipelines.augmentation.stripes import shuffle_stripes
 from mmgl_tf.pipelines.batches.held_out_batches import HeldOutBatches

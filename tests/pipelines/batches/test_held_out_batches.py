@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mmgl_tf.pipelines.augmentation.pad_crop_flip import PadCropFlip
+from mmgl_tf.pipelines.augmentation.operations.pad_crop_flip import PadCropFlip
 from mmgl_tf.pipelines.augmentation.stripes import shuffle_stripes
 from mmgl_tf.pipelines.batches.build import held_out_dataset
 from mmgl_tf.pipelines.batches.recipe import HeldOut, Labels, Recipe, each_modality, mmgl_held_out

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from mmgl_tf.flags.config import options_type
-from mmgl_tf.pipelines.augmentation.augmix import AugMix
-from mmgl_tf.pipelines.augmentation.erase import Erase
-from mmgl_tf.pipelines.augmentation.pad_crop_flip import PadCropFlip
+from mmgl_tf.pipelines.augmentation.operations.augmix import AugMix
+from mmgl_tf.pipelines.augmentation.operations.erase import Erase
+from mmgl_tf.pipelines.augmentation.operations.pad_crop_flip import PadCropFlip
 from mmgl_tf.pipelines.batches.build import training_dataset
 from mmgl_tf.pipelines.batches.data_wait import DataWait
 from mmgl_tf.pipelines.batches.plans import image_plan

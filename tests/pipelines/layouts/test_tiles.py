@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mmgl_tf.pipelines.augmentation import permutation_sets
-from mmgl_tf.pipelines.augmentation.random_grey import RandomGrey
+from mmgl_tf.pipelines.augmentation.operations.random_grey import RandomGrey
 from mmgl_tf.pipelines.batches.recipe import Recipe, TileOrder, each_modality
 from mmgl_tf.pipelines.batches.recipe_engine import RecipeEngine
 from mmgl_tf.pipelines.random_plan import Draws

@@ -1,0 +1,1 @@
+"""Batch normalisation: its kernels, its statistics across replicas, and its frozen form."""

@@ -1,0 +1,1 @@
+"""Colours as classes: bins of the ab plane, their prior, and the loss."""

@@ -1,0 +1,1 @@
+"""Losses of labelled identities: what fine-tuning minimises."""

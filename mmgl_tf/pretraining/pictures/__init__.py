@@ -1,0 +1,1 @@
+"""What a pre-training method shows of itself, a picture a file."""

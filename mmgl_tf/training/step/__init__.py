@@ -1,0 +1,1 @@
+"""One training step: losses, gradient, update, and the state that moves with it."""

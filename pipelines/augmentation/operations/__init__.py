@@ -1,0 +1,1 @@
+"""What may happen to a training image, an operation a file."""

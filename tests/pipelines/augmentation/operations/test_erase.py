@@ -1,0 +1,80 @@
+import numpy as np
+import pytest
+
+from mmgl_tf.pipelines.augmentation.operations.erase import (
+    DRAWS_PER_ERASE,
+    Erase,
+    erase_shuffled,
+    plan_erasing,
+)
+from mmgl_tf.pipelines.augmentation.stripes import shuffle_stripes
+from mmgl_tf.pipelines.random_plan import Stream, uniforms
+
+
+def drawn(number, count):
+    return uniforms(3, Stream.VISIBLE_IMAGES, 0, np.arange(number), count)
+
+
+def boxes_of(number=20000, probability=0.5, height=288, width=144):
+    draws = drawn(number, DRAWS_PER_ERASE)
+    return plan_erasing(draws, probability, 0.02, 0.4, 0.3, height, width)
+
+
+def test_boxes_stay_inside_and_have_the_published_sizes():
+    boxes = boxes_of()
+    erased = boxes[boxes[:, 2] > 0]
+    assert abs(len(erased) / len(boxes) - 0.5) < 0.012
+    top, left, height, width = erased.T
+    assert top.min() == 0 and left.min() == 0
+    assert (top + height).max() == 288 and (left + width).max() == 144
+    area, aspect = height * width / (288 * 144), height / width
+    assert 0.018 < area.min() < 0.03 and 0.39 < area.max() < 0.402
+    assert 0.28 < aspect.min() < 0.4 and 3.2 < aspect.max() < 3.5
+
+
+def test_area_and_aspect_are_uniform_where_every_box_fits():
+    draws = drawn(20000, DRAWS_PER_ERASE)
+    boxes = plan_erasing(draws, 1.0, 0.02, 0.1, 0.5, 1000, 1000)
+    area = boxes[:, 2] * boxes[:, 3] / 1e6
+    aspect = boxes[:, 2] / boxes[:, 3]
+    for values, low, high in ((area, 0.02, 0.1), (aspect, 0.5, 2.0)):
+        counts = np.histogram(values, 10, (low, high))[0]
+        assert abs(counts / 2000 - 1).max() < 0.1
+    free = 1000 - boxes[:, 2:]
+    for place, room in ((boxes[:, 0], free[:, 0]), (boxes[:, 1], free[:, 1])):
+        assert (place <= room).all()
+        assert abs((place / room).mean() - 0.5) < 0.01
+
+
+def test_hardly_an_image_has_no_fitting_try():
+    missed = (boxes_of(200_000, 1.0)[:, 2] == 0).mean()
+    assert missed < 2e-5
+
+
+def test_the_first_fitting_try_is_taken():
+    draws = np.full((1, DRAWS_PER_ERASE), 0.5)
+    draws[0, 0] = 0.0
+    draws[0, 1:5] = (0.999, 0.0, 0.1, 0.1)  # 40 % of the area, flat: wider than the image
+    draws[0, 5:9] = (0.0, 0.2, 0.0, 0.999)
+    top, left, height, width = plan_erasing(draws, 0.5, 0.02, 0.4, 0.3, 288, 144)[0]
+    area, aspect = 0.02 * 288 * 144, 0.3 + 0.2 * (1 / 0.3 - 0.3)
+    assert (height, width) == (round((area * aspect) ** 0.5), round((area / aspect) ** 0.5))
+    assert (top, left) == (0, 144 - width)
+
+
+def test_erasing_before_shuffling_equals_erasing_the_shuffled_box():
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        image = rng.random((24, 10, 3), np.float32) + 1
+        order = rng.permutation(6)
+        top, left = rng.integers(0, 24), rng.integers(0, 10)
+        box = np.array([top, left, rng.integers(0, 25 - top), rng.integers(0, 11 - left)])
+        shuffled = shuffle_stripes(image[None], order[None])[0]
+        erase_shuffled(shuffled, box, order)
+        image[top : top + box[2], left : left + box[3]] = 0
+        np.testing.assert_array_equal(shuffled, shuffle_stripes(image[None], order[None])[0])
+
+
+def test_an_empty_range_of_areas_is_refused():
+    with pytest.raises(ValueError, match=r"--erase_min_area=0\.5 is above --erase_max_area=0\.4"):
+        Erase(0.5, 0.5, 0.4, 0.3)
