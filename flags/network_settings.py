@@ -40,6 +40,13 @@ class Pretraining:
         choices=("max", "min"),
         paper="max (inferred)",
     )
+    select_by: str = setting(
+        "method",
+        "what picks encoder_best: method = the method's own figure on held-out images, where it has one; "
+        "mAP or rank1 = a search of the validation identities after each epoch, which reads their labels",
+        choices=("method", "mAP", "rank1"),
+        paper="silent",
+    )
     validation_images: int = setting(
         0, "held-out images of each modality that validation looks at; 0 = all", unit="images", low=0
     )

@@ -95,6 +95,13 @@ OF_EVERY_RUN = (
     Figure("loss_scale/skipped", "steps skipped by loss scaling", HAS_NONE, "share"),
 )
 
+# What a search of validation identities finds, whoever trains. Chance depends on who is searched for.
+OF_A_SEARCH = (
+    Figure("rank1", "Rank-1 on validation identities", HAS_NONE, "share", source="search"),
+    Figure("mAP", "mAP on validation identities", HAS_NONE, "share", source="search"),
+    Figure("mINP", "mINP on validation identities", HAS_NONE, "share", source="search"),
+)
+
 
 def chance_values(figures):
     """{name of a figure or of a relative of it: chance value}, of those that have one."""

@@ -51,8 +51,10 @@ def described(saved):
     kind = METHODS.get(method)
     changed = _in_words(saved, getattr(kind, "TITLED_BY", None))
     words = title(method, saved) + (f" (as published but for {changed})" if changed else "")
-    knows_people = method in FINETUNING or getattr(kind, "WITH_IDENTITIES", False)
-    return words if knows_people else f"{words}, no identities"
+    if method in FINETUNING or getattr(kind, "WITH_IDENTITIES", False):
+        return words
+    chosen = saved.get("select_by", "method") != "method"
+    return f"{words}, {'identities choose its best epoch alone' if chosen else 'no identities'}"
 
 
 def built_in(config):

@@ -147,7 +147,7 @@ def _judge_modalities(split, needed):
 
 
 def require_identities(split, why, modalities=(VISIBLE, INFRARED)):
-    """Refuse training images of which nobody knows who is on them.
+    """Refuse images of which nobody knows who is on them.
 
     Args:
         split: `pipelines.records.Split`.
@@ -157,8 +157,9 @@ def require_identities(split, why, modalities=(VISIBLE, INFRARED)):
     samples = [sample for sample in split.samples if sample.modality in modalities]
     unlabelled = sum(sample.identity is None for sample in samples)
     if unlabelled:
+        kind = "training" if split.name == "train" else split.name
         raise ValueError(
-            f"{unlabelled} of {len(samples)} {split.name}ing images have no identity; {why} needs them. In a "
+            f"{unlabelled} of {len(samples)} {kind} images have no identity; {why} needs them. In a "
             "folder data set each person has a directory of their own below visible/ and infrared/."
         )
 

@@ -2,15 +2,13 @@
 
 import math
 
-from mmgl_tf.figures import HAS_NONE, Figure
+from mmgl_tf.figures import HAS_NONE, OF_A_SEARCH, Figure
 
 # What curves alone show: how embeddings lie, which no table compares.
 _CURVES = {"source": "search", "summary": False}
 # Of embeddings of validation identities, see `mmgl_tf.retrieval.geometry`.
 SEARCH = (
-    Figure("rank1", "Rank-1 on validation identities", HAS_NONE, "share", source="search"),
-    Figure("mAP", "mAP on validation identities", HAS_NONE, "share", source="search"),
-    Figure("mINP", "mINP on validation identities", HAS_NONE, "share", source="search"),
+    *OF_A_SEARCH,
     Figure("embedding/modality_gap", "embedding: modality gap", HAS_NONE, **_CURVES),
     Figure("embedding/compactness", "embedding: compactness", HAS_NONE, **_CURVES),
     Figure("embedding/positive_similarity", "cosine of the same person", HAS_NONE, "free", **_CURVES),

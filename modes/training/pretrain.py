@@ -5,8 +5,10 @@ import functools
 
 import numpy as np
 
+from mmgl_tf.figures import OF_A_SEARCH
 from mmgl_tf.flags.config import options
 from mmgl_tf.modes.reading import agree_on_images, identities_of, read_data, require_identities
+from mmgl_tf.modes.training.encoder_retrieval import EncoderRetrieval, ProbeAndSearch
 from mmgl_tf.modes.training.pictures import PretrainingPictures
 from mmgl_tf.modes.training.survey import survey
 from mmgl_tf.modes.training.trainer import Material, train
@@ -37,6 +39,8 @@ class Images(Material):
         modalities = recipe.modalities
         self.splits, self.stores = distribution.chief_first(lambda: read_data(config, modalities))
         agree_on_images(distribution, self.stores)
+        if self._chosen_by_search:
+            self._require_people_held_out()
         if recipe.labelled:
             for split in (self.splits.train, self.splits.validation):
                 require_identities(split, f"--method={config.run.method}", modalities)
@@ -81,7 +85,27 @@ class Images(Material):
         """Training images at hand for a method that asks for them."""
         del first_step
         model.plain_batches = self._plain_batches
-        return model.notes()
+        if not self._chosen_by_search:
+            return model.notes()
+        model.shown = (*model.shown, *OF_A_SEARCH)
+        metric = self.config.pretraining.select_by
+        return [*model.notes(), ("best", f"by {metric} on validation identities, whose labels are read")]
+
+    @property
+    def _chosen_by_search(self):
+        return self.config.pretraining.select_by != "method"
+
+    def _require_people_held_out(self):
+        """Refuses a choice by search where nobody is there to be searched for."""
+        held_out, flag = self.splits.validation, f"--select_by={self.config.pretraining.select_by}"
+        images = {modality: len(held_out.of_modality(modality)) for modality in (VISIBLE, INFRARED)}
+        if not all(images.values()):
+            raise ValueError(
+                f"{flag} searches for people held out, of whom there are {images[VISIBLE]} visible and "
+                f"{images[INFRARED]} infrared images; both are needed. Hold some out with --train_ids=train, "
+                "or leave --select_by out."
+            )
+        require_identities(held_out, flag)
 
     def _plain_batches(self, most):
         """See `PretrainingModel.plain_batches`."""
@@ -161,10 +185,17 @@ class Images(Material):
             batch, identities = without_padding(batch, split, rows)
             batches.append(batch)
         source = f"{'held-out' if name == 'validation' else 'training'} images"
-        return Probe(model, batches, identities, source)
+        probe = Probe(model, batches, identities, source)
+        if not self._chosen_by_search:
+            return probe
+        search = EncoderRetrieval(model, self.splits, self.stores, self.plan.batch_size)
+        return ProbeAndSearch(probe, search)
 
     def score(self, model):
-        """The method's own, on held-out images."""
+        """The method's own, on held-out images, or that of --select_by."""
+        if self._chosen_by_search:
+            metric = f"validation/{self.config.pretraining.select_by}"
+            return lambda logs: logs.get(metric)
         return model.score if len(self.splits.validation) else None
 
     def held_out(self):
@@ -180,7 +211,8 @@ class Images(Material):
     def places(self, run, saving):
         """See `Material`."""
         why = "there is no accuracy to choose by" if self.held_out() else "nothing is held out"
-        best = f"epoch {saving.best_epoch}" if saving.best_epoch else f"not chosen, {why}"
+        by = f", by validation {self.config.pretraining.select_by}" if self._chosen_by_search else ""
+        best = f"epoch {saving.best_epoch}{by}" if saving.best_epoch else f"not chosen, {why}"
         encoder = run.weights("encoder", "best" if saving.best_epoch else "last")
         return [("encoder", f"{encoder} (best: {best})"), ("pictures", run.pictures)]
 

@@ -96,6 +96,10 @@ def test_a_preset_and_a_recipe_stand_for_what_they_mean():
         "Two-Stream (as published but for preset demo)"
     )
     assert departures(run(method="byol", recipe="native"))["optimizer"] == "lars"
+    # Labels that only choose the epoch are said to be read.
+    assert words(method="mmgl", select_by="mAP") == (
+        "MMGL (as published but for select_by=mAP), identities choose its best epoch alone"
+    )
     # A preset all of whose settings were typed over is the paper's.
     assert described(run(method="mmgl") | {"preset": "demo"}) == "MMGL, no identities"
 
