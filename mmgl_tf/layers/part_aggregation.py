@@ -25,9 +25,10 @@ class PartAggregation(keras.layers.Layer):
     The feature is that *behind* the global neck, in the released code. Batch norm is a neck of its own,
     without offset. The convolutions start as PyTorch's, uniform within +-1/sqrt(C), the gate at 1 / P.
 
-    The bias of K adds the same to a whole row of the softmax, which takes it away again: its gradient is
-    rounding, "key/bias". (The released layer has another convolution and batch norm that nothing uses; they
-    are not here.)
+    The bias of K adds the same to a whole row of the softmax, that of V the same to every image's sum, and
+    softmax and batch norm take them away again: the gradients of "key/bias" and "value/bias" are rounding.
+    In inference the latter counts, against moving statistics that know it. (The released layer has another
+    convolution and batch norm that nothing uses; they are not here.)
 
     Args:
         parts: P; 3 in DDAG.
