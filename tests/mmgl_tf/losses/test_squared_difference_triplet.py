@@ -100,7 +100,6 @@ def test_clamped_anchors_are_counted_and_do_not_learn():
     loss, _, gradient = with_gradient(
         lambda x: squared_difference_triplet(x, identities, clamp=None)[:2], far
     )
-    assert loss == pytest.approx(slow_loss(far, identities, clamp=None) if loss < 88 else loss)
     assert loss > 1000
     assert np.isfinite(gradient).all()
     assert np.abs(gradient).max() > 1
