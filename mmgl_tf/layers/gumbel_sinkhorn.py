@@ -8,11 +8,11 @@ import keras
 import tensorflow as tf
 
 from mmgl_tf.layers.full_precision import at_least_float32, full_precision
+from mmgl_tf.layers.seeded_uniform import seeded_uniform
 
 # -log(-log u) is infinite at u = 0 and u = 1. Clipping here bounds the noise to [-2.78, 16.1]; a
 # smaller margin is worthless, because 1 - 1e-8 rounds to 1 in float32.
 _UNIFORM_MARGIN = 1e-7
-_FRACTION = 2**23 - 1
 
 
 def sinkhorn(logits, iterations):
@@ -69,10 +69,7 @@ def gumbel_noise(shape, seed):
     Returns:
         float32 tensor of `shape`.
     """
-    # The algorithm is named, because "auto" picks a different one per device. Bits are drawn, because XLA
-    # makes floats of them in a way of its own: here as TensorFlow's op does, the lower 23 as a fraction.
-    bits = tf.random.stateless_uniform(shape, seed, minval=None, maxval=None, dtype=tf.uint32, alg="philox")
-    uniform = tf.cast(tf.bitwise.bitwise_and(bits, _FRACTION), tf.float32) / (_FRACTION + 1)
+    uniform = seeded_uniform(shape, seed)
     uniform = tf.clip_by_value(uniform, _UNIFORM_MARGIN, 1.0 - _UNIFORM_MARGIN)
     return -tf.math.log(-tf.math.log(uniform))
 

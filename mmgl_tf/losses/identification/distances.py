@@ -1,4 +1,4 @@
-"""Euclidean distances between all pairs of a batch.
+"""Euclidean distances, and their squares, between all pairs of a batch.
 
 Legend: B images, M others, D feature size.
 """
@@ -27,11 +27,23 @@ def pairwise_distances(x, y=None):
     Returns:
         [B, M], at least 1e-6; float64 for float64 x, else float32.
     """
-    x = tf.convert_to_tensor(x)
-    dtype = tf.float64 if x.dtype == tf.float64 else tf.float32
+    squares = pairwise_squares(x, y)
+    dtype = tf.float64 if tf.convert_to_tensor(x).dtype == tf.float64 else tf.float32
+    return tf.cast(tf.sqrt(tf.maximum(squares, _SMALLEST_SQUARE)), dtype)
+
+
+def pairwise_squares(x, y=None):
+    """Squared distances between the rows of x and those of y: |x_i|^2 + |y_j|^2 - 2 x_i.y_j.
+
+    Args:
+        x: float [B, D], any float type.
+        y: float [M, D], or None for x.
+
+    Returns:
+        float64 [B, M], at least 0; what is rounding beside the vectors' lengths is 0, with gradient 0.
+    """
     x = tf.cast(x, tf.float64)
     y = x if y is None else tf.cast(y, tf.float64)
     lengths = tf.reduce_sum(tf.square(x), axis=1)[:, tf.newaxis] + tf.reduce_sum(tf.square(y), axis=1)
     squares = lengths - 2.0 * tf.matmul(x, y, transpose_b=True)
-    squares = tf.where(squares > _ROUNDING * lengths, squares, 0.0)
-    return tf.cast(tf.sqrt(tf.maximum(squares, _SMALLEST_SQUARE)), dtype)
+    return tf.where(squares > _ROUNDING * lengths, squares, 0.0)
