@@ -6,9 +6,9 @@ Legend: B images of both modalities, D feature size.
 import tensorflow as tf
 
 from mmgl_tf.losses.choices import require_choice
-from mmgl_tf.losses.distances import pairwise_distances
-from mmgl_tf.losses.pair_weights import FORMS as FORMS
-from mmgl_tf.losses.pair_weights import weighted_sides
+from mmgl_tf.losses.identification.distances import pairwise_distances
+from mmgl_tf.losses.identification.pair_weights import FORMS as FORMS
+from mmgl_tf.losses.identification.pair_weights import weighted_sides
 
 
 def weighted_triplet(features, identities, form="reference"):

@@ -6,10 +6,10 @@ import tensorflow as tf
 
 from mmgl_tf.backbones import Encoder
 from mmgl_tf.finetuning.embedder import Embedder
-from mmgl_tf.layers.graph_branch import GraphBranch
-from mmgl_tf.layers.part_aggregation import PartAggregation
-from mmgl_tf.losses.graph_identity import graph_identity_loss
-from mmgl_tf.losses.identity import identity_loss
+from mmgl_tf.layers.attention.graph_branch import GraphBranch
+from mmgl_tf.layers.attention.part_aggregation import PartAggregation
+from mmgl_tf.losses.identification.graph_identity import graph_identity_loss
+from mmgl_tf.losses.identification.identity import identity_loss
 from tests.mmgl_tf.backbones.golden_images import both, drawn_images
 from tests.mmgl_tf.reference_weights import assign_by_recipe, recipe
 

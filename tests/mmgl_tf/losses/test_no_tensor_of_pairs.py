@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mmgl_tf.losses.centre_cluster import centre_cluster
-from mmgl_tf.losses.centre_contrast import centre_contrast
-from mmgl_tf.losses.hetero_centre_triplet import hetero_centre_triplet
-from mmgl_tf.losses.ranked_list import ranked_list
-from mmgl_tf.losses.sinkhorn_distance import sinkhorn_distance
-from mmgl_tf.losses.squared_difference_triplet import squared_difference_triplet
+from mmgl_tf.losses.identification.centre_cluster import centre_cluster
+from mmgl_tf.losses.identification.centre_contrast import centre_contrast
+from mmgl_tf.losses.identification.hetero_centre_triplet import hetero_centre_triplet
+from mmgl_tf.losses.identification.ranked_list import ranked_list
+from mmgl_tf.losses.identification.sinkhorn_distance import sinkhorn_distance
+from mmgl_tf.losses.identification.squared_difference_triplet import squared_difference_triplet
 from tests.mmgl_tf.layers.slow_layers import largest_tensor
 
 N, SIZE = 16, 50

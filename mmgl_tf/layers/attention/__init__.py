@@ -1,0 +1,1 @@
+"""Attention over channels, parts and the images of a batch."""

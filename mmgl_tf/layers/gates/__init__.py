@@ -1,0 +1,1 @@
+"""Gates that open or close channels and pixels, learnt by their gradient."""
