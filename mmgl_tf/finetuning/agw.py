@@ -1,10 +1,10 @@
 """AGW: non-local blocks, generalised-mean pooling, weighted regularised triplet (Ye et al.; spec 4.3)."""
 
-from mmgl_tf.finetuning.base import FinetuningModel
+from mmgl_tf.finetuning.triplet_model import TripletModel
 from mmgl_tf.losses.identification.weighted_triplet import weighted_triplet
 
 
-class Agw(FinetuningModel):
+class Agw(TripletModel):
     """AGW on a two-stream encoder."""
 
     SLOW = ("encoder/", "non_local_")
@@ -24,5 +24,5 @@ class Agw(FinetuningModel):
         return ("/project/bias",)
 
     def metric_loss(self, features, labels):
-        """Weighted regularised triplet loss; see `FinetuningModel.metric_loss`."""
+        """Weighted regularised triplet loss; see `TripletModel.metric_loss`."""
         return weighted_triplet(features, labels, self.options.triplet_form)

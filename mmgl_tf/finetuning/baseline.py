@@ -1,17 +1,17 @@
 """One-Stream and Two-Stream: average pooling, cross-entropy and the batch-hard triplet (spec 4.1, 4.2)."""
 
-from mmgl_tf.finetuning.base import FinetuningModel
+from mmgl_tf.finetuning.triplet_model import TripletModel
 from mmgl_tf.losses.identification.triplet import batch_hard_triplet
 
 
-class TwoStream(FinetuningModel):
+class TwoStream(TripletModel):
     """A stem per modality, a shared trunk; the released "base" method."""
 
     def __init__(self, encoder, options, seed, plan, name="two_stream"):
         super().__init__(encoder, options, seed, plan, name)
 
     def metric_loss(self, features, labels):
-        """Batch-hard triplet loss; see `FinetuningModel.metric_loss`."""
+        """Batch-hard triplet loss; see `TripletModel.metric_loss`."""
         return batch_hard_triplet(features, labels, self.options.triplet_margin)
 
 

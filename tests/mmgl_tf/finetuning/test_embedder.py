@@ -4,8 +4,8 @@ import pytest
 import tensorflow as tf
 
 from mmgl_tf.backbones import Encoder
-from mmgl_tf.finetuning.base import angular_spread
 from mmgl_tf.finetuning.embedder import Embedder
+from mmgl_tf.finetuning.triplet_model import angular_spread
 
 HEIGHT, WIDTH = 64, 32
 
