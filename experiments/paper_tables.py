@@ -1,6 +1,7 @@
-"""The paper's Tables II and IV to VIII as experiments show them beside their own: per cent, SYSU-MM01."""
+"""The paper's Tables II to VIII as experiments show them beside their own: per cent, SYSU-MM01."""
 
 from mmgl_tf.retrieval.published import published
+from mmgl_tf.retrieval.published_tables import COLUMNS
 
 # Table V: (Rank-1, Rank-10, mAP) of all-search, then of indoor-search.
 TABLE_5 = {
@@ -40,24 +41,34 @@ def both_searches(names, numbers):
     }
 
 
-def table_2(method, start):
-    """Table II's numbers of a method and a start, where the table has them."""
-    found = {search: published("sysu", method, start, search, shots=1) for search in ("all", "indoor")}
+def table_2(method, start, shots=1):
+    """Table II's numbers of a method and a start, where the table has them: {search: {metric: number}}."""
     return {
-        search: {metric: 100.0 * value for metric, value in numbers.items() if metric != "table"}
-        for search, numbers in found.items()
-        if numbers
+        search: numbers
+        for search in ("all", "indoor")
+        if (numbers := _numbers(published("sysu", method, start, search, shots)))
     }
+
+
+def table_3(method, start, direction="visible_to_infrared"):
+    """Table III's numbers of a method and a start, where the table has them: {"": {metric: number}}."""
+    numbers = _numbers(published("regdb", method, start, direction=direction))
+    return {"": numbers} if numbers else {}
 
 
 def table_4(start):
     """Table IV's numbers of a pre-training method, where the table has it."""
-    found = published("sysu", "agw", start, "all", shots=1)
-    if found is None:
+    numbers = _numbers(published("sysu", "agw", start, "all", shots=1))
+    return {"all": numbers} if numbers else {}
+
+
+def _numbers(found):
+    """Per cent of what `published` found; {} where it found nothing."""
+    if not found:
         return {}
     if found.get("failed"):
-        return {"all": FAIL}
-    return {"all": {name: 100.0 * value for name, value in found.items() if name != "table"}}
+        return FAIL
+    return {name: 100.0 * found[name] for name in COLUMNS if name in found}
 
 
 def table_5(row):
