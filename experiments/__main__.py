@@ -5,10 +5,11 @@ import shlex
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from experiments import stage_files
-from experiments.catalogue import EXPERIMENTS
+from experiments.catalogue import EXPERIMENTS, IMAGENET
 from experiments.cell import cells_of
 from experiments.estimates import Estimates, clock
 from experiments.pretext import closing_words
@@ -46,8 +47,13 @@ def _act(arguments):
     if unknown:
         raise ValueError(f"unknown experiment {', '.join(unknown)}; choose from {', '.join(EXPERIMENTS)}")
 
+    finetune_extra = parse(arguments.finetune_flags, "finetune_flags")
+    starts = {IMAGENET: arguments.imagenet}
+    experiments = {name: experiment.with_starts(starts) for name, experiment in EXPERIMENTS.items()}
+
     def cells(name):
-        return cells_of(EXPERIMENTS[name], seeds, arguments.preset, extra, arguments.root)
+        of = experiments[name]
+        return cells_of(of, seeds, arguments.preset, extra, arguments.root, finetune_extra)
 
     if arguments.list:
         for name in arguments.names or EXPERIMENTS:
@@ -77,7 +83,9 @@ def _act(arguments):
             if arguments.pictures:
                 for words in closing_words(cells(name)):
                     print(f"\npre-training in {words}", end="")
-            print(f"\n{table(name, EXPERIMENTS[name], cells(name), selection)}")
+            for evaluation in experiments[name].evaluations:
+                chosen = replace(selection, **evaluation)
+                print(f"\n{table(name, experiments[name], cells(name), chosen)}")
             print(f"\n`{_command(name, arguments)}`")
             if arguments.pictures:
                 status = _draw(name, cells(name), arguments.root) or status
@@ -104,7 +112,9 @@ def _draw(name, cells, root):
 def _command(name, arguments):
     """What to type to get this table again."""
     words = [f"--seeds={arguments.seeds}", f"--preset={arguments.preset}"]
-    words += [f"--flags={shlex.quote(arguments.flags)}"] if arguments.flags else []
+    for option in ("flags", "finetune_flags", "imagenet"):
+        value = getattr(arguments, option)
+        words += [f"--{option.replace('_', '-')}={shlex.quote(value)}"] if value else []
     plain = _parser().parse_args([])
     for option in ("search", "shots", "feature", "weights", "direction", "dataset"):
         value = getattr(arguments, option)
@@ -163,6 +173,14 @@ def _parser():
     parser.add_argument("--preset", default="demo", choices=tuple(PRESETS))
     parser.add_argument("--root", type=Path, default=Path("runs/experiments"), help="directory of all runs")
     parser.add_argument("--flags", default="", help='settings for every run, e.g. "--world_seed=1"')
+    parser.add_argument(
+        "--finetune-flags",
+        default="",
+        help='over these, settings for fine-tunings and evaluations, e.g. "--dataset=regdb --data_dir=DIR"',
+    )
+    parser.add_argument(
+        "--imagenet", default="", help="an import of ImageNet's weights: adds the arms that start from them"
+    )
     parser.add_argument("--list", action="store_true", help="show the catalogue and what is left to do")
     parser.add_argument("--table", action="store_true", help="print what is on disk, run nothing")
     parser.add_argument(

@@ -3,19 +3,12 @@
 The paper's numbers are per cent on SYSU-MM01, single-shot; its seeds and their spread are not known.
 """
 
-from dataclasses import replace
-
 from experiments.cell import Arm, Experiment
-from experiments.paper_tables import FAIL, TABLE_6, TABLE_7, TABLE_8, table_2, table_4, table_5
-from mmgl_tf.flags.config import defaults
-from mmgl_tf.flags.methods import PRETRAINING, title
-
-# Half the demo's pre-training, 40 % of its fine-tuning: many arms, and early differences are the larger ones.
-SHORT_PRETRAINING = {"epochs": 6, "warmup_epochs": 0.6}
-SHORT_FINETUNING = {"epochs": 4, "warmup_epochs": 0.4, "method": "two_stream"}
-LAST = {"init_weights": "last"}  # the contrast alone has no accuracy by which a best epoch could be chosen
-METHOD_TITLES = {name: title(name, defaults()) for name in PRETRAINING}
-SHORT = "600 steps of pre-training and 604 of fine-tuning on the demo's world."
+from experiments.methods_and_starts import IMAGENET as IMAGENET
+from experiments.methods_and_starts import table_2_arms, table_3_arms, table_4_arms
+from experiments.paper_tables import FAIL, TABLE_6, TABLE_7, TABLE_8, table_2, table_5
+from experiments.short_schedules import LAST, shortened
+from mmgl_tf.retrieval.published import DIRECTIONS
 
 
 def start_against_start(method, pretrain):
@@ -67,38 +60,6 @@ def head_arms():
     return tuple(arms)
 
 
-def shortened(experiment):
-    """The same arms with SHORT schedules; an arm's own flags win."""
-    arms = tuple(
-        replace(
-            arm,
-            pretrain=None if arm.pretrain is None else SHORT_PRETRAINING | arm.pretrain,
-            finetune=SHORT_FINETUNING | arm.finetune,
-        )
-        for arm in experiment.arms
-    )
-    return replace(experiment, arms=arms, about=f"{experiment.about} {SHORT}")
-
-
-def table_4_arms():
-    """Every pre-training method, each with AGW and with two_stream behind it; MMGL is the partner of all."""
-    arms = []
-    for method in ("agw", "two_stream"):
-        behind = "" if method == "agw" else ", two_stream"
-        chosen = LAST | {"method": method}
-        paper = table_4 if method == "agw" else lambda start: {}
-        arms.append(Arm(f"random{behind}", None, chosen, f"MMGL{behind}", paper=paper("random")))
-        for start, kind in PRETRAINING.items():
-            name = METHOD_TITLES[start] + behind
-            pretrain, partner = {"method": start}, f"MMGL{behind}"
-            note = getattr(kind, "NOTE", "")
-            arms.append(Arm(name, pretrain, chosen, partner, paper=paper(start), note=note))
-        # Two views are twice as many images a step: MMGL with as many images has twice the steps.
-        twice = {"method": "mmgl", "epochs": 2 * SHORT_PRETRAINING["epochs"], "warmup_epochs": 1.2}
-        arms.append(Arm(f"MMGL, equal images{behind}", twice, chosen, f"MMGL{behind}"))
-    return tuple(arms)
-
-
 WITHOUT_LEARNING = (Arm("chance", untrained="chance"), Arm("HOG", untrained="hog"))
 
 EXPERIMENTS = {
@@ -127,6 +88,25 @@ EXPERIMENTS = {
             for epochs in (10, 40)
             for arm in two_starts(f"{epochs} epochs", {"method": "two_stream", "epochs": epochs})
         ),
+    ),
+    "table2": shortened(
+        Experiment(
+            "Does MMGL help every fine-tuning method, and which of them fail without it?",
+            table_2_arms(),
+            paper="Table II, SYSU-MM01",
+            evaluations=tuple(
+                {"search": search, "shots": shots} for search in ("all", "indoor") for shots in (1, 10)
+            ),
+        )
+    ),
+    "table3": shortened(
+        Experiment(
+            "The same on RegDB's split, with starts from SYSU-MM01: one pre-training for all trials.",
+            table_3_arms(),
+            paper="Table III, RegDB",
+            evaluations=tuple({"direction": direction} for direction in DIRECTIONS),
+            by_trial=True,
+        )
     ),
     "table4": shortened(
         Experiment(

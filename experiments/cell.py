@@ -1,7 +1,8 @@
 """What an experiment is made of: arms, and the invocations of main.py that one arm needs for one seed."""
 
+import itertools
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from experiments.equal_compute import with_pretraining_time
@@ -15,6 +16,7 @@ from experiments.settings import (
     settings_digest,
     slug,
 )
+from experiments.starts import start_digest
 
 
 @dataclass(frozen=True)
@@ -28,10 +30,13 @@ class Arm:
         partner: name of the arm that the paired difference is taken to; "" = the experiment's reference.
         spends: {setting: value} of a pre-training whose images this arm gets as more epochs of fine-tuning
             (`experiments.equal_compute`); None = it gets none.
-        paper: {search: {metric: per cent}} of the paper's table.
+        paper: {setting of the evaluation, see `experiments.results.Selection.setting`: {metric: per cent}} of
+            the paper's table.
         note: one remark for the table.
         untrained: what is evaluated instead of a network, a name that `--mode=eval --init=` takes without a
             run ("chance", "hog"); the other settings are then without meaning.
+        init: a run or a weights file that is there already, which the encoder starts from; "" = none. In the
+            catalogue it may be the name of an option of the command line that says which.
     """
 
     name: str
@@ -42,6 +47,7 @@ class Arm:
     paper: Mapping = field(default_factory=dict)
     note: str = ""
     untrained: str = ""
+    init: str = ""
 
 
 @dataclass(frozen=True)
@@ -55,6 +61,10 @@ class Experiment:
         paper: what the paper's column is, e.g. "Table VI, AGW on SYSU-MM01"; "" = the paper has none.
         max_seeds: at most so many seeds; 0 = as many as asked for.
         weights: which weights of a run the table shows, "last" or "best" (by validation identities).
+        evaluations: what of an evaluation is shown, a table each: {name of a field of
+            `experiments.results.Selection`: value} over what was asked for.
+        by_trial: a seed's number is that of a split of RegDB less 1, and every run has seed 0; all
+            fine-tunings of an arm start from one pre-training.
     """
 
     about: str
@@ -63,11 +73,23 @@ class Experiment:
     paper: str = ""
     max_seeds: int = 0
     weights: str = "last"
+    evaluations: tuple = ({},)
+    by_trial: bool = False
 
     def partner_of(self, arm):
         """Name of the arm that `arm` is compared with, or ""."""
         name = arm.partner or self.reference
         return "" if name == arm.name else name
+
+    def with_starts(self, starts):
+        """The experiment with its starts that are not made here, where they are known; the other arms go.
+
+        Args:
+            starts: {what an arm's `init` says: path, "" where it is not given}.
+        """
+        arms = [replace(arm, init=starts.get(arm.init, arm.init)) for arm in self.arms]
+        here = [new.init or not old.init for old, new in zip(self.arms, arms, strict=True)]
+        return replace(self, arms=tuple(itertools.compress(arms, here)))
 
 
 @dataclass(frozen=True)
@@ -110,7 +132,7 @@ class Cell:
         return self.stages[-1].directory.parent
 
 
-def cells_of(experiment, seeds, preset, extra, root):
+def cells_of(experiment, seeds, preset, extra, root, finetune_extra=None):
     """All cells of an experiment.
 
     Args:
@@ -119,19 +141,23 @@ def cells_of(experiment, seeds, preset, extra, root):
         preset: name of the preset, for pre-training and fine-tuning.
         extra: {setting: value} for every stage; an arm's own flags win.
         root: directory that holds all runs.
+        finetune_extra: {setting: value} over `extra` for fine-tunings and evaluations.
 
     Returns:
         list of `Cell`, seed by seed. Equal stages of different cells are equal objects.
     """
-    seeds = list(seeds)[: experiment.max_seeds or None]
-    return [
-        Cell(arm, seed, stages_of(arm, seed, preset, extra, root))
-        for seed in seeds
-        for arm in experiment.arms
-    ]
+    cells = []
+    for number in list(seeds)[: experiment.max_seeds or None]:
+        for arm in experiment.arms:
+            seed, own = number, arm
+            if experiment.by_trial:
+                seed, own = 0, replace(arm, finetune={**arm.finetune, "trial": number + 1})
+            stages = stages_of(own, seed, preset, extra, root, finetune_extra)
+            cells.append(Cell(arm, number, stages))
+    return cells
 
 
-def stages_of(arm, seed, preset, extra, root):
+def stages_of(arm, seed, preset, extra, root, finetune_extra=None):
     """The stages of one arm with one seed, in order.
 
     The directory of a run is named after its decisions alone (mode, preset, flags, seed, for a fine-tuning
@@ -139,14 +165,20 @@ def stages_of(arm, seed, preset, extra, root):
 
     Args:
         arm: `Arm`.
-        seed, preset, extra, root: as in `cells_of`.
+        seed, preset, extra, root, finetune_extra: as in `cells_of`.
 
     Returns:
         tuple of `Stage`.
+
+    Raises:
+        ValueError: flags that cannot work, or a start that is not there.
     """
+    afterwards = {**extra, **(finetune_extra or {})}
     if arm.untrained:
-        return (_untrained(arm, preset, extra, root),)
+        return (_untrained(arm, preset, afterwards, root),)
     stages, start, origin = [], "random", "random"
+    if arm.init:
+        start, origin = arm.init, f"given_{start_digest(arm.init)}"
     if arm.pretrain is not None:
         flags = own_flags("pretrain", preset, extra, arm.pretrain)
         check("pretrain", preset, flags)
@@ -158,7 +190,7 @@ def stages_of(arm, seed, preset, extra, root):
         method = resolved("pretrain", preset, flags)["method"]
         start, origin = stages[-1].directory.as_posix(), f"{method}_{mark}"
 
-    flags = own_flags("finetune", preset, extra, arm.finetune)
+    flags = own_flags("finetune", preset, afterwards, arm.finetune)
     require_known(flags)
     if arm.spends is not None:
         flags |= with_pretraining_time(preset, own_flags("pretrain", preset, extra, arm.spends), flags)
@@ -173,7 +205,7 @@ def stages_of(arm, seed, preset, extra, root):
         "--mode=eval",
         f"--init={run.directory.as_posix()}",
         "--nopictures",
-        *as_words(own_flags("eval", preset, extra, {})),
+        *as_words(own_flags("eval", preset, afterwards, {})),
     )
     stages.append(Stage("eval", run.directory / "eval", words, f"eval-{preset}", run, seed, {}, preset))
     return tuple(stages)

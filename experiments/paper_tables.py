@@ -50,10 +50,9 @@ def table_2(method, start, shots=1):
     }
 
 
-def table_3(method, start, direction="visible_to_infrared"):
-    """Table III's numbers of a method and a start, where the table has them: {"": {metric: number}}."""
-    numbers = _numbers(published("regdb", method, start, direction=direction))
-    return {"": numbers} if numbers else {}
+def table_3(method, start, direction):
+    """Table III's numbers of a method and a start, {metric: number}; {} where the table has none."""
+    return _numbers(published("regdb", method, start, direction=direction))
 
 
 def table_4(start):

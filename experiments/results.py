@@ -28,6 +28,11 @@ class Selection:
     direction: str = ""
     dataset: str = ""
 
+    @property
+    def setting(self):
+        """Under which name `Arm.paper` has the paper's numbers: "all", "indoor 10", "visible_to_infrared"."""
+        return self.direction or (self.search if self.shots == 1 else f"{self.search} {self.shots}")
+
     def matches(self, cell):
         """Whether a cell of results.json is the one."""
         return (
@@ -49,6 +54,7 @@ class Reading:
         steps: (pre-training's or None, fine-tuning's or None).
         seconds: (pre-training's or None, fine-tuning's or None).
         protocol: one line that says how the values were measured; "" unless done.
+        by: what of the network was measured, and how, in words; "" unless done. Methods differ in it.
         validation: the fine-tuning's last mAP on validation people, per cent; None where none were held out.
         best_epoch: (epoch of the best one, epochs); None where none were held out.
     """
@@ -58,6 +64,7 @@ class Reading:
     steps: tuple = (None, None)
     seconds: tuple = (None, None)
     protocol: str = ""
+    by: str = ""
     validation: float | None = None
     best_epoch: tuple | None = None
 
@@ -96,6 +103,7 @@ def read(cell, selection):
         (before, results.get("steps")),
         seconds,
         _protocol(results, chosen),
+        _by(chosen),
         validation=100.0 * last["validation/mAP"] if held_out else None,
         best_epoch=(after.get("best_epoch"), last["epoch"]) if held_out else None,
     )
@@ -138,11 +146,17 @@ def _protocol(results, cell):
         cell["direction"].replace("_", " "),
         f"{cell['queries']:,} queries, {cell['gallery']:,} in the gallery",
         f"mean of {cell['trials']} trials ({cell['draw']} draw)",
-        f"{cell['feature']} feature, {cell['weights']} weights" if cell["weights"] != "none" else "",
-        "mirrored images averaged" if cell["flip"] else "",
         "re-ranked" if cell["rerank"] else "",
     ]
     return ", ".join(part for part in parts if part)
+
+
+def _by(cell):
+    """What of the network was measured: of one that was never trained, nothing that could be told apart."""
+    if cell["weights"] == "none":
+        return ""
+    mirrored = ", mirrored images averaged" if cell["flip"] else ""
+    return f"{cell['feature']} feature, {cell['weights']} weights{mirrored}"
 
 
 def _summary(directory):

@@ -128,11 +128,12 @@ def require_known(flags):
         )
 
 
-def parse(text):
+def parse(text, option="flags"):
     """Flags as they are typed -> {setting: value}.
 
     Args:
         text: e.g. "--world_seed=1 --nopcc".
+        option: whose value it is, for the error.
 
     Raises:
         ValueError: as in `settings_in`.
@@ -140,7 +141,7 @@ def parse(text):
     try:
         return settings_in(shlex.split(text))
     except ValueError as error:
-        raise ValueError(f"--flags={text!r}: {error}") from None
+        raise ValueError(f"--{option.replace('_', '-')}={text!r}: {error}") from None
 
 
 def as_words(flags):

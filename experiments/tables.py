@@ -4,6 +4,7 @@ from experiments.estimates import clock
 from experiments.paired import mean_and_deviation, paired_difference
 from experiments.pretext import methods_differ, pretext_by_method, pretext_rows
 from experiments.results import METRICS, read
+from experiments.settings import resolved
 
 PAIRED_METRICS = ("rank1", "mAP")
 
@@ -28,7 +29,7 @@ def table(name, experiment, cells, selection):
     seeds = sorted({cell.seed for cell in cells})
     readings = {(cell.arm.name, cell.seed): read(cell, selection) for cell in cells}
     missing = sum(reading.status == "missing" for reading in readings.values())
-    protocol = _one_protocol(readings)
+    protocol = _one_protocol(readings, _methods(cells))
     parts = [
         f"### {name}",
         experiment.about,
@@ -42,25 +43,46 @@ def table(name, experiment, cells, selection):
     return "\n\n".join(part for part in parts if part)
 
 
-def _one_protocol(readings):
-    """How everything was measured; two ways in one table would be no comparison."""
-    found = {}
+def _methods(cells):
+    """{name of an arm: its fine-tuning method}, "" for what is never trained."""
+    trained = [cell.stages[-2] if len(cell.stages) > 1 else None for cell in cells]
+    return {
+        cell.arm.name: resolved("finetune", stage.preset, stage.flags)["method"] if stage else ""
+        for cell, stage in zip(cells, trained, strict=True)
+    }
+
+
+def _one_protocol(readings, methods):
+    """How everything was measured; two ways in one table would be no comparison.
+
+    Args:
+        readings: {(name of the arm, seed): `Reading`}.
+        methods: {name of the arm: its fine-tuning method}. Each has a feature of its own.
+    """
+    found, features = {}, {}
     for key, reading in readings.items():
         if reading.protocol and reading.steps != (None, None):  # not what was never trained: it has no neck
             found.setdefault(reading.protocol, key)
-    if len(found) > 1:
-        listing = "\n".join(f"  {arm}, seed {seed}: {protocol}" for protocol, (arm, seed) in found.items())
-        raise ValueError(
-            f"cells were evaluated differently; delete the odd ones' eval/ to redo them:\n{listing}"
+            features.setdefault(methods[key[0]], {}).setdefault(reading.by, key)
+    for ways in (found, *features.values()):
+        if len(ways) > 1:
+            listing = "\n".join(f"  {arm}, seed {seed}: {way}" for way, (arm, seed) in ways.items())
+            raise ValueError(
+                f"cells were evaluated differently; delete the odd ones' eval/ to redo them:\n{listing}"
+            )
+    by = {way for ways in features.values() for way in ways}
+    if len(by) > 1:
+        return "; ".join(
+            [*found, *(f"{method} by its {way}" for method, ways in features.items() for way in ways)]
         )
-    return next(iter(found), "")
+    return ", ".join([*found, *by])
 
 
 def _arm_table(experiment, seeds, readings, selection):
-    # The paper's tables behind `Arm.paper` are single-shot.
-    papers = [arm.paper.get(selection.search, {}) if selection.shots == 1 else {} for arm in experiment.arms]
+    papers = [arm.paper.get(selection.setting, {}) for arm in experiment.arms]
     paper_metrics = [metric for metric in METRICS if any(metric in paper for paper in papers)]
-    header = ["arm", *(f"seed {seed}" for seed in seeds), *METRICS.values()]
+    columns = [f"trial {seed + 1}" if experiment.by_trial else f"seed {seed}" for seed in seeds]
+    header = ["arm", *columns, *METRICS.values()]
     if paper_metrics:
         header.append(f"{experiment.paper or 'paper'}: {' / '.join(METRICS[m] for m in paper_metrics)}")
     held_out = any(reading.validation is not None for reading in readings.values())
@@ -74,8 +96,9 @@ def _arm_table(experiment, seeds, readings, selection):
             row.append(" / ".join(_number(paper.get(metric)) for metric in paper_metrics) if paper else "")
         row += _validation_texts(own) if held_out else []
         rows.append([*row, _steps_text(own), _time_text(own)])
+    what = "Trials" if experiment.by_trial else "Seeds"
     caption = (
-        "Seeds: Rank-1 / mAP. Steps and time: pre-training + fine-tuning; wall-clock time, mean over seeds."
+        f"{what}: Rank-1 / mAP. Steps and time: pre-training + fine-tuning; wall-clock time, mean over seeds."
     )
     if held_out:
         caption += " Validation mAP: of the last epoch; best epoch: the one with the highest, of how many."
