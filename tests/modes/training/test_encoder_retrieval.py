@@ -108,7 +108,7 @@ def test_people_without_names_are_refused(material, monkeypatch):
 
     real = module.read_data
     monkeypatch.setattr(module, "read_data", read)
-    with pytest.raises(ValueError, match="of .* validation images have no identity; --select_by=mAP needs"):
+    with pytest.raises(ValueError, match=r"of .* validation images have no identity; --select_by=mAP needs"):
         material()
 
 
