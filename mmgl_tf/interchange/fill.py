@@ -108,10 +108,12 @@ def _kind(found, name):
 def _require_all(found, wanted, tensors, unexpected):
     missing = [name for name in wanted if name not in tensors]
     trunk = found.owners["trunk"]
+    # Below a prefix of its own everything is the trunk's, such as attention between its stages: without it
+    # the rest would be another network, although every tensor of a plain ResNet is there.
     foreign = [
         name
         for name in unexpected.get("unknown", [])
-        if found.method or (name.startswith(trunk) and PIECES.match(name.removeprefix(trunk)))
+        if found.method or (name.startswith(trunk) and (trunk or PIECES.match(name.removeprefix(trunk))))
     ]
     if not missing and not foreign:
         return

@@ -1,5 +1,25 @@
+import dataclasses
+
 import pytest
 import tensorflow as tf
+
+from mmgl_tf.backbones import BACKBONES
+
+NARROWER = 4
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _narrow_trunks():
+    """A quarter of the channels: contracts are of what a step does, and trunks are most of what it costs."""
+    plan = BACKBONES["resnet10"]
+    narrow = dataclasses.replace(
+        plan,
+        widths=tuple(width // NARROWER for width in plan.widths),
+        stem_width=plan.stem_width // NARROWER,
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(BACKBONES, "resnet10", narrow)
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -1,3 +1,5 @@
+import re
+
 import ml_dtypes
 import numpy as np
 import pytest
@@ -260,6 +262,20 @@ def test_names_are_printed_without_what_a_terminal_obeys():
         with pytest.raises(ValueError, match="does not fit") as error:
             filled(below, encoder_of())
         assert str(error.value).isprintable() and str(error.value).isascii()
+
+
+@pytest.mark.parametrize(
+    "name", ["MAM3.channel_attention.0.weight", "cam_512.gamma", "layer2.0.se.fc1.weight"]
+)
+def test_what_is_not_known_within_the_trunk_makes_it_another_network(name):
+    """As MPANet's attention between the stages: without it the rest is no network that was ever trained."""
+    tensors = {f"backbone.{own}": value for own, value in torchvision(RESNET10).items()}
+    tensors[f"backbone.{name}"] = np.zeros((2, 2, 1, 1), "f")
+    with pytest.raises(ValueError, match=rf"1 of another architecture: backbone\.{re.escape(name)}"):
+        filled(tensors, encoder_of())
+    beside = {own: value for own, value in tensors.items() if not own.endswith(name)}
+    beside["visible_classifier.weight"] = np.zeros((2, 2), "f")
+    assert filled(beside, encoder_of()).unexpected["unknown"] == ["visible_classifier.weight"]
 
 
 def test_heads_that_are_not_known_are_listed_beside_an_encoder():

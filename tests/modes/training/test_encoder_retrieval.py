@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -9,28 +10,11 @@ import pytest
 from mmgl_tf.backbones.pooled_encoder import PooledEncoder
 from mmgl_tf.machines.distribution import Distribution
 from mmgl_tf.modes.features import Extractor
-from mmgl_tf.modes.model import build_model
-from mmgl_tf.modes.training.pretrain import Images
+from mmgl_tf.modes.training import pretrain
 from mmgl_tf.pipelines.records import INFRARED, VISIBLE
 from mmgl_tf.retrieval.protocols import evaluate, settings_of
-from tests.modes.small_run import settings
+from tests.contracts.cases import case
 from tests.real_runs import rows, run
-
-
-@pytest.fixture
-def material(tmp_path):
-    """A pre-training's images, of a run that is claimed already."""
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "config.json").write_text("{}")
-
-    def made(**changes):
-        flat = {"cache_dir": str(tmp_path / "cache"), "workdir": str(tmp_path / "run"), "batch_size": 4}
-        config = settings(
-            "pretrain", **flat | {"select_by": "mAP", "train_ids": "train", "probe_images": 4} | changes
-        )
-        return Images(config, Distribution("none"))
-
-    return made
 
 
 def searched(material, encoder):
@@ -49,10 +33,10 @@ def searched(material, encoder):
 
 
 @pytest.mark.parametrize("method", ["mmgl", "colorization"])
-def test_it_searches_by_the_encoder_that_is_saved(material, method):
+def test_it_searches_by_the_encoder_that_is_saved(method):
     """Colorization saves another than it trains: one that knows infrared statistics, too."""
-    images = material(method=method)
-    model = build_model(images.config, images.plan)
+    of = case(method, select_by="mAP")
+    model, images = of.model(), of.material
     assert ("best", "by mAP on validation identities, whose labels are read") in images.start(model, 0)
     assert {"rank1", "mAP", "mINP"} <= {figure.name for figure in model.shown}
     probe = images.probe(model, 0)
@@ -71,47 +55,39 @@ def test_it_searches_by_the_encoder_that_is_saved(material, method):
     assert after == pytest.approx(searched(images, model.saved_layers()["encoder"]), abs=1e-6)
 
 
-def test_the_methods_own_figure_is_the_default(material):
-    images = material(select_by="method")
-    model = build_model(images.config, images.plan)
-    assert not images.start(model, 0)
-    assert "validation/mAP" not in images.probe(model, 0)()
-    assert images.score(model) == model.score
+def test_the_methods_own_figure_is_the_default():
+    of = case("mmgl")
+    model = of.model()
+    assert not of.material.start(model, 0)
+    assert "mAP" not in {figure.name for figure in model.shown}
+    assert of.material.score(model) == model.score
 
 
-@pytest.mark.parametrize("of", [VISIBLE, INFRARED, None])
-def test_nobody_to_search_for_is_refused(material, monkeypatch, of):
+def material_with(change):
+    """A pre-training's images whose validation samples are what `change` makes of a tuple of them."""
+    of = case("mmgl", select_by="mAP")
+    splits, stores = of.material.splits, of.material.stores
+    held_out = dataclasses.replace(splits.validation, samples=change(splits.validation.samples))
+    there = {sample.modality for sample in held_out.samples}
+    stores = {key: store for key, store in stores.items() if key[0] == "train" or key[1] in there}
+    read = (dataclasses.replace(splits, validation=held_out), stores)
+    with mock.patch.object(pretrain, "read_data", return_value=read):
+        return pretrain.Images(of.config, Distribution("none"))
+
+
+@pytest.mark.parametrize("kept", [(), (VISIBLE,), (INFRARED,)])
+def test_nobody_to_search_for_is_refused(kept):
     """Nobody held out at all, or of one modality alone."""
-    from mmgl_tf.modes.training import pretrain as module
-
-    def read(config, modalities):
-        splits, stores = real(config, modalities)
-        held_out = splits.validation
-        kept = () if of is None else held_out.of_modality(of)
-        splits = dataclasses.replace(splits, validation=dataclasses.replace(held_out, samples=kept))
-        return splits, {key: store for key, store in stores.items() if key[0] == "train" or key[1] == of}
-
-    real = module.read_data
-    monkeypatch.setattr(module, "read_data", read)
     with pytest.raises(ValueError, match=r"--select_by=mAP searches .*both are needed\. Hold some out with"):
-        material()
+        material_with(lambda samples: tuple(s for s in samples if s.modality in kept))
 
 
-def test_people_without_names_are_refused(material, monkeypatch):
-    from mmgl_tf.modes.training import pretrain as module
-
-    def read(config, modalities):
-        splits, stores = real(config, modalities)
-        unknown = tuple(dataclasses.replace(s, identity=None) for s in splits.validation.samples)
-        held_out = dataclasses.replace(splits.validation, samples=unknown)
-        return dataclasses.replace(splits, validation=held_out), stores
-
-    real = module.read_data
-    monkeypatch.setattr(module, "read_data", read)
+def test_people_without_names_are_refused():
     with pytest.raises(ValueError, match=r"of .* validation images have no identity; --select_by=mAP needs"):
-        material()
+        material_with(lambda samples: tuple(dataclasses.replace(s, identity=None) for s in samples))
 
 
+@pytest.mark.slow
 def test_a_run_keeps_the_epoch_in_which_most_was_found(tmp_path):
     root = tmp_path / "run"
     printed = run(

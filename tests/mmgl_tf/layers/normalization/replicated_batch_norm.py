@@ -3,7 +3,7 @@
 Devices can only be split before TensorFlow starts, and two strategies of different size in one process share
 the keys of their groups and fail, hence a process for each number of replicas:
 
-    python tests/mmgl_tf/layers/replicated_batch_norm.py REPLICAS OUT.npz
+    python tests/mmgl_tf/layers/normalization/replicated_batch_norm.py REPLICAS OUT.npz
 """
 
 import sys
