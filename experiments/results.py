@@ -49,7 +49,7 @@ class Reading:
     """One cell as it stands on disk.
 
     Args:
-        status: "missing", "fail" or "done".
+        status: "missing", "done", or "fail": it broke, collapsed, or found nobody but by chance.
         values: {metric: per cent}, empty unless done.
         steps: (pre-training's or None, fine-tuning's or None).
         seconds: (pre-training's or None, fine-tuning's or None).
@@ -90,11 +90,13 @@ def read(cell, selection):
         return Reading("fail", seconds=seconds)
     if stage_files.read_done(cell.stages[-1]) is None:
         return Reading("missing", seconds=seconds)
+    after = _summary(runs[-1].directory) if runs else {}
+    if after.get("at_chance"):
+        return Reading("fail", seconds=seconds)
     path, results = _results(cell.run / "eval", selection)
     chosen = _only(path, results, selection)
     values = {metric: 100.0 * chosen[metric]["mean"] for metric in METRICS}
     before = _last_row(_summary(runs[0].directory)).get("step") if len(runs) == 2 else None
-    after = _summary(runs[-1].directory) if runs else {}
     last = _last_row(after)
     held_out = "validation/mAP" in last
     return Reading(

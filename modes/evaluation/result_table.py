@@ -35,6 +35,8 @@ def print_results(results, root):
         print(
             f"note       this run's status is {results['status']}{why}; these are weights from before its end"
         )
+    if results["at_chance"]:
+        print(f"note       fail: {results['at_chance']}")
     trained = results["trained_on"]
     elsewhere = f"; trained on {trained}" if trained not in (results["dataset"], None) else ""
     print(f"evaluated on {results['dataset']} in {results['root']}{elsewhere}")

@@ -35,6 +35,7 @@ def about(config, splits, protocol):
         "checkpoint": str(run),
         "status": "complete" if made else run_status(run),
         "reason": None if made else run_summary(run).get("reason"),
+        "at_chance": None if made else run_summary(run).get("at_chance"),
         "mode": settings.get("mode"),
         "backbone": settings.get("backbone"),
         "stream": settings.get("stream"),

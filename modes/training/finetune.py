@@ -109,6 +109,18 @@ class LabelledImages(Material):
         metric = f"validation/{self.config.finetuning.retrieval_metric}"
         return lambda logs: logs.get(metric)
 
+    def at_chance(self, probe, last):
+        """By the search after the last epoch; see `mmgl_tf.retrieval.chance`."""
+        if probe is None or "validation/mAP" not in last:
+            return ""
+        found, chance = last["validation/mAP"], probe.chance()
+        if found > chance.limit:
+            return ""
+        return (
+            f"mAP on validation identities is {found:.2%}, which is not above chance: {chance.mean:.2%} on "
+            f"average, {chance.limit:.2%} at most"
+        )
+
     def held_out(self):
         """See `Material`."""
         return "validation identities"

@@ -25,7 +25,7 @@ def write_figures(run, figures):
         file.write(as_json(figures) + "\n")
 
 
-def summarise(config, plan, run, rows, saving, figures, held_out, places):
+def summarise(config, plan, run, rows, saving, figures, held_out, places, at_chance=""):
     """Print the tables, and write them to summary.txt and their figures to summary.json.
 
     Args:
@@ -37,6 +37,7 @@ def summarise(config, plan, run, rows, saving, figures, held_out, places):
         figures: tuple of `mmgl_tf.figures.Figure`, what the method reports.
         held_out: who the held-out images show, e.g. "identities never seen"; "" where there are none.
         places: (name, text) lines on where weights and pictures are.
+        at_chance: why the run counts as failed although nothing broke, or "".
     """
     first, last = rows[0], rows[-1]
     lines = ["", *_held_out_table(figures, last, held_out), *_training_table(figures, first, last)]
@@ -64,6 +65,8 @@ def summarise(config, plan, run, rows, saving, figures, held_out, places):
             "chance": chance_values(figures),
             "best_epoch": saving.best_epoch,
         }
+        if at_chance:
+            content["at_chance"] = at_chance
         json.dump(content, file, indent=2)
 
 

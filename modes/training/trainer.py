@@ -62,6 +62,16 @@ class Material:
         """Whom held-out images show, e.g. "identities never seen"; "" where nobody is held out."""
         return ""
 
+    def at_chance(self, probe, last):
+        """Why a finished run counts as failed although nothing broke, or "": nothing was learnt.
+
+        Args:
+            probe: what `probe` returned.
+            last: row of the last epoch.
+        """
+        del probe, last
+        return ""
+
     def pictures(self, model, probe, first_batch):
         """Pictures in the course of the run, an object with `attach(recording)` and `write(directory)`."""
         raise NotImplementedError
@@ -124,6 +134,8 @@ def _train(material_of, config, run, distribution):
     write_png(training_curves(rows, model.shown), run.pictures / "curves.png")
     own = [figure for figure in model.shown if figure not in OF_EVERY_RUN]
     alarm = model.alarm({row["epoch"]: row for row in rows if row["epoch"] > 0})
-    places = [*([("alarm", alarm)] if alarm else []), *material.places(run, saving)]
-    summarise(config, plan, run, rows, saving, own, material.held_out(), places)
+    at_chance = material.at_chance(probe, rows[-1])
+    marks = [(name, text) for name, text in (("alarm", alarm), ("fail", at_chance)) if text]
+    places = [*marks, *material.places(run, saving)]
+    summarise(config, plan, run, rows, saving, own, material.held_out(), places, at_chance)
     return 0

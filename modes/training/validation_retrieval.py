@@ -4,7 +4,9 @@ import numpy as np
 
 from mmgl_tf.modes.features import Extractor
 from mmgl_tf.pipelines.records import INFRARED, VISIBLE
+from mmgl_tf.retrieval.chance import chance_of
 from mmgl_tf.retrieval.geometry import geometry
+from mmgl_tf.retrieval.labelled import LabelledFeatures
 from mmgl_tf.retrieval.protocols import evaluate, settings_of
 
 
@@ -47,11 +49,8 @@ class ValidationRetrieval:
             modality: self.extract(self.stores[modality], self.samples[modality], modality)[self.feature]
             for modality in (VISIBLE, INFRARED)
         }
-        search, shots, direction = settings_of(self.protocol)[0]
-        order = (VISIBLE, INFRARED) if direction == "visible_to_infrared" else (INFRARED, VISIBLE)
-        result = evaluate(
-            found[order[0]], found[order[1]], self.protocol, search=search, shots=shots, direction=direction
-        )
+        search, shots, direction = self._setting()
+        result = evaluate(*self._sides(found), self.protocol, search=search, shots=shots, direction=direction)
         cell = result.as_dict()
         figures = {f"validation/{name}": cell[name]["mean"] for name in ("rank1", "mAP", "mINP")}
         shape = geometry(
@@ -62,3 +61,30 @@ class ValidationRetrieval:
         )
         figures |= {f"embedding/{name}": value for name, value in shape.items()}
         return {name: float(value) for name, value in figures.items() if np.isfinite(value)}
+
+    def chance(self):
+        """The level of chance of the search's mAP, `mmgl_tf.retrieval.chance.Chance`; no network is asked."""
+        known = {
+            modality: without_features([self.samples[modality][place] for place in store.usable.tolist()])
+            for modality, store in self.stores.items()
+        }
+        return chance_of(*self._sides(known), self.protocol, self._setting())
+
+    def _setting(self):
+        return settings_of(self.protocol)[0]
+
+    def _sides(self, found):
+        """(query, gallery) of {modality: anything} in the setting's direction."""
+        visible_asks = self._setting().direction == "visible_to_infrared"
+        order = (VISIBLE, INFRARED) if visible_asks else (INFRARED, VISIBLE)
+        return tuple(found[modality] for modality in order)
+
+
+def without_features(samples):
+    """Who is on images, by which camera, as `LabelledFeatures` of zeros."""
+    cameras = [-1 if sample.camera is None else sample.camera for sample in samples]
+    return LabelledFeatures(
+        np.zeros((len(samples), 1), np.float32),
+        np.array([sample.identity for sample in samples], np.int64),
+        np.array(cameras, np.int64),
+    )

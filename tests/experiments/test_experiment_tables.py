@@ -95,6 +95,18 @@ def test_spread_and_paired_difference_by_hand():
     assert paired_difference({0: 1.0}, {1: 1.0}) is None
 
 
+def test_a_run_that_found_nobody_but_by_chance_is_a_fail(tmp_path):
+    found, by_name = cells(tmp_path, seeds=1)
+    for cell in found:
+        finish(cell, result_cell(3.0, 4.0))
+    learnt = by_name["MMGL", 0].stages[-2].directory / "summary.json"
+    learnt.write_text('{"last": {"step": 9}}')
+    blind = by_name["random", 0].stages[-2].directory / "summary.json"
+    blind.write_text('{"last": {"step": 9}, "at_chance": "mAP is not above chance"}')
+    shown = rows(table("example", EXPERIMENT, found, SELECTION))
+    assert shown["random"][:2] == ["fail", "fail"] and shown["MMGL"][0] == "3.0 / 4.0"
+
+
 def test_the_table_by_hand(tmp_path):
     found, by_name = cells(tmp_path)
     for seed, (random, mmgl) in enumerate([((2.96, 4.67), (7.31, 9.09)), ((3.14, 4.79), (7.52, 8.85))]):

@@ -43,6 +43,7 @@ def results(*cells, **changes):
         "checkpoint": "runs/a",
         "status": "complete",
         "reason": None,
+        "at_chance": None,
         "mode": "finetune",
         "method": "agw",
         "described": "AGW",
@@ -150,6 +151,7 @@ def test_how_a_run_ended_is_said_unless_it_is_complete(capsys):
     assert (
         "note       this run's status is fail: loss/triplet stopped being finite; these are weights" in text
     )
+    assert "note       fail: mAP is" in printed(capsys, results(at_chance="mAP is no better"))
     assert "status is unfinished; these are weights from before" in printed(
         capsys, results(status="unfinished")
     )

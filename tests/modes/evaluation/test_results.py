@@ -76,7 +76,9 @@ def test_the_protocol_and_the_run_are_said(paper_like, tmp_path):
     assert paper_like(status=None)["status"] == "unfinished"
     (tmp_path / "run" / "summary.json").write_text('{"status": "fail", "reason": "loss"}')
     found = paper_like(status=None)
-    assert (found["status"], found["reason"]) == ("fail", "loss")
+    assert (found["status"], found["reason"], found["at_chance"]) == ("fail", "loss", None)
+    (tmp_path / "run" / "summary.json").write_text('{"status": "complete", "at_chance": "no better"}')
+    assert paper_like(status=None)["at_chance"] == "no better"
     found = paper_like(start=tmp_path / "pre")
     assert (found["mode"], found["method"], found["init"]) == ("pretrain", None, None)
     found = paper_like(start="hog")

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from mmgl_tf.modes.training.finetune import LabelledImages
 from mmgl_tf.modes.training.validation_retrieval import ValidationRetrieval
 from mmgl_tf.pipelines.records import INFRARED, VISIBLE, DatasetSplits, Protocol, Sample, Split
 from mmgl_tf.training.guards import Diverged
@@ -13,6 +14,8 @@ PLAIN = Protocol("plain")
 BOTH = Protocol("regdb", directions=("visible_to_infrared", "infrared_to_visible"))
 # Who is on the images of each modality; the infrared ones come in another order.
 PEOPLE = {VISIBLE: [3, 3, 5, 5, 9], INFRARED: [9, 9, 3, 5]}
+
+MANY = {VISIBLE: [3] * 8 + [5] * 8 + [9] * 8, INFRARED: [9] * 8 + [3] * 8 + [5] * 8}
 
 
 class Colours:
@@ -109,3 +112,23 @@ def test_figures_that_are_not_defined_are_left_out():
     assert "embedding/negative_similarity" not in figures and "embedding/compactness" not in figures
     assert all(np.isfinite(value) for value in figures.values())
     assert figures["validation/rank1"] == 1.0
+
+
+def test_chance_is_of_the_images_searched_and_asks_no_network():
+    embedder = Colours()
+    embedder.broken = True
+    few, many = search(embedder=embedder).chance(), search(people=MANY, embedder=embedder).chance()
+    assert 0.0 < many.mean < few.mean < 1.0 and few.deviation > 0.0
+    assert many.mean == pytest.approx(1 / 3, abs=0.1), "a third of the images are of the person"
+
+
+@pytest.mark.parametrize(("right", "failed"), [(True, False), (False, True)])
+def test_a_run_that_finds_people_by_chance_alone_has_failed(right, failed):
+    made = search(people=MANY, wrong=() if right else [3, 5, 9] * 8)
+    found = made()
+    said = LabelledImages.at_chance(None, made, found)
+    assert bool(said) == failed
+    if failed:
+        assert f"{found['validation/mAP']:.2%}, which is not above chance: " in said
+    assert LabelledImages.at_chance(None, None, found) == ""
+    assert LabelledImages.at_chance(None, made, {}) == ""
