@@ -14,6 +14,24 @@ class Triplet:
 
 @dataclass(frozen=True)
 class BatchHard:
-    """Batch-hard triplet: that of one_stream and two_stream."""
+    """Batch-hard triplet: that of the two-stream baseline and of methods built on it."""
 
-    triplet_margin: float = setting(0.3, "margin of the batch-hard triplet loss", low=0.0, paper="0.3")
+    batch_hard_form: str = setting(
+        "hinge",
+        "the batch-hard triplet loss is a hinge with a margin, or soft: log(1 + exp(difference))",
+        choices=("hinge", "soft"),
+        paper="hinge",
+    )
+    batch_hard_features: str = setting(
+        "raw",
+        "the batch-hard triplet loss compares pooled features as they are, or scaled to unit length",
+        choices=("raw", "unit"),
+        paper="raw",
+    )
+    triplet_margin: float = setting(
+        0.3,
+        "margin of the batch-hard triplet loss",
+        low=0.0,
+        paper="0.3",
+        needs={"batch_hard_form": "hinge"},
+    )

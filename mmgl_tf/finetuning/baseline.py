@@ -1,7 +1,7 @@
 """One-Stream and Two-Stream: average pooling, cross-entropy and the batch-hard triplet (spec 4.1, 4.2)."""
 
+from mmgl_tf.finetuning.batch_hard import batch_hard
 from mmgl_tf.finetuning.triplet_model import TripletModel
-from mmgl_tf.losses.identification.triplet import batch_hard_triplet
 
 
 class TwoStream(TripletModel):
@@ -12,7 +12,7 @@ class TwoStream(TripletModel):
 
     def metric_loss(self, features, labels):
         """Batch-hard triplet loss; see `TripletModel.metric_loss`."""
-        return batch_hard_triplet(features, labels, self.options.triplet_margin)
+        return batch_hard(features, labels, self.options)
 
 
 class OneStream(TwoStream):

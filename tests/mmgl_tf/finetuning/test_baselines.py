@@ -129,6 +129,8 @@ def test_classifier_reads_the_neck_and_the_metric_loss_what_lies_before_it(metho
 
 # setting: (method, another value, the figure that it must move)
 FIGURES = {
+    "batch_hard_form": ("two_stream", "soft", "loss/triplet"),
+    "batch_hard_features": ("two_stream", "unit", "loss/triplet"),
     "triplet_margin": ("two_stream", 0.9, "loss/triplet"),
     "triplet_weight": ("two_stream", 0.5, "loss/total"),
     "triplet_form": ("agw", "stable", "loss/triplet"),

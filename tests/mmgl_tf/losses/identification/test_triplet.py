@@ -12,14 +12,15 @@ from tests.mmgl_tf.losses.golden_batches import (
 )
 
 
-def slow_triplet(features, identities, margin=0.3):
-    """One anchor at a time: mean hinge, share of right anchors."""
+def slow_triplet(features, identities, margin=0.3, form="hinge"):
+    """One anchor at a time: mean loss, share of right anchors."""
     distances, terms, right = slow_distances(features), [], []
     for i, own in enumerate(identities):
         positive = [distances[i, j] for j, other in enumerate(identities) if other == own]
         negative = [distances[i, j] for j, other in enumerate(identities) if other != own]
         if negative:
-            terms.append(max(0.0, max(positive) - min(negative) + margin))
+            apart = max(positive) - min(negative)
+            terms.append(max(0.0, apart + margin) if form == "hinge" else np.log1p(np.exp(apart)))
             right.append(max(positive) < min(negative))
     return (np.mean(terms), np.mean(right)) if terms else (0.0, 0.0)
 
@@ -131,3 +132,32 @@ def test_bfloat16_features_are_raised_first():
 def test_a_negative_margin_says_what_was_expected():
     with pytest.raises(ValueError, match=r"margin=-0\.1; expected at least 0"):
         batch_hard_triplet(*TINY, margin=-0.1)
+
+
+@pytest.mark.parametrize("scale", [0.3, 1.0, 3.0])
+def test_the_soft_form_and_its_gradient_follow_the_slow_version(scale):
+    features, identities = drawn_batch(scale, 3)
+    features = features[:, :4].astype("float64")
+    loss, share, gradient = with_gradient(lambda x: batch_hard_triplet(x, identities, form="soft"), features)
+    expected, right = slow_triplet(features, identities, form="soft")
+    assert (loss, share) == (pytest.approx(expected, rel=1e-5), pytest.approx(right))
+
+    def value(x):
+        return slow_triplet(x, identities, form="soft")[0]
+
+    np.testing.assert_allclose(gradient, numeric_gradient(value, features), atol=1e-7)
+
+
+def test_features_that_are_one_point_have_no_gradient_in_either_form():
+    features = np.ones((8, 4), "float32")
+    identities = np.repeat(np.arange(2), 4)
+    for form, value in (("hinge", 0.3), ("soft", np.log(2.0))):
+        loss, _, gradient = with_gradient(
+            lambda x, form=form: batch_hard_triplet(x, identities, form=form), features
+        )
+        assert loss == pytest.approx(value) and not gradient.any()
+
+
+def test_another_form_is_refused():
+    with pytest.raises(ValueError, match="form='smooth'; expected one of hinge, soft"):
+        batch_hard_triplet(*TINY, form="smooth")
