@@ -37,9 +37,17 @@ class AveragingTrunk(keras.layers.Layer):
         name: of the layer.
     """
 
+    stream = "one"  # no stem could stay unseen
+
     def __init__(self, num_features, stride, name="encoder"):
         super().__init__(name=name)
         self.num_features, self.stride = num_features, stride
+        self.stems = {}
+
+    def stages_until(self, name):
+        """All that there is, whatever the last stage is to be."""
+        del name
+        return [self]
 
     def build_from(self, height, width):
         """One weight, so that there is a gradient; returns rows and columns of the feature map."""

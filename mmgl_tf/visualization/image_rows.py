@@ -11,7 +11,7 @@ FRAME = 4
 
 
 def image_rows(rows, *, title, notes=(), scale=None, frames=None, captions=None):
-    """A sheet with a row for each name; the columns belong together.
+    """A sheet with a row for each name; the columns belong together. A shorter row ends in blanks.
 
     Args:
         rows: {name: images [n, H, W, 3]}, float normalised or uint8; sizes may differ between rows.
@@ -25,22 +25,22 @@ def image_rows(rows, *, title, notes=(), scale=None, frames=None, captions=None)
         uint8 [H', W', 3], at most 1600 pixels wide; columns that do not fit are left out.
 
     Raises:
-        ValueError: no rows, or rows of different length.
+        ValueError: no image.
     """
-    lengths = {len(images) for images in rows.values()}
-    if len(lengths) != 1 or not min(lengths):
-        raise ValueError(f"Got rows of {sorted(lengths)} images; expected rows of one length, at least 1.")
+    longest = max((len(images) for images in rows.values()), default=0)
+    if not longest:
+        raise ValueError(f"Got {len(rows)} rows without an image; expected at least one image.")
     frames, captions = frames or {}, captions or {}
     widths = [display_width(ROW_PIXELS, *np.shape(images)[1:3]) for images in rows.values()]
     column = max(widths) + GAP
-    shown = min(*lengths, (MAX_WIDTH - 2 * Sheet.margin - LABEL) // column)
+    shown = min(longest, (MAX_WIDTH - 2 * Sheet.margin - LABEL) // column)
     heights = [ROW_PIXELS + GAP + 2 * FRAME + (20 if name in captions else 0) for name in rows]
     sheet = Sheet(2 * Sheet.margin + LABEL + shown * column, sum(heights), title, notes)
     y = sheet.top
     for (name, images), width, height in zip(rows.items(), widths, heights, strict=True):
         for number, line in enumerate(name.split("\n")):
             sheet.text(Sheet.margin, y + ROW_PIXELS // 2 + 18 * number, line, size=14, anchor="lm")
-        for place in range(shown):
+        for place in range(min(len(images), shown)):
             x = Sheet.margin + LABEL + place * column
             pixels = images[place] if scale is None else unnormalise(images[place], *scale)
             if name in frames:

@@ -26,9 +26,7 @@ def probe_pictures(found, batch, source, scale):
         if not len(own):
             break
         best = own[np.argsort(-found["scores"][own, prototype], kind="stable")][:IMAGES]
-        row = np.full((IMAGES, *images.shape[1:]), np.nan, np.float32)
-        row[: len(best)] = images[best]
-        rows[f"prototype {prototype}\n{used[prototype]} images"] = row
+        rows[f"prototype {prototype}\n{used[prototype]} images"] = images[best]
     notes = (
         f"{np.count_nonzero(used)} of {len(used)} prototypes are the nearest one of some of {len(images)} "
         f"{source}; the most used ones, and the images nearest to them.",
