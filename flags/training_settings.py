@@ -88,7 +88,8 @@ class Optimization:
     )
     steps_per_epoch: int = setting(
         0,
-        "length of an epoch; 0 = one pass (pre-training: see epoch_by; fine-tuning: the larger modality)",
+        "length of an epoch; 0 = one pass (pre-training: see epoch_by; fine-tuning: the larger modality, or "
+        "as the method's sampler has it)",
         unit="steps",
         low=0,
     )

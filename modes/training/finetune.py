@@ -42,6 +42,7 @@ class LabelledImages(Material):
             config.finetuning.images_per_identity,
             config.run.seed,
             config.optimization.steps_per_epoch,
+            self.recipe.sampler,
         )
         self.plan = TrainingPlan(
             self.images.steps_per_epoch,
