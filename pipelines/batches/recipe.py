@@ -235,12 +235,14 @@ def baseline_chain(augmentation, modality: int) -> tuple[Operation, ...]:
     named = ("both", MODALITIES[modality])
     erases = augmentation.erase_modalities in named
     chain = (
-        PadCropFlip(augmentation.pad_pixels, augmentation.flip_probability),
+        PadCropFlip(augmentation.pad_pixels, augmentation.flip_probability, augmentation.pad_value),
         Erase(
             augmentation.erase_probability if erases else 0.0,
             augmentation.erase_min_area,
             augmentation.erase_max_area,
             augmentation.erase_min_aspect,
+            augmentation.erase_max_aspect,
+            augmentation.erase_tries,
         ),
     )
     if augmentation.augmix_modalities not in named:
