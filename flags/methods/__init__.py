@@ -10,6 +10,8 @@ A method's settings are a frozen dataclass. Beside its fields, each of which is 
 - `IMAGES`: names of groups in `IMAGES` that it reads;
 - `STREAM`: "one" where a fine-tuning method has one stem, else it has two;
 - `PRESETS`: {preset: {setting: value}}, of any group, over the preset's own;
+- `DATASET_PRESETS`: {data set: {preset: {setting: value}}}, over those, where its authors have another value
+  there; the drawn world counts as the data set whose layout it has;
 - `RECIPES`: {recipe: {setting: value}}, over those, see `mmgl_tf.flags.resolution`; a method without has
   no --recipe=native;
 - `problems(config)`: what is wrong with a run's settings, a list of sentences; a group in `SHARED` or
@@ -108,6 +110,19 @@ def groups_read(method):
 def groups_of(method):
     """Names of all groups of settings that a method reads: those of `groups_read`, and of the images."""
     return (*getattr(METHODS[method], "IMAGES", ()), *groups_read(method))
+
+
+def preset_of(method, name, dataset):
+    """What a preset means for a method beside what it means for all, {setting: value}.
+
+    Args:
+        method: its name.
+        name: of the preset.
+        dataset: "sysu", "regdb" or "folder".
+    """
+    kind = METHODS[method]
+    of_dataset = getattr(kind, "DATASET_PRESETS", {}).get(dataset, {})
+    return getattr(kind, "PRESETS", {}).get(name, {}) | of_dataset.get(name, {})
 
 
 def obstacle_to_xla(method, options):
