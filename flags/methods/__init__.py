@@ -31,6 +31,7 @@ from mmgl_tf.flags.methods.colorization import Colorization
 from mmgl_tf.flags.methods.held_out_orders import HeldOutOrders
 from mmgl_tf.flags.methods.jigsaw import Jigsaw
 from mmgl_tf.flags.methods.mmgl import Mmgl
+from mmgl_tf.flags.methods.mpanet import MpaNet
 from mmgl_tf.flags.methods.psl import Psl
 from mmgl_tf.flags.methods.simclr import SimClr
 from mmgl_tf.flags.methods.simsiam import SimSiam
@@ -58,6 +59,7 @@ FINETUNING = {
     "one_stream": OneStream,
     "two_stream": TwoStream,
     "agw": Agw,
+    "mpanet": MpaNet,
 }
 # Settings of a run's images that several methods read; they make none of them another method.
 IMAGES = {
