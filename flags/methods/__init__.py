@@ -41,6 +41,7 @@ from mmgl_tf.flags.methods.tile_puzzles import TilePuzzles
 from mmgl_tf.flags.methods.triplet import BatchHard, Triplet
 from mmgl_tf.flags.methods.two_views import TwoViews
 from mmgl_tf.flags.methods.unseen_stem import UnseenStem
+from mmgl_tf.flags.methods.vcd import Vcd
 from mmgl_tf.flags.methods.views import AlikeViews, UnlikeViews, Views
 
 PRETRAINING = {
@@ -60,6 +61,7 @@ FINETUNING = {
     "two_stream": TwoStream,
     "agw": Agw,
     "mpanet": MpaNet,
+    "vcd": Vcd,
 }
 # Settings of a run's images that several methods read; they make none of them another method.
 IMAGES = {
