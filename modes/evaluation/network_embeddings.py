@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from mmgl_tf.modes.features import Extractor
+from mmgl_tf.modes.features import extractor
 from mmgl_tf.modes.model import build_embedder
 from mmgl_tf.modes.saved_run import load_embedder, run_settings, start_encoders
 from mmgl_tf.pipelines.decode import normalise
@@ -91,7 +91,7 @@ def embed_images(name, embedder, feature, weights, images, config):
     Returns:
         `NetworkEmbeddings`.
     """
-    extract = Extractor(embedder, config.optimization.batch_size, config.evaluation.flip)
+    extract = extractor(embedder, config)
     found = {}
     for modality, store in images.stores.items():
         by_position = dict(zip(store.usable.tolist(), images.samples[modality], strict=True))
