@@ -27,7 +27,7 @@ class MpaNet:
     IMAGES: ClassVar = ("flips", "crops", "distortions")
     STREAM: ClassVar = "one"
     FIXED: ClassVar = ("mpanet_patterns", "mpanet_alleviation")
-    TINY: ClassVar = {"mpanet_patterns": 3}
+    TINY: ClassVar = {"mpanet_patterns": 3, "mpanet_margin": 8.0}
     PRESETS: ClassVar = {
         "paper": _IMAGES
         | _ADAM
