@@ -26,6 +26,12 @@ class Data:
     )
     image_height: int = setting(288, "height that images are resized to", unit="pixels", low=16, paper="288")
     image_width: int = setting(144, "width that images are resized to", unit="pixels", low=16, paper="144")
+    resize: str = setting(
+        "lanczos",
+        "filter that resizes the image files, with antialiasing",
+        choices=("lanczos", "bilinear"),
+        paper="lanczos (baselines' code); bilinear with MPANet and VCD",
+    )
     cache: bool = setting(
         True, "keep decoded, resized images in memory-mapped files under cache_dir", resumable=True
     )

@@ -167,6 +167,7 @@ def _options(values):
         if values.get(name, default) != default
     }
     names = [name for name in ("flip", "rerank") if chosen.get(name)]
+    names += [chosen["distance"]] if "distance" in chosen else []
     names += [chosen["gallery_draw"]] if "gallery_draw" in chosen else []
     names += [f"identities_{chosen['count_identities']}"] if "count_identities" in chosen else []
     return names + ([f"{chosen['trials']}_trials"] if "trials" in chosen else [])

@@ -7,7 +7,7 @@ A recipe may state three things by rule rather than by number, as its authors do
 """
 
 from mmgl_tf.flags.config import OF_TRAINING, defaults, unmet, unread_settings
-from mmgl_tf.flags.methods import DEFAULTS, METHODS, groups_of, methods_of, recipes, stream
+from mmgl_tf.flags.methods import DEFAULTS, METHODS, groups_of, methods_of, preset_of, recipes, stream
 from mmgl_tf.flags.presets import preset
 
 
@@ -33,8 +33,7 @@ def resolve(mode, typed):
         method = typed.get("method") or found.get("method") or DEFAULTS[mode]
         require_method(mode, method)
         refuse_unread(mode, method, typed)
-        kind = METHODS[method]
-        found |= getattr(kind, "PRESETS", {}).get(name, {})
+        found |= preset_of(method, name, _dataset(defaults() | found | typed))
         recipe = _recipe(method, typed.get("recipe", defaults()["recipe"]))
         found |= _by_rule(recipe, defaults() | found | typed)
         _refuse_idle(typed, defaults() | found | typed)
@@ -42,6 +41,11 @@ def resolve(mode, typed):
         if mode == "finetune":
             found["stream"] = _stream(method, typed)
     return found | {key: value for key, value in typed.items() if key != "method" or mode not in DEFAULTS}
+
+
+def _dataset(values):
+    """The data set that a run's images are of, or are drawn like."""
+    return values["world_layout"] if values["dataset"] == "synthetic" else values["dataset"]
 
 
 def require_method(mode, method):

@@ -88,7 +88,8 @@ class Optimization:
     )
     steps_per_epoch: int = setting(
         0,
-        "length of an epoch; 0 = one pass (pre-training: see epoch_by; fine-tuning: the larger modality)",
+        "length of an epoch; 0 = one pass (pre-training: see epoch_by; fine-tuning: the larger modality, or "
+        "as the method's sampler has it)",
         unit="steps",
         low=0,
     )
@@ -172,6 +173,13 @@ class Evaluation:
     )
     flip: bool = setting(
         False, "average the embeddings of an image and its mirror image", paper="false (authors' code)"
+    )
+    distance: str = setting(
+        "cosine",
+        "how embeddings are compared: cosine = of unit length; euclidean = as long as the network makes "
+        "them, as MPANet's code does on RegDB",
+        choices=("cosine", "euclidean"),
+        paper="cosine (authors' code)",
     )
     rerank: bool = setting(False, "k-reciprocal re-ranking (Zhong et al. 2017)", paper="false")
     count_identities: str = setting(

@@ -12,6 +12,17 @@ from mmgl_tf.retrieval.unit_length import unit_length
 from mmgl_tf.training.guards import NonFiniteNetwork
 
 
+def extractor(embedder, config):
+    """The `Extractor` of an evaluation.
+
+    Args:
+        embedder: built.
+        config: `mmgl_tf.flags.config.Config`, for the batch size, --flip and --distance.
+    """
+    own = config.evaluation
+    return Extractor(embedder, config.optimization.batch_size, own.flip, own.distance == "euclidean")
+
+
 class Extractor:
     """Runs an embedder over image stores; one graph per modality.
 
@@ -19,11 +30,14 @@ class Extractor:
         embedder: built `mmgl_tf.finetuning.embedder.Embedder`.
         batch_size: images in a batch.
         flip: average the embeddings of an image and of its mirror image, then scale to unit length again.
+        lengths: keep how long embeddings were before they were scaled, so that they are compared by their
+            Euclidean distance; not with `flip`.
     """
 
-    def __init__(self, embedder, batch_size, flip=False):
+    def __init__(self, embedder, batch_size, flip=False, lengths=False):
         self.batch_size = batch_size
         self.flip = flip
+        self.lengths = lengths
         self.embedder = embedder
         self._traced = {}
 
@@ -58,7 +72,14 @@ class Extractor:
         kept = [samples[position] for position in positions.tolist()]
         identities = np.array([sample.identity for sample in kept], np.int64)
         cameras = np.array([-1 if sample.camera is None else sample.camera for sample in kept], np.int64)
-        return {name: LabelledFeatures(value, identities, cameras) for name, value in found.items()}
+        if not self.lengths:
+            return {name: LabelledFeatures(value, identities, cameras) for name, value in found.items()}
+        return {
+            name: LabelledFeatures(
+                unit_length(value), identities, cameras, np.linalg.norm(value, axis=1).astype(np.float32)
+            )
+            for name, value in found.items()
+        }
 
     def _pass(self, store, positions, modality, flip, progress):
         parts = {}
@@ -77,7 +98,8 @@ class Extractor:
     def _embed(self, modality, images):
         """The graph for one modality. Concrete: TensorFlow counts traces by source line and would warn."""
         if modality not in self._traced:
-            function = tf.function(lambda batch: self.embedder.embed({modality: batch}))
+            embed = self.embedder if self.lengths else self.embedder.embed
+            function = tf.function(lambda batch: embed({modality: batch}))
             spec = tf.TensorSpec(images.shape, images.dtype)
             self._traced[modality] = function.get_concrete_function(spec)
         return self._traced[modality]

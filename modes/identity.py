@@ -73,6 +73,8 @@ def _expected(saved, preset="paper", recipe="common"):
     if method not in methods_of(mode):
         return {}
     groups, given = groups_read(method), {"preset": preset, "recipe": recipe}
+    # A method may be published with other settings on another data set.
+    given |= {name: saved[name] for name in ("dataset", "world_layout") if name in saved}
     if mode not in DEFAULTS:
         found = defaults()
     else:

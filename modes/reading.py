@@ -89,6 +89,7 @@ def open_stores(data, splits, names=("train", "validation"), needed=(VISIBLE, IN
                     cache_dir=data.cache_dir,
                     on_bad_image="skip",  # Judged below, so that one message names them all.
                     progress=progress,
+                    resize=data.resize,
                 )
     for store in stores.values():
         for note in store.notes:

@@ -104,18 +104,19 @@ def require_start(init):
         )
 
 
-def start_encoder(encoder, config):
-    """Give an encoder the weights that --init names; leave it as it is for --init=random.
+def start_encoders(embedder, config):
+    """Give an embedder's encoders the weights that --init names; leave them as they are for --init=random.
 
     Args:
-        encoder: built `mmgl_tf.backbones.Encoder`.
+        embedder: built `mmgl_tf.backbones.pooled_encoder.PooledEncoder`.
         config: `mmgl_tf.flags.config.Config`.
 
     Returns:
         Sentences to print.
 
     Raises:
-        ValueError: the weights are not there, do not fill the encoder, or have seen this run's test people.
+        ValueError: the weights are not there, do not fill an encoder, have two stems where nobody said which
+            one to take, or have seen this run's test people.
     """
     options = config.finetuning
     if options.init == "random":
@@ -127,7 +128,11 @@ def start_encoder(encoder, config):
         path, _ = weights_file(path, "encoder", options.init_weights)
     elif (path.parent / "config.json").is_file():  # weights where their run left them
         notes = _judge_people(run_settings(path.parent), config)
-    return [str(path), *transfer(encoder, path, options.stem_from).lines(), *notes]
+    starts, lines = embedder.starts(), [str(path)]
+    for encoder, stem in starts:
+        told = transfer(encoder, path, stem or options.stem_from).lines()
+        lines += [f"{encoder.name}: {line}" for line in told] if len(starts) > 1 else told
+    return lines + notes
 
 
 def _judge_people(start, config):

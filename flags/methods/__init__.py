@@ -10,6 +10,8 @@ A method's settings are a frozen dataclass. Beside its fields, each of which is 
 - `IMAGES`: names of groups in `IMAGES` that it reads;
 - `STREAM`: "one" where a fine-tuning method has one stem, else it has two;
 - `PRESETS`: {preset: {setting: value}}, of any group, over the preset's own;
+- `DATASET_PRESETS`: {data set: {preset: {setting: value}}}, over those, where its authors have another value
+  there; the drawn world counts as the data set whose layout it has;
 - `RECIPES`: {recipe: {setting: value}}, over those, see `mmgl_tf.flags.resolution`; a method without has
   no --recipe=native;
 - `problems(config)`: what is wrong with a run's settings, a list of sentences; a group in `SHARED` or
@@ -29,6 +31,7 @@ from mmgl_tf.flags.methods.colorization import Colorization
 from mmgl_tf.flags.methods.held_out_orders import HeldOutOrders
 from mmgl_tf.flags.methods.jigsaw import Jigsaw
 from mmgl_tf.flags.methods.mmgl import Mmgl
+from mmgl_tf.flags.methods.mpanet import MpaNet
 from mmgl_tf.flags.methods.psl import Psl
 from mmgl_tf.flags.methods.simclr import SimClr
 from mmgl_tf.flags.methods.simsiam import SimSiam
@@ -38,6 +41,7 @@ from mmgl_tf.flags.methods.tile_puzzles import TilePuzzles
 from mmgl_tf.flags.methods.triplet import BatchHard, Triplet
 from mmgl_tf.flags.methods.two_views import TwoViews
 from mmgl_tf.flags.methods.unseen_stem import UnseenStem
+from mmgl_tf.flags.methods.vcd import Vcd
 from mmgl_tf.flags.methods.views import AlikeViews, UnlikeViews, Views
 
 PRETRAINING = {
@@ -56,6 +60,8 @@ FINETUNING = {
     "one_stream": OneStream,
     "two_stream": TwoStream,
     "agw": Agw,
+    "mpanet": MpaNet,
+    "vcd": Vcd,
 }
 # Settings of a run's images that several methods read; they make none of them another method.
 IMAGES = {
@@ -108,6 +114,19 @@ def groups_read(method):
 def groups_of(method):
     """Names of all groups of settings that a method reads: those of `groups_read`, and of the images."""
     return (*getattr(METHODS[method], "IMAGES", ()), *groups_read(method))
+
+
+def preset_of(method, name, dataset):
+    """What a preset means for a method beside what it means for all, {setting: value}.
+
+    Args:
+        method: its name.
+        name: of the preset.
+        dataset: "sysu", "regdb" or "folder".
+    """
+    kind = METHODS[method]
+    of_dataset = getattr(kind, "DATASET_PRESETS", {}).get(dataset, {})
+    return getattr(kind, "PRESETS", {}).get(name, {}) | of_dataset.get(name, {})
 
 
 def obstacle_to_xla(method, options):

@@ -23,7 +23,15 @@ class Crops:
     """Padded random crops of training images."""
 
     pad_pixels: int = setting(
-        10, "zero padding before the random crop", unit="pixels", low=0, paper="10 (baseline's)"
+        10, "padding before the random crop", unit="pixels", low=0, paper="10 (baseline's)"
+    )
+    pad_value: int = setting(
+        0,
+        "grey level of the padding",
+        unit="of 255",
+        low=0,
+        high=255,
+        paper="0 (baseline's); 127 with MPANet",
     )
 
 
@@ -78,15 +86,35 @@ class Distortions:
     )
     erase_min_aspect: float = setting(
         0.3,
-        "smallest height/width of the erased box; the largest is its inverse",
+        "smallest height/width of the erased box",
         low=0.01,
         high=1.0,
         paper="0.3 (Zhong et al.)",
+        needs=WITH_ERASING,
+    )
+    erase_max_aspect: float = setting(
+        0.0,
+        "largest height/width of the erased box; 0 = the inverse of the smallest",
+        low=0.0,
+        high=100.0,
+        paper="0 (Zhong et al.); 3.3 with MPANet",
+        needs=WITH_ERASING,
+    )
+    erase_tries: int = setting(
+        8,
+        "sizes of a box that are tried until one fits into the image; if none does, nothing is erased",
+        low=1,
+        high=100,
+        paper="100 (Zhong et al.), which 8 hardly differ from; 10 with MPANet",
         needs=WITH_ERASING,
     )
 
     @staticmethod
     def problems(config):
         """What is wrong with a run's settings, a list of sentences."""
-        low, high = config.distortions.erase_min_area, config.distortions.erase_max_area
-        return [f"--erase_min_area={low} is larger than --erase_max_area={high}"] if low > high else []
+        own, problems = config.distortions, []
+        for what, unlimited in (("area", False), ("aspect", True)):
+            low, high = (getattr(own, f"erase_{end}_{what}") for end in ("min", "max"))
+            if low > high and not (unlimited and high == 0.0):
+                problems.append(f"--erase_min_{what}={low} is larger than --erase_max_{what}={high}")
+        return problems

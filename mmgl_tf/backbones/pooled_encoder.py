@@ -1,9 +1,39 @@
 """An encoder and its pooled feature map: how a pre-trained encoder is evaluated, searched and exported."""
 
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
 import keras
 import tensorflow as tf
 
 from mmgl_tf.layers.full_precision import at_least_float32
+
+
+@dataclass(frozen=True)
+class Branch:
+    """A way from images to a feature map; most embedders have one.
+
+    Attributes:
+        encoder: built `mmgl_tf.backbones.Encoder`; several branches may share it.
+        between: {(stage name, number of the block it follows): layer}, layers of the method's own that the
+            feature map goes through on its way, [B, h, w, C] -> the same shape and type.
+        rendering: function of normalised images, [B, H, W, 3] -> the same, that they are looked at by; None =
+            as they are.
+    """
+
+    encoder: object
+    between: dict = field(default_factory=dict)
+    rendering: Callable | None = None
+
+    def seen(self, images):
+        """The images as this branch looks at them, {modality: [B, H, W, 3]} -> the same."""
+        if self.rendering is None:
+            return images
+        return {name: self.rendering(value) for name, value in images.items()}
+
+    def feature_map(self, images, training=False):
+        """{modality: [B, H, W, 3]} -> the encoder's output [B + B', h, w, C], visible images first."""
+        return self.encoder(self.seen(images), training=training, after_block=self.between)
 
 
 class PooledEncoder(keras.layers.Layer):
@@ -19,8 +49,8 @@ class PooledEncoder(keras.layers.Layer):
     Attributes:
         FEATURES: names of the features, in the order in which tables list them. The first is the one that
             picks the best weights, that is served, and that a paper's figures are compared with.
-        START_FEATURE: the feature in which weights are compared that the method has not trained yet. It must
-            pass through no layer that starts from random values, the encoder aside.
+        START_FEATURE: the feature of `before_training` in which weights are compared that the method has not
+            trained yet. It must pass through no layer that starts from random values, the encoder aside.
 
     Example:
         >>> embedder = PooledEncoder(Encoder("resnet50"))
@@ -46,14 +76,34 @@ class PooledEncoder(keras.layers.Layer):
         """{(stage name, number of the block it follows): `NonLocal`}: none here."""
         return {}
 
+    def branches(self):
+        """The ways from images to feature maps, a list of `Branch`; `head` reads their maps side by side."""
+        return [Branch(self.encoder, self.non_local)]
+
+    def starts(self):
+        """What a start fills: [(encoder, stem)].
+
+        The stem is the one that a one-stream encoder takes of a start with two, "visible" or "infrared"; "" =
+        the user has to say (--stem_from), as neither is nearer to it.
+        """
+        return [(self.encoder, "")]
+
+    def before_training(self):
+        """The embedder by whose `START_FEATURE` weights are compared that the method has not trained yet."""
+        return self
+
     def build_from(self, height, width):
         """Makes every weight, for images of a size in pixels."""
         self.encoder.build_from(height, width)
         self.built = True
 
     def feature_map(self, images, training=False):
-        """The trunk's output [B, h, w, C] for a dict of images, visible images first."""
-        return self.encoder(images, training=training, after_block=self.non_local)
+        """The trunk's output [B, h, w, C] for a dict of images, visible images first.
+
+        Of several branches side by side: C is then the sum of theirs.
+        """
+        maps = [branch.feature_map(images, training) for branch in self.branches()]
+        return maps[0] if len(maps) == 1 else tf.concat(maps, axis=-1)
 
     def call(self, images, training=False):
         """Features.
@@ -78,8 +128,9 @@ class PooledEncoder(keras.layers.Layer):
             feature: one of `FEATURES`.
 
         Returns:
-            (function [B, h, w, C] -> float32 [B, size], batch norm of its output or None). The norm is given
-            apart so that `mmgl_tf.serving` can fold it into a scale and a shift.
+            (function [B, h, w, C] -> float32 [B, size], batch norm of its output or None; a list of batch
+            norms of its parts, one beside the other). The norm is given apart so that `mmgl_tf.serving` can
+            fold it into a scale and a shift.
         """
         return {"pool": (self.pool, None)}[feature]
 

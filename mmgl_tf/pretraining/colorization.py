@@ -65,7 +65,7 @@ class Colorization(UnseenStemModel):
     @staticmethod
     def recipe(options):
         """Lightness and colour of visible images, cropped and flipped; anything else would change colours."""
-        chain = (PadCropFlip(options.pad_pixels, options.flip_probability),)
+        chain = (PadCropFlip(options.pad_pixels, options.flip_probability, options.pad_value),)
         return Recipe((View("visible", VISIBLE, chain),), (LabColour(EVERY),))
 
     @staticmethod

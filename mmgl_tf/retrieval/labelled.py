@@ -16,6 +16,8 @@ class LabelledFeatures:
             stand and is equally far from everything.
         identities: int64 [n].
         cameras: int64 [n], -1 where unknown.
+        lengths: None, or float32 [n], how long the rows were before they were scaled: they are then compared
+            by the Euclidean distance that they had, not by their cosine.
 
     Raises:
         ValueError: shapes do not agree, labels are no integers, or rows are neither of unit length nor zero.
@@ -24,6 +26,7 @@ class LabelledFeatures:
     features: np.ndarray
     identities: np.ndarray
     cameras: np.ndarray
+    lengths: np.ndarray | None = None
 
     def __post_init__(self):
         features = np.asarray(self.features, np.float32)
@@ -41,6 +44,14 @@ class LabelledFeatures:
                     "one for each row of features. Write -1 for an unknown camera."
                 )
             object.__setattr__(self, name, labels.astype(np.int64))
+        if self.lengths is not None:
+            lengths = np.asarray(self.lengths, np.float32)
+            if lengths.shape != (len(features),) or (lengths < 0).any():
+                raise ValueError(
+                    f"lengths have shape {lengths.shape}; expected {len(features)} numbers of at least 0, "
+                    "one for each row of features."
+                )
+            object.__setattr__(self, "lengths", lengths)
         squares = np.einsum("nd,nd->n", features, features)
         wrong = np.flatnonzero(~((np.abs(squares - 1) <= UNIT_TOLERANCE) | (squares == 0)))
         if len(wrong):
@@ -55,4 +66,6 @@ class LabelledFeatures:
 
     def take(self, indices) -> "LabelledFeatures":
         """The images at `indices` (int [m]), in that order."""
-        return LabelledFeatures(self.features[indices], self.identities[indices], self.cameras[indices])
+        lengths = None if self.lengths is None else self.lengths[indices]
+        labels = self.identities[indices], self.cameras[indices]
+        return LabelledFeatures(self.features[indices], *labels, lengths)

@@ -219,9 +219,18 @@ def compared_parts(query_cameras, gallery_cameras, excluded_cameras, gallery_siz
 
 
 def distance_block(query: LabelledFeatures, rows, gallery: LabelledFeatures):
-    """Negative cosine similarity of some queries to a gallery: float32 [rows, N], smaller is nearer."""
+    """How far some queries are from a gallery: float32 [rows, N], smaller is nearer.
+
+    The negative cosine similarity; where both have `lengths`, the squared Euclidean distance of the rows as
+    long as they were, but for what a query adds to all of its distances alike.
+    """
     block = query.features[rows] @ gallery.features.T
-    return np.negative(block, out=block)
+    if query.lengths is None:
+        return np.negative(block, out=block)
+    block *= -2.0 * query.lengths[rows, None]
+    block *= gallery.lengths
+    block += np.square(gallery.lengths)
+    return block
 
 
 def query_blocks(queries, gallery_size, block_bytes):

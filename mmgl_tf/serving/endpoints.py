@@ -19,13 +19,14 @@ class Endpoints:
         network: `mmgl_tf.serving.inference_network.InferenceNetwork`.
         height: of the images, pixels.
         width: of the images, pixels.
+        resize: key of `mmgl_tf.pipelines.decode.FILTERS`, that image files are resized with.
 
     Attributes:
         two_stream: whether the functions take the modality of each image.
     """
 
-    def __init__(self, network, height, width):
-        self.network, self.height, self.width = network, height, width
+    def __init__(self, network, height, width, resize="lanczos"):
+        self.network, self.height, self.width, self.resize = network, height, width, resize
         self.two_stream = network.streams == "two"
 
     def signatures(self):
@@ -86,7 +87,7 @@ class Endpoints:
         """
         with tf.device("/CPU:0"):
             return tf.map_fn(
-                lambda encoded: decode_image(encoded, self.height, self.width),
+                lambda encoded: decode_image(encoded, self.height, self.width, self.resize),
                 image_bytes,
                 fn_output_signature=tf.TensorSpec((self.height, self.width, 3), tf.uint8),
                 parallel_iterations=PARALLEL_DECODES,

@@ -1,9 +1,11 @@
 """The network of an embedder for inference alone: batch norm folded, nothing that training needs."""
 
+import numpy as np
 import tensorflow as tf
 
 from mmgl_tf.pipelines.records import MODALITIES
-from mmgl_tf.serving.folded_layers import FoldedBlock, FoldedNonLocal, FoldedStem, affine
+from mmgl_tf.serving.folded_encoder import FoldedEncoder
+from mmgl_tf.serving.folded_layers import affine
 
 PRECISIONS = {"float32": tf.float32, "bfloat16": tf.bfloat16}
 
@@ -11,13 +13,13 @@ PRECISIONS = {"float32": tf.float32, "bfloat16": tf.bfloat16}
 class InferenceNetwork:
     """What an embedder computes for one of its features, in half of the ops.
 
-    Trunk and batch norms are copies; a method's own layers behind the trunk are used as they are.
+    Trunks and batch norms are copies; a method's own layers are used as they are, but for non-local blocks.
 
     Args:
         embedder: built `PooledEncoder`, e.g. a fine-tuning's `Embedder`, of any precision.
         feature: one of the embedder's `FEATURES`.
         precision: "float32" or "bfloat16", of the convolutions. What follows the feature map is float32 in
-            either.
+            either, and so are a method's own layers within the trunk.
 
     Raises:
         ValueError: a feature or precision of another name.
@@ -40,23 +42,22 @@ class InferenceNetwork:
         self.feature, self.precision = feature, precision
         self.num_features = embedder.feature_sizes[feature]
         self.dtype = dtype = PRECISIONS[precision]
-        encoder = embedder.encoder
-        self.streams = encoder.stream
-        stems = {stem.name: FoldedStem(stem, dtype, stem.name) for stem in encoder.stems.values()}
-        self.stems = {modality: stems[stem.name] for modality, stem in encoder.stems.items()}
-        self.trunk = []
-        for stage in encoder.stages:
-            for number, block in enumerate(stage.blocks):
-                self.trunk.append(FoldedBlock(block, dtype, f"{stage.name}/{number}"))
-                between = embedder.non_local.get((stage.name, number))
-                if between is not None:
-                    self.trunk.append(FoldedNonLocal(between, dtype, between.name))
+        self.streams = embedder.encoder.stream
+        self.branches = embedder.branches()
+        # Branches that share an encoder share its copy.
+        self.encoders = {}
+        for branch in self.branches:
+            if branch.encoder.name not in self.encoders:
+                folded = FoldedEncoder(branch.encoder, branch.between, dtype)
+                self.encoders[branch.encoder.name] = folded
         self._head, norm = embedder.head(feature)
         self.scale = self.shift = None
-        if norm is not None:
-            scale, shift = affine(norm)
-            self.scale = tf.Variable(tf.cast(scale, tf.float32), trainable=False, name=f"{norm.name}/scale")
-            self.shift = tf.Variable(tf.cast(shift, tf.float32), trainable=False, name=f"{norm.name}/shift")
+        norms = [] if norm is None else norm if isinstance(norm, list) else [norm]
+        if norms:
+            scale, shift = (np.concatenate(parts) for parts in zip(*map(affine, norms), strict=True))
+            name = norms[0].name
+            self.scale = tf.Variable(tf.cast(scale, tf.float32), trainable=False, name=f"{name}/scale")
+            self.shift = tf.Variable(tf.cast(shift, tf.float32), trainable=False, name=f"{name}/shift")
 
     def __call__(self, images):
         """Embeddings.
@@ -69,15 +70,9 @@ class InferenceNetwork:
             float32 [B + B', num_features], unit length, visible images first. A feature that is exactly 0
             stays 0.
         """
-        images = {name: tf.cast(images[name], self.dtype) for name in MODALITIES if name in images}
-        if len(images) == 1:
-            ((name, rows),) = images.items()
-            x = self.stems[name](rows)
-        else:
-            x = tf.concat([self.stems[name].or_nothing(rows) for name, rows in images.items()], axis=0)
-        for layer in self.trunk:
-            x = layer(x)
-        feature = self._head(x)
+        images = {name: images[name] for name in MODALITIES if name in images}
+        maps = [self.encoders[branch.encoder.name](branch.seen(images)) for branch in self.branches]
+        feature = self._head(maps[0] if len(maps) == 1 else tf.concat(maps, axis=-1))
         if self.scale is not None:
             feature = feature * self.scale + self.shift
         return tf.math.l2_normalize(feature, axis=1, epsilon=1e-24)

@@ -79,7 +79,8 @@ def model_card(facts, trained_on, protocol, figures, earlier, terms, agreement, 
         "- `serving_default` (= `serving_bytes`): `image_bytes`, string [B], JPEG, PNG or BMP files of any "
         "size, grey or colour.",
         f"- `serving_images`: `images`, float32 [B, {facts['height']}, {facts['width']}, 3], red first, "
-        "0..255, not normalised.",
+        f"0..255, not normalised; resized from the file by a {facts['resize']} filter with antialiasing, as "
+        "`serving_bytes` does it.",
         *(["- Both: `modality`, int32 [B], 0 visible, 1 infrared; a batch may have both."] if two else []),
         f"- Output of each: `embedding`, float32 [B, {facts['num_features']}], unit length; the dot product "
         "of two is their cosine similarity.",

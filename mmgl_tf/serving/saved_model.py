@@ -8,7 +8,7 @@ import keras
 from mmgl_tf.serving.endpoints import Endpoints
 
 
-def write_saved_model(network, height, width, directory):
+def write_saved_model(network, height, width, directory, resize="lanczos"):
     """Write the SavedModel of a network; see `Endpoints` for its signatures.
 
     `tf.saved_model.save` of anything that holds Keras layers writes a model that Python reads and TF Serving
@@ -20,9 +20,10 @@ def write_saved_model(network, height, width, directory):
         height: of the images, pixels.
         width: of the images, pixels.
         directory: to be made.
+        resize: key of `mmgl_tf.pipelines.decode.FILTERS`, that image files are resized with.
     """
     archive = keras.export.ExportArchive()
-    for name, (function, inputs) in Endpoints(network, height, width).signatures().items():
+    for name, (function, inputs) in Endpoints(network, height, width, resize).signatures().items():
         archive.add_endpoint(name, function, inputs)
     with _quiet():
         archive.write_out(str(directory), verbose=False)

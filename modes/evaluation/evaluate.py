@@ -17,7 +17,7 @@ from mmgl_tf.modes.evaluation.result_table import mean_over_runs, print_results
 from mmgl_tf.modes.evaluation.results import about, cell
 from mmgl_tf.modes.evaluation.retrieval_pictures import RetrievalPictures
 from mmgl_tf.modes.evaluation.untrained_baselines import UNTRAINED_BASELINES, describe
-from mmgl_tf.modes.features import Extractor
+from mmgl_tf.modes.features import extractor
 from mmgl_tf.modes.model import prepare
 from mmgl_tf.modes.reading import open_stores, read_splits, require_labels
 from mmgl_tf.modes.saved_run import load_embedder, run_settings
@@ -119,7 +119,7 @@ def _seen(config, splits, stores):
         if loaded is None:
             continue
         embedder, place = loaded
-        extract = Extractor(embedder, config.optimization.batch_size, config.evaluation.flip)
+        extract = extractor(embedder, config)
         found = {}
         for split in tests:
             with ProgressLine(f"{split.name} embedded, {which} weights", "images") as progress:

@@ -24,6 +24,7 @@ def evaluation_rules(config, splits):
             f"--flip with --init={config.finetuning.init}: only a network's embeddings are averaged over "
             "mirror images; leave it out"
         )
+    _judge_distance(config)
     rules = {
         "draw": config.evaluation.gallery_draw,
         "trials": config.evaluation.trials or None,
@@ -31,6 +32,20 @@ def evaluation_rules(config, splits):
         "rerank": _reranking(config),
     }
     return _protocol(config, splits), rules
+
+
+def _judge_distance(config):
+    """Refuses --distance=euclidean beside what works on embeddings of unit length."""
+    if config.evaluation.distance == "cosine":
+        return
+    beside = [f"--{name}" for name in ("flip", "rerank") if getattr(config.evaluation, name)]
+    if config.finetuning.init in UNTRAINED_BASELINES:
+        beside.append(f"--init={config.finetuning.init}")
+    if beside:
+        raise ValueError(
+            f"--distance=euclidean with {' '.join(beside)}: these compare embeddings of unit length; leave "
+            "--distance out, or them"
+        )
 
 
 def _protocol(config, splits):

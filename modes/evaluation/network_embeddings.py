@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from mmgl_tf.modes.features import Extractor
+from mmgl_tf.modes.features import extractor
 from mmgl_tf.modes.model import build_embedder
-from mmgl_tf.modes.saved_run import load_embedder, run_settings, start_encoder
+from mmgl_tf.modes.saved_run import load_embedder, run_settings, start_encoders
 from mmgl_tf.pipelines.decode import normalise
 from mmgl_tf.pipelines.records import INFRARED, MODALITIES, VISIBLE
 
@@ -91,7 +91,7 @@ def embed_images(name, embedder, feature, weights, images, config):
     Returns:
         `NetworkEmbeddings`.
     """
-    extract = Extractor(embedder, config.optimization.batch_size, config.evaluation.flip)
+    extract = extractor(embedder, config)
     found = {}
     for modality, store in images.stores.items():
         by_position = dict(zip(store.usable.tolist(), images.samples[modality], strict=True))
@@ -124,9 +124,10 @@ def embeddings_before_training(config, images):
     )
     embedder = build_embedder(config)
     try:
-        start_encoder(embedder.encoder, replace(config, finetuning=options))
+        start_encoders(embedder, replace(config, finetuning=options))
     except ValueError as error:
         print(f"the start of {config.finetuning.init} is not there any more, so it is not shown ({error})")
         return None
     title = "random initialisation" if settings["init"] == "random" else "pre-trained, before fine-tuning"
-    return embed_images(title, embedder, embedder.START_FEATURE, "first", images, config)
+    plain = embedder.before_training()
+    return embed_images(title, plain, plain.START_FEATURE, "first", images, config)

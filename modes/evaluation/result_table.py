@@ -68,6 +68,7 @@ def protocol_lines(results):
         f"           the match curve counts {counted}; mAP and mINP count images; mean over {cell['trials']} "
         f"trial{'s' if cell['trials'] > 1 else ''}"
         + (", flip averaged" if cell["flip"] else "")
+        + (", Euclidean distances" if results.get("evaluation", {}).get("distance") == "euclidean" else "")
         + (", k-reciprocal re-ranking" if cell["rerank"] else "")
     )
     return lines

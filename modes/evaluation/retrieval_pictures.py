@@ -8,6 +8,7 @@ import tensorflow as tf
 from mmgl_tf.modes.saved_run import run_figures, run_settings
 from mmgl_tf.pipelines.records import INFRARED, MODALITIES, VISIBLE
 from mmgl_tf.retrieval.protocols import evaluate, gallery_draws, settings_of
+from mmgl_tf.retrieval.ranking import distance_block
 from mmgl_tf.run_directory import RunDirectory
 from mmgl_tf.visualization.accuracy_over_epochs import accuracy_over_epochs
 from mmgl_tf.visualization.activation_maps import activation_maps
@@ -131,8 +132,8 @@ class RetrievalPictures:
         for number in chosen.tolist():
             excluded = self.protocol.excluded_cameras.get(int(query.cameras[number]), ())
             kept = drawn[~np.isin(gallery.cameras[drawn], excluded)]
-            similarity = gallery.features[kept] @ query.features[number]
-            order = kept[np.argsort(-similarity, kind="stable")]
+            (far,) = distance_block(query, [number], gallery.take(kept))
+            order = kept[np.argsort(far, kind="stable")]
             same = gallery.identities[order] == query.identities[number]
             firsts.append(int(np.argmax(same)) + 1 if same.any() else 0)
             top = order[:LISTED].tolist()
@@ -238,6 +239,7 @@ class RetrievalPictures:
             f"mean of {result.trials} {words[result.draw]} gallery draws" if result.draw in words else "",
             f"each gallery {'identity' if self.protocol.identity_once else 'image'} counts as a place",
             "flip averaged" if self.options.flip else "",
+            "Euclidean distances" if self.options.distance == "euclidean" else "",
             "k-reciprocal re-ranking" if result.rerank else "",
         ]
         return ", ".join(filter(None, parts))

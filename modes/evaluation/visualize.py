@@ -47,7 +47,7 @@ def visualize(configs):
 
 def _require_the_same_images(first, other):
     """Refuse runs whose test images differ; settings that do not matter for their data set may."""
-    names = ["dataset", "image_height", "image_width"]
+    names = ["dataset", "image_height", "image_width", "resize"]
     names += [] if first.data.dataset == "synthetic" else ["data_dir"]
     drawn_or_regdb = first.data.dataset == "regdb" or first.world.world_layout == "regdb"
     names += ["trial"] if drawn_or_regdb else []

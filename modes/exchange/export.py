@@ -87,7 +87,8 @@ def _publish(config, model, trained, sizes, digest):
         facts = _facts(config, embedder, feature, which, sizes, number) | {WEIGHTS_DIGEST: digest}
         _write(config, directory, embedder, feature, facts)
         examples = test_examples(config, splits) or drawn_examples()
-        agreed = agreement(directory, embedder, feature, examples, size, options.export_precision, sizes[-1])
+        asked = (options.export_precision, sizes[-1], config.data.resize)
+        agreed = agreement(directory, embedder, feature, examples, size, *asked)
         print(f"checked    {agreed}", flush=True)
         card = model_card(
             facts,
@@ -177,6 +178,7 @@ def _facts(config, embedder, feature, which, sizes, number):
         "backbone": embedder.encoder.backbone,
         "height": config.data.image_height,
         "width": config.data.image_width,
+        "resize": config.data.resize,
         "streams": embedder.encoder.stream,
         "num_features": embedder.feature_sizes[feature],
         "feature": feature,
@@ -194,7 +196,7 @@ def _write(config, directory, embedder, feature, facts):
     """The model, its warm-up requests and its facts."""
     size = (config.data.image_height, config.data.image_width)
     network = InferenceNetwork(embedder, feature, config.export.export_precision)
-    write_saved_model(network, *size, directory)
+    write_saved_model(network, *size, directory, config.data.resize)
     drawn = drawn_examples()
     write_warm_up(
         directory,

@@ -15,7 +15,7 @@ SMALLEST_COSINE = 0.99
 LARGEST_SHARE = 0.1
 
 
-def agreement(directory, embedder, feature, examples, size, precision, batch_size):
+def agreement(directory, embedder, feature, examples, size, precision, batch_size, resize="lanczos"):
     """Compare an exported model with the network it was made from.
 
     The model is loaded by TensorFlow's session loader, as TF Serving does, in a fresh process; the network is
@@ -29,6 +29,7 @@ def agreement(directory, embedder, feature, examples, size, precision, batch_siz
         size: (height, width) of the network's images, pixels.
         precision: "float32" or "bfloat16", of the model.
         batch_size: images in a request.
+        resize: key of `mmgl_tf.pipelines.decode.FILTERS`, the network's.
 
     Returns:
         A sentence with what was found.
@@ -37,7 +38,7 @@ def agreement(directory, embedder, feature, examples, size, precision, batch_siz
         ValueError: the model cannot be loaded, or says something else.
     """
     tf.config.experimental.enable_tensor_float_32_execution(False)  # as the fresh process does
-    pixels, expected = expected_embeddings(embedder, feature, examples, size)
+    pixels, expected = expected_embeddings(embedder, feature, examples, size, resize)
     found = embed_in_fresh_process(directory, examples.encoded, pixels, examples.modality, batch_size)
     requests = int(found.pop("warmed_up"))
     values = np.stack(list(found.values()))
@@ -88,17 +89,17 @@ def _mean_distance(embeddings):
     return float(distances.sum() / max(len(embeddings) * (len(embeddings) - 1), 1)) or np.finfo(float).tiny
 
 
-def expected_embeddings(embedder, feature, examples, size):
+def expected_embeddings(embedder, feature, examples, size, resize="lanczos"):
     """What the trained network says, each modality by itself.
 
     Args:
-        embedder, feature, examples: as `agreement`.
+        embedder, feature, examples, resize: as `agreement`.
         size: (height, width) of the network's images, pixels.
 
     Returns:
         (uint8 [N, H, W, 3], float32 [N, D]) in the examples' order.
     """
-    pixels = np.stack([decode_image(encoded, *size).numpy() for encoded in examples.encoded])
+    pixels = np.stack([decode_image(encoded, *size, resize).numpy() for encoded in examples.encoded])
     modality = np.array(examples.modality)
     expected = np.zeros((len(pixels), embedder.feature_sizes[feature]), np.float32)
     for code in np.unique(modality):

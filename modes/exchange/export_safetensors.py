@@ -32,6 +32,7 @@ def export_safetensors(config):
         "source": Path(config.finetuning.init).name,
         "weights": which,
         "image_size": f"{config.data.image_height}x{config.data.image_width}",
+        "resize": config.data.resize,
         "mean": ",".join(map(str, MEAN)),
         "std": ",".join(map(str, STD)),
     }

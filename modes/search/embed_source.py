@@ -75,7 +75,7 @@ class RunSource:
         self._embedder, _ = load_embedder(config, which)
         self._feature = feature = served_feature(config, self._embedder)
         self._graphs = {}
-        self.image_size = (data.image_height, data.image_width)
+        self.image_size, self._resize = (data.image_height, data.image_width), data.resize
         self.num_features = self._embedder.feature_sizes[feature]
         self.two_streams = self._embedder.encoder.stream == "two"
         self.facts = {
@@ -90,6 +90,8 @@ class RunSource:
             "height": data.image_height,
             "width": data.image_width,
         }
+        if data.resize != "lanczos":  # else as earlier versions noted it, whose embeddings may be added to
+            self.facts["resize"] = data.resize
         decisive = {name: value for name, value in self.facts.items() if name not in ("path", "weights")}
         if is_finetuned(init):  # else these settings mean nothing
             decisive["blocks"] = [config.run.method, *built_in(config)]
@@ -112,7 +114,7 @@ class RunSource:
             def embed(encoded):
                 with tf.device("CPU:0"):
                     images = tf.map_fn(
-                        lambda one: decode_image(one, *self.image_size),
+                        lambda one: decode_image(one, *self.image_size, self._resize),
                         encoded,
                         fn_output_signature=tf.TensorSpec((*self.image_size, 3), tf.uint8),
                     )
@@ -141,6 +143,8 @@ class SavedModelSource:
         wanted = ("feature", "precision", "num_features", "streams", "height", "width", "weights")
         self.facts = {"kind": "saved_model", "path": str(directory.resolve())}
         self.facts |= {name: info[name] for name in wanted if name in info}
+        if info.get("resize", "lanczos") != "lanczos":
+            self.facts["resize"] = info["resize"]
         files = [directory / "saved_model.pb", *sorted((directory / "variables").glob("*"))]
         self.facts["fingerprint"] = _model_fingerprint(files, {})
 

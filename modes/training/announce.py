@@ -54,11 +54,14 @@ def announce(config, splits, stores, model, training, distribution, notes=()):
         lines.append(("problem", problem))
     if len(splits.problems) > 10:
         lines.append(("problem", f"{len(splits.problems) - 10} more; see --mode=check_data"))
-    parameters = sum(int(tf.size(weight)) for weight in model.encoder.trainable_variables)
+    encoders = [encoder for encoder, _ in model.embedder.starts()] if finetuning else [model.encoder]
+    parameters = sum(int(tf.size(weight)) for encoder in encoders for weight in encoder.trainable_variables)
+    several = f"{len(encoders)} encoders of " if len(encoders) > 1 else ""
     lines.append(
         (
             "network",
-            f"{model.encoder.backbone}, {model.encoder.stream}-stream, {parameters:,} encoder parameters, "
+            f"{several}{model.encoder.backbone}, {model.encoder.stream}-stream, {parameters:,} encoder "
+            "parameters, "
             f"{data.image_height}x{data.image_width} pixels"
             + (f", {model.describe()}" if model.describe() else ""),
         )

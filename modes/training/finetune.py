@@ -5,7 +5,7 @@ import numpy as np
 from mmgl_tf.finetuning import FINETUNING
 from mmgl_tf.flags.config import options
 from mmgl_tf.modes.reading import agree_on_images, identities_of, open_stores, read_splits, require_identities
-from mmgl_tf.modes.saved_run import require_start, start_encoder
+from mmgl_tf.modes.saved_run import require_start, start_encoders
 from mmgl_tf.modes.start import note_start, start_in_words, start_of
 from mmgl_tf.modes.training.pictures import NoPictures
 from mmgl_tf.modes.training.trainer import Material, train
@@ -42,6 +42,7 @@ class LabelledImages(Material):
             config.finetuning.images_per_identity,
             config.run.seed,
             config.optimization.steps_per_epoch,
+            self.recipe.sampler,
         )
         self.plan = TrainingPlan(
             self.images.steps_per_epoch,
@@ -57,7 +58,7 @@ class LabelledImages(Material):
     def start(self, model, first_step):
         """The weights that --init names."""
         # A resumed run has its weights from its checkpoint.
-        start = ["see the checkpoint"] if first_step else start_encoder(model.encoder, self.config)
+        start = ["see the checkpoint"] if first_step else start_encoders(model.embedder, self.config)
         workdir, init = self.config.run.workdir, self.config.finetuning.init
         if not first_step and self.chief:
             note_start(workdir, init)

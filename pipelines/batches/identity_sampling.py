@@ -1,4 +1,7 @@
-"""Index plans with labels: P identities a batch, K visible and K infrared images of each. NumPy only."""
+"""Index plans with labels: P identities a batch, K visible and K infrared images of each. NumPy only.
+
+Images are drawn with replacement here; `identity_passes` draws them without.
+"""
 
 from collections.abc import Iterable
 
@@ -42,6 +45,31 @@ def missing_modality(visible_identities, infrared_identities) -> tuple[np.ndarra
     return np.setdiff1d(infrared, visible), np.setdiff1d(visible, infrared)
 
 
+def drawable_identities(visible_identities, infrared_identities, identities_per_batch: int) -> np.ndarray:
+    """Identities that a batch may show: those with images of both modalities.
+
+    Args:
+        visible_identities: integers [n], of each visible image.
+        infrared_identities: integers [m], of each infrared image.
+        identities_per_batch: P.
+
+    Returns:
+        Ascending, distinct.
+
+    Raises:
+        ValueError: there are fewer than P.
+    """
+    drawable = np.intersect1d(visible_identities, infrared_identities)
+    if len(drawable) < identities_per_batch:
+        left_out = sum(map(len, missing_modality(visible_identities, infrared_identities)))
+        raise ValueError(
+            f"A batch needs {identities_per_batch} identities with visible and infrared images, but there "
+            f"are only {len(drawable)} ({left_out} more have images of one modality only). Lower "
+            "--identities_per_batch, or add images of the modality that is missing."
+        )
+    return drawable
+
+
 def steps_in_identity_epoch(
     num_visible: int, num_infrared: int, identities_per_batch: int, images_per_identity: int
 ) -> int:
@@ -62,7 +90,7 @@ def steps_in_identity_epoch(
     Raises:
         ValueError: P or K is not positive.
     """
-    _judge_sizes(identities_per_batch, images_per_identity)
+    judge_sizes(identities_per_batch, images_per_identity)
     return max(num_visible, num_infrared) // (identities_per_batch * images_per_identity) + 1
 
 
@@ -98,17 +126,10 @@ def identity_plan(
     Raises:
         ValueError: P or K is not positive, or fewer than P identities have images of both modalities.
     """
-    _judge_sizes(identities_per_batch, images_per_identity)
+    judge_sizes(identities_per_batch, images_per_identity)
     visible_identities = np.asarray(visible_identities, np.int64)
     infrared_identities = np.asarray(infrared_identities, np.int64)
-    drawable = np.intersect1d(visible_identities, infrared_identities)
-    if len(drawable) < identities_per_batch:
-        left_out = sum(map(len, missing_modality(visible_identities, infrared_identities)))
-        raise ValueError(
-            f"A batch needs {identities_per_batch} identities with visible and infrared images, but there "
-            f"are only {len(drawable)} ({left_out} more have images of one modality only). Lower "
-            "--identities_per_batch, or add images of the modality that is missing."
-        )
+    drawable = drawable_identities(visible_identities, infrared_identities, identities_per_batch)
     positions = np.arange(steps)
     drawn = orders(seed, Stream.IDENTITY_ORDER, epoch, positions, len(drawable))[:, :identities_per_batch]
     places = np.repeat(drawn, images_per_identity, axis=1)
@@ -131,7 +152,12 @@ def _images_of(drawable, places, identities, draws):
     return by_identity[first[places] + (draws * number[places]).astype(np.int64)]
 
 
-def _judge_sizes(identities_per_batch, images_per_identity):
+def judge_sizes(identities_per_batch: int, images_per_identity: int) -> None:
+    """Refuses sizes of which no batch can be made.
+
+    Raises:
+        ValueError: P or K is not positive.
+    """
     if identities_per_batch < 1 or images_per_identity < 1:
         raise ValueError(
             f"{identities_per_batch} identities with {images_per_identity} images each per batch; expected "

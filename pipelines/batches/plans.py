@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mmgl_tf.pipelines.batches.identity_passes import passes_plan, steps_in_identity_pass
 from mmgl_tf.pipelines.batches.identity_sampling import class_labels, identity_plan, steps_in_identity_epoch
+from mmgl_tf.pipelines.batches.recipe import Sampler
 from mmgl_tf.pipelines.batches.sampling import pretraining_plan, steps_in_epoch
 from mmgl_tf.pipelines.records import INFRARED, MODALITIES, VISIBLE
 
@@ -87,8 +89,9 @@ def people_plan(
     images_per_identity: int,
     seed: int,
     steps_per_epoch: int = 0,
+    sampler: Sampler = Sampler.WITH_REPLACEMENT,
 ) -> BatchPlan:
-    """P identities a batch, K visible and K infrared images of each; see `identity_sampling.identity_plan`.
+    """P identities a batch, K visible and K infrared images of each.
 
     Images that the stores skipped are never drawn, nor are identities that are left with one modality.
     Classes are those of `identity_sampling.class_labels` of all identities given, drawn or not.
@@ -99,22 +102,37 @@ def people_plan(
         identities_per_batch: P.
         images_per_identity: K, of each modality.
         seed: the run's seed.
-        steps_per_epoch: length of an epoch; 0 = `identity_sampling.steps_in_identity_epoch` of the usable
-            images.
+        steps_per_epoch: length of an epoch; 0 = the sampler's own, of the usable images:
+            `identity_sampling.steps_in_identity_epoch` with replacement, else
+            `identity_passes.steps_in_identity_pass`.
+        sampler: `recipe.sampler`; see `identity_sampling.identity_plan` and `identity_passes.passes_plan`.
 
     Raises:
-        ValueError: see `identity_plan`; or identities that are unknown or do not match the stores.
+        ValueError: see `identity_sampling.drawable_identities`; or identities that are unknown or do not
+            match the stores.
     """
     classes = image_classes(stores, identities)
     usable = [known[store.usable] for store, known in zip(stores, classes, strict=True)]
     sizes = (identities_per_batch, images_per_identity)
-    steps = steps_per_epoch or steps_in_identity_epoch(*map(len, usable), *sizes)
-    identity_plan(*usable, *sizes, seed, 0, 1)  # too few identities are an error now, not in the first step
+    if sampler is Sampler.WITH_REPLACEMENT:
+        one_pass = steps_in_identity_epoch(*map(len, usable), *sizes)
+
+        def plan(epoch, steps):
+            return identity_plan(*usable, *sizes, seed, epoch, steps)[:2]
+    else:
+        once = sampler is Sampler.ONCE_EACH
+        one_pass = steps_in_identity_pass(*usable, *sizes, seed, once)
+
+        def plan(epoch, steps):
+            return passes_plan(*usable, *sizes, seed, epoch, steps, once)
+
+    plan(0, 1)  # too few identities are an error now, not in the first step
+    steps = steps_per_epoch or one_pass
     return BatchPlan(
         identities_per_batch * images_per_identity,
         steps,
         seed,
-        lambda epoch: identity_plan(*usable, *sizes, seed, epoch, steps)[:2],
+        lambda epoch: plan(epoch, steps),
         classes,
         "--identities_per_batch times --images_per_identity",
     )

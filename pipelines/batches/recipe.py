@@ -5,6 +5,7 @@ Methods build recipes, so this module and the operations below `augmentation/` a
 the pipelines.
 """
 
+import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -104,6 +105,17 @@ class Labels:
 Target = Permutation | TileOrder | LabColour | Labels
 
 
+class Sampler(enum.Enum):
+    """How labelled batches draw people and their images: P people a batch, K images of each per modality.
+
+    Images without labels are drawn by `plans.image_plan`, and know nothing of it.
+    """
+
+    WITH_REPLACEMENT = "people anew for each step, their images with replacement (AGW, DDAG, CAJ)"
+    TO_EXHAUSTION = "images without replacement, until fewer than P people have some left (MPANet)"
+    ONCE_EACH = "each person once in an epoch (VCD)"
+
+
 @dataclass(frozen=True)
 class Recipe:
     """What a batch consists of.
@@ -114,6 +126,7 @@ class Recipe:
     Attributes:
         views: at least one; the first of a modality is the one that targets are about.
         targets: what else there is to know; at most one of the kinds that lay the first view out.
+        sampler: which people and images meet, where the classes are wanted in batches of people.
 
     Raises:
         ValueError: no view, two views of one name, two views of a modality with one stream, or two targets
@@ -122,6 +135,7 @@ class Recipe:
 
     views: tuple[View, ...]
     targets: tuple[Target, ...] = ()
+    sampler: Sampler = Sampler.WITH_REPLACEMENT
 
     def __post_init__(self):
         if not self.views:
@@ -221,12 +235,14 @@ def baseline_chain(augmentation, modality: int) -> tuple[Operation, ...]:
     named = ("both", MODALITIES[modality])
     erases = augmentation.erase_modalities in named
     chain = (
-        PadCropFlip(augmentation.pad_pixels, augmentation.flip_probability),
+        PadCropFlip(augmentation.pad_pixels, augmentation.flip_probability, augmentation.pad_value),
         Erase(
             augmentation.erase_probability if erases else 0.0,
             augmentation.erase_min_area,
             augmentation.erase_max_area,
             augmentation.erase_min_aspect,
+            augmentation.erase_max_aspect,
+            augmentation.erase_tries,
         ),
     )
     if augmentation.augmix_modalities not in named:
@@ -262,6 +278,6 @@ def mmgl_held_out(num_stripes: int, repeats: int) -> HeldOut:
     return HeldOut(Recipe(each_modality([[()], [()]]), (Permutation(num_stripes, shared=False),)), repeats)
 
 
-def finetuning_recipe(augmentation) -> Recipe:
+def finetuning_recipe(augmentation, sampler: Sampler = Sampler.WITH_REPLACEMENT) -> Recipe:
     """The baselines' batch: one view per modality, and classes."""
-    return Recipe(baseline_views(augmentation), (Labels(),))
+    return Recipe(baseline_views(augmentation), (Labels(),), sampler)

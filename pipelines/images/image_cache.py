@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from mmgl_tf.pipelines.decode import DECODER_VERSION, FILTER, decode_with_grey
+from mmgl_tf.pipelines.decode import DECODER_VERSION, FILTERS, decode_with_grey
 from mmgl_tf.pipelines.images.unreadable import Progress, decoded_batches, reason_unreadable
 
 FILES = {1: "grey.npy", 3: "colour.npy"}
@@ -47,9 +47,10 @@ class CachedImages:
     unreadable: dict[int, str]
 
 
-def cache_key(paths: Sequence[str], height: int, width: int) -> str:
-    """Digest of what the pixels depend on: the files (path, size, time of change), image size, decoder."""
-    digest = hashlib.sha256(f"{DECODER_VERSION} {tf.__version__} {FILTER} {height} {width}".encode())
+def cache_key(paths: Sequence[str], height: int, width: int, resize: str = "lanczos") -> str:
+    """Digest of what pixels depend on: files (path, size, time of change), image size, filter, decoder."""
+    made_by = f"{DECODER_VERSION} {tf.__version__} {FILTERS[resize]} {height} {width}"
+    digest = hashlib.sha256(made_by.encode())
     for path in paths:
         try:
             status = os.stat(path)
@@ -97,7 +98,13 @@ def read_cache(directory: str, key: str) -> CachedImages | None:
 
 
 def build_cache(
-    directory: str, key: str, paths: Sequence[str], height: int, width: int, progress: Progress | None
+    directory: str,
+    key: str,
+    paths: Sequence[str],
+    height: int,
+    width: int,
+    progress: Progress | None,
+    resize: str = "lanczos",
 ) -> None:
     """Decodes all images into a cache directory; another run may have been faster, then its result stays.
 
@@ -110,7 +117,7 @@ def build_cache(
     unfinished = os.path.join(parent, f"{name}.{_owner()}.{secrets.token_hex(4)}")
     os.mkdir(unfinished)
     try:
-        _write(unfinished, key, paths, height, width, progress)
+        _write(unfinished, key, paths, height, width, progress, resize)
         # rename refuses a target that is not empty: another run was faster, with the same pixels.
         with contextlib.suppress(FileExistsError):
             _rename(unfinished, directory)
@@ -132,7 +139,7 @@ def mark_damaged(directory: str) -> None:
         os.remove(os.path.join(directory, "manifest.json"))
 
 
-def _write(directory, key, paths, height, width, progress):
+def _write(directory, key, paths, height, width, progress, resize):
     index = np.zeros((len(paths), 3), np.int64)
     with contextlib.ExitStack() as stack:
         arrays = {
@@ -148,7 +155,7 @@ def _write(directory, key, paths, height, width, progress):
             index[position] = channels, arrays[channels].append(data), zlib.crc32(data)
 
         def decode(encoded):
-            return decode_with_grey(encoded, height, width)
+            return decode_with_grey(encoded, height, width, resize)
 
         for positions, (images, greys) in decoded_batches(paths, decode, progress):
             for position, image, is_grey in zip(positions, images, greys, strict=True):

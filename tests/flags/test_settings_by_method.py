@@ -8,9 +8,10 @@ import pytest
 
 from mmgl_tf.flags.config import from_flat, migrated, recorded, settings
 from mmgl_tf.flags.definitions import parse_command_line
-from mmgl_tf.flags.methods import title
+from mmgl_tf.flags.methods import METHODS, title
 from mmgl_tf.flags.resolution import resolve as settle
 from mmgl_tf.flags.validation import validate
+from mmgl_tf.modes.identity import departures
 from tests.flags.test_configuration import resolve
 
 
@@ -68,6 +69,26 @@ def test_help_shows_the_values_of_preset_method_and_recipe():
 def test_help_on_what_does_not_exist_is_an_error(words, told):
     page, status = page_of(*words.split())
     assert status == 2 and page.startswith("error: ") and told in page
+
+
+def test_a_preset_may_differ_between_data_sets(monkeypatch):
+    monkeypatch.setattr(METHODS["agw"], "PRESETS", {"paper": {"epochs": 7, "clip_norm": 1.0}}, raising=False)
+    own = {"regdb": {"paper": {"epochs": 9, "learning_rate": 0.3}}}
+    monkeypatch.setattr(METHODS["agw"], "DATASET_PRESETS", own, raising=False)
+
+    def found(**typed):
+        values = settle("finetune", {"method": "agw"} | typed)
+        return values["epochs"], values["clip_norm"], values.get("learning_rate")
+
+    assert found() == found(dataset="sysu") == found(dataset="folder") == (7, 1.0, None)
+    assert found(dataset="regdb") == found(world_layout="regdb") == (9, 1.0, 0.3)
+    assert found(dataset="sysu", world_layout="regdb") == (7, 1.0, None), "it is not drawn"
+    assert found(dataset="regdb", epochs=2) == (2, 1.0, 0.3)
+    assert settle("finetune", {"method": "agw", "dataset": "regdb", "preset": "demo"})["epochs"] == 10
+    for dataset, epochs in (("sysu", 7), ("regdb", 9)):
+        run = {"mode": "finetune", "method": "agw", "dataset": dataset}
+        assert departures(run | {"epochs": epochs}) == {}
+        assert departures(run | {"epochs": 8}) == {"epochs": 8}
 
 
 def test_help_texts_stand_alone():

@@ -70,6 +70,17 @@ def test_flipping_averages_with_the_mirror_image_at_unit_length(embedder):
         assert np.abs(expected - plain[feature]).max() > 1e-3
 
 
+def test_lengths_are_kept_where_they_count(embedder):
+    store = wide_store(3, 3)
+    plain = Extractor(embedder, batch_size=2)(store, samples(3), VISIBLE)
+    found = Extractor(embedder, batch_size=2, lengths=True)(store, samples(3), VISIBLE)
+    images = normalise(tf.constant(store.images[:3], tf.float32))
+    for feature, value in embedder({"visible": images}).items():
+        assert plain[feature].lengths is None
+        np.testing.assert_allclose(found[feature].features, plain[feature].features, atol=2e-6)
+        np.testing.assert_allclose(found[feature].lengths, np.linalg.norm(value, axis=1), rtol=1e-5)
+
+
 def test_weights_may_change_between_passes(embedder):
     """The search of an epoch must not see the weights of the one before."""
     store, extract = wide_store(2, 3), Extractor(embedder, batch_size=2)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from mmgl_tf.backbones import Encoder
-from mmgl_tf.modes.saved_run import load_embedder, run_settings, start_encoder, weights_file
+from mmgl_tf.backbones.pooled_encoder import PooledEncoder
+from mmgl_tf.modes.saved_run import load_embedder, run_settings, start_encoders, weights_file
 from tests.modes.small_run import settings, write_run
 
 
@@ -60,7 +61,7 @@ def test_the_best_weights_are_the_last_where_nothing_was_chosen(tmp_path, pretra
 
 def test_a_random_start_leaves_the_encoder_alone():
     encoder, other = encoder_of(), encoder_of()
-    assert start_encoder(encoder, settings()) == ["random weights"]
+    assert start_encoders(PooledEncoder(encoder), settings()) == ["random weights"]
     assert same(encoder, other)
 
 
@@ -68,7 +69,7 @@ def test_a_random_start_leaves_the_encoder_alone():
 def test_a_run_starts_the_encoder_from_the_weights_that_were_asked_for(pretrained, which):
     root, layers = pretrained
     encoder = encoder_of()
-    lines = start_encoder(encoder, settings(init=str(root), init_weights=which))
+    lines = start_encoders(PooledEncoder(encoder), settings(init=str(root), init_weights=which))
     assert lines[0].endswith(f"pretrained/encoder_{which}.weights.h5")
     assert lines[1] == "65 tensors matched, 0 missing, 0 dropped"
     assert same(encoder, layers[f"encoder_{which}"])
@@ -78,7 +79,7 @@ def test_a_run_starts_the_encoder_from_the_weights_that_were_asked_for(pretraine
 def test_a_file_of_a_fine_tuning_starts_the_encoder_too(finetuned):
     root, layers = finetuned
     encoder = encoder_of()
-    lines = start_encoder(encoder, settings(init=str(root / "embedder_last.weights.h5")))
+    lines = start_encoders(PooledEncoder(encoder), settings(init=str(root / "embedder_last.weights.h5")))
     assert "dropped (" in lines[1]
     assert same(encoder, layers["embedder_last"].encoder)
 
@@ -87,8 +88,8 @@ def test_the_choice_of_a_stem_reaches_the_transfer(pretrained):
     root, layers = pretrained
     encoder = encoder_of("one")
     with pytest.raises(ValueError, match="--stem_from"):
-        start_encoder(encoder, settings(init=str(root)))
-    lines = start_encoder(encoder, settings(init=str(root), stem_from="infrared"))
+        start_encoders(PooledEncoder(encoder), settings(init=str(root)))
+    lines = start_encoders(PooledEncoder(encoder), settings(init=str(root), stem_from="infrared"))
     assert "--stem_from=infrared" in lines[2]
     np.testing.assert_array_equal(
         encoder.stem.conv1.kernel, layers["encoder_best"].stem_infrared.conv1.kernel
@@ -98,13 +99,13 @@ def test_the_choice_of_a_stem_reaches_the_transfer(pretrained):
 def test_starts_that_are_not_there_are_refused(tmp_path):
     encoder, other = encoder_of(), encoder_of()
     with pytest.raises(ValueError, match="--init=typo is neither a run directory nor a file; give random"):
-        start_encoder(encoder, settings(init="typo"))
+        start_encoders(PooledEncoder(encoder), settings(init="typo"))
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="empty holds no run"):
-        start_encoder(encoder, settings(init=str(tmp_path / "empty")))
+        start_encoders(PooledEncoder(encoder), settings(init=str(tmp_path / "empty")))
     write_run(tmp_path / "begun", settings("pretrain"))
     with pytest.raises(ValueError, match=r"begun has no encoder_best\.weights\.h5; its first epoch"):
-        start_encoder(encoder, settings(init=str(tmp_path / "begun")))
+        start_encoders(PooledEncoder(encoder), settings(init=str(tmp_path / "begun")))
     assert same(encoder, other)
 
 

@@ -29,17 +29,18 @@ def open_(samples, tmp_path, **options):
     return open_store(samples, HEIGHT, WIDTH, cache_dir=str(tmp_path / "cache"), **options)
 
 
-def expected(sample):
+def expected(sample, *resize):
     with open(sample.path, "rb") as file:
-        return decode_image(file.read(), HEIGHT, WIDTH).numpy()
+        return decode_image(file.read(), HEIGHT, WIDTH, *resize).numpy()
 
 
-def assert_right(store, samples):
+def assert_right(store, samples, *resize):
     assert len(store) == len(samples)
     for position in store.usable:
         image = store[position]
         assert image.dtype == np.uint8 and image.shape == (HEIGHT, WIDTH, 1 if position % 3 == 0 else 3)
-        np.testing.assert_array_equal(np.broadcast_to(image, (HEIGHT, WIDTH, 3)), expected(samples[position]))
+        whole = np.broadcast_to(image, (HEIGHT, WIDTH, 3))
+        np.testing.assert_array_equal(whole, expected(samples[position], *resize))
 
 
 def cache_directory(tmp_path):

@@ -120,13 +120,17 @@ def test_what_is_no_whole_image_is_an_error(kind):
             decode(tf.constant(BAD[kind]))
 
 
+FILTERS = {"lanczos": Image.Resampling.LANCZOS, "bilinear": Image.Resampling.BILINEAR}
+
+
+@pytest.mark.parametrize("resize", FILTERS)
 @pytest.mark.parametrize("size", [(150, 350), (60, 130), (333, 500), (144, 288)])
-def test_resize_is_within_one_level_of_pillow(size):
+def test_resize_is_within_one_level_of_pillow(size, resize):
     for seed in range(3):
         image = drawing(seed, size)
         data = encoded(image, "PNG")
-        wanted = np.array(image.resize((144, 288), Image.Resampling.LANCZOS)).astype(int)
-        found = decode_image(data, 288, 144)
+        wanted = np.array(image.resize((144, 288), FILTERS[resize])).astype(int)
+        found = decode_image(data, 288, 144, resize)
         assert (found.dtype, found.shape) == (tf.uint8, (288, 144, 3))
         difference = np.abs(found.numpy() - wanted)
         # Pillow rounds and clips between its two passes too, which shows beside hard edges (max 16 here).
@@ -134,19 +138,29 @@ def test_resize_is_within_one_level_of_pillow(size):
         assert difference.mean() < 0.3  # truncation instead of rounding would make it about 0.5
 
 
+@pytest.mark.parametrize("resize", FILTERS)
 @pytest.mark.parametrize("size", [(60, 130), (333, 500)])
-def test_resize_equals_pillow_in_floating_point(size):
+def test_resize_equals_pillow_in_floating_point(size, resize):
     image = drawing(0, size)
-    found = decode_image(encoded(image, "PNG"), 288, 144).numpy()
+    found = decode_image(encoded(image, "PNG"), 288, 144, resize).numpy()
     for channel, band in enumerate(image.split()):
-        wanted = np.array(band.convert("F").resize((144, 288), Image.Resampling.LANCZOS))
+        wanted = np.array(band.convert("F").resize((144, 288), FILTERS[resize]))
         difference = np.abs(found[..., channel] - np.clip(wanted, 0, 255))
         assert difference.max() < 0.51  # rounding and nothing else
 
 
-def test_resize_of_the_right_size_changes_nothing():
+@pytest.mark.parametrize("resize", FILTERS)
+def test_resize_of_the_right_size_changes_nothing(resize):
     data = encoded(Image.fromarray(noise()), "PNG")
-    np.testing.assert_array_equal(decode_image(data, 41, 30), noise())
+    np.testing.assert_array_equal(decode_image(data, 41, 30, resize), noise())
+
+
+def test_lanczos_is_the_default_and_other_filters_are_refused():
+    data = encoded(drawing(), "PNG")
+    np.testing.assert_array_equal(decode_image(data, 64, 32), decode_image(data, 64, 32, "lanczos"))
+    assert (decode_image(data, 64, 32, "bilinear") != decode_image(data, 64, 32)).numpy().any()
+    with pytest.raises(ValueError, match="--resize=nearest: expected one of lanczos, bilinear"):
+        decode_image(data, 64, 32, "nearest")
 
 
 def test_overshoot_is_clipped_not_wrapped():

@@ -18,21 +18,22 @@ class BatchNormNeck(FusedBatchNorm):
     stay around the origin, where the classifier, which has no bias, separates them by angle. The field's code
     has an offset and freezes it at 0: the same function (a weight decay cannot move it either).
 
-    gamma starts from N(1, 0.01^2). Always float32, also under mixed precision; statistics as
+    gamma starts from N(1, deviation^2). Always float32, also under mixed precision; statistics as
     `FusedBatchNorm` keeps them, the running variance unbiased.
 
     Args:
         epsilon: added to the variance, the square of the input's unit.
         momentum: in [0, 1], the share of the old moving statistics that stays.
         seed: integer, of gamma's initial values.
+        deviation: of these; 0 starts all at 1, as MPANet and VCD do.
         **kwargs: name, trainable.
     """
 
-    def __init__(self, epsilon=1e-5, momentum=0.9, seed=0, **kwargs):
+    def __init__(self, epsilon=1e-5, momentum=0.9, seed=0, deviation=0.01, **kwargs):
         kwargs["dtype"] = full_precision()
-        gamma = keras.initializers.RandomNormal(mean=1.0, stddev=0.01, seed=seed)
+        gamma = keras.initializers.RandomNormal(mean=1.0, stddev=deviation, seed=seed)
         super().__init__(epsilon=epsilon, momentum=momentum, gamma_initializer=gamma, **kwargs)
-        self.seed = seed
+        self.seed, self.deviation = seed, deviation
 
     def build(self, input_shape):
         """Makes gamma, moving_mean and moving_variance [C]."""
@@ -49,6 +50,6 @@ class BatchNormNeck(FusedBatchNorm):
 
     def get_config(self):
         """Constructor arguments, for saving."""
-        config = super().get_config() | {"seed": self.seed}
+        config = super().get_config() | {"seed": self.seed, "deviation": self.deviation}
         del config["gamma_initializer"]
         return config

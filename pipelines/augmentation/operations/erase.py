@@ -18,31 +18,46 @@ class Erase(Operation):
         probability: odds that an image is erased at all; with 0 its numbers are drawn all the same.
         min_area: smallest share of the image's area.
         max_area: largest share.
-        min_aspect: smallest height/width; the largest is its inverse.
+        min_aspect: smallest height/width.
+        max_aspect: largest; 0 = the inverse of the smallest.
+        tries: sizes that are tried until one fits into the image.
 
     Raises:
-        ValueError: an empty range of areas.
+        ValueError: an empty range of areas or aspects, or no try.
     """
 
     probability: float
     min_area: float
     max_area: float
     min_aspect: float
+    max_aspect: float = 0.0
+    tries: int = ERASE_TRIES
 
-    draws = DRAWS_PER_ERASE
     finishing = True
 
     def __post_init__(self):
+        if self.max_aspect and self.min_aspect > self.max_aspect:
+            raise ValueError(
+                f"--erase_min_aspect={self.min_aspect} is above --erase_max_aspect={self.max_aspect}; "
+                "expected min <= max. Lower the one or raise the other, or give 0 for the inverse of min."
+            )
+        if self.tries < 1:
+            raise ValueError(f"--erase_tries={self.tries}: expected at least 1.")
         if self.min_area > self.max_area:
             raise ValueError(
                 f"--erase_min_area={self.min_area} is above --erase_max_area={self.max_area}; expected "
                 "min <= max. Lower the one or raise the other."
             )
 
+    @property
+    def draws(self):
+        """Uniform numbers that an image needs."""
+        return 1 + 4 * self.tries
+
     def plan(self, draws, source, view):
         """See `plan_erasing`."""
         sizes = (self.min_area, self.max_area, self.min_aspect)
-        return plan_erasing(draws, self.probability, *sizes, *source)
+        return plan_erasing(draws, self.probability, *sizes, *source, self.max_aspect)
 
     def finish(self, image, plan, row, order):
         """See `erase_shuffled`."""
@@ -57,28 +72,34 @@ def plan_erasing(
     min_aspect: float,
     image_height: int,
     image_width: int,
+    max_aspect: float = 0.0,
 ) -> np.ndarray:
     """Turns uniform numbers into the boxes of random erasing.
 
     Area share and height/width are uniform (the published code's choice; a log-uniform aspect would make
-    flat boxes more frequent), and the first of eight tries that fits is taken; the published hundred tries
-    would need 400 draws per image. At 288x144 and the published settings one fitted in each of 10**6 images.
+    flat boxes more frequent), and the first try that fits is taken; where none does, nothing is erased. Eight
+    tries are the default, as the published hundred would need 400 draws per image: at 288x144 and the
+    published settings one of eight fitted in each of 10**6 images.
+
+    torchvision's operation up to 0.5, MPANet's, is that of ten tries, aspects 0.3 to 3.3 and areas 0.02 to
+    0.33. Later ones draw the logarithm of the aspect.
 
     Args:
-        draws: float64 [n, DRAWS_PER_ERASE] in (0, 1).
+        draws: float64 [n, 1 + 4 tries] in (0, 1).
         probability: odds that an image is erased at all.
         min_area: smallest share of the image's area.
         max_area: largest share.
-        min_aspect: smallest height/width; the largest is its inverse.
+        min_aspect: smallest height/width.
         image_height: rows, H.
         image_width: columns, W.
+        max_aspect: largest height/width; 0 = the inverse of the smallest.
 
     Returns:
         int64 [n, 4]: top, left, height, width of each box; all 0 where nothing is erased.
     """
-    tries = draws[:, 1:].reshape(len(draws), ERASE_TRIES, 4)
+    tries = draws[:, 1:].reshape(len(draws), -1, 4)
     area = (min_area + tries[:, :, 0] * (max_area - min_area)) * image_height * image_width
-    aspect = min_aspect + tries[:, :, 1] * (1.0 / min_aspect - min_aspect)
+    aspect = min_aspect + tries[:, :, 1] * ((max_aspect or 1.0 / min_aspect) - min_aspect)
     height = np.rint(np.sqrt(area * aspect)).astype(np.int64)
     width = np.rint(np.sqrt(area / aspect)).astype(np.int64)
     fits = (height < image_height) & (width < image_width)

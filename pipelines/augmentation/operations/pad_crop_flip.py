@@ -1,4 +1,4 @@
-"""Zero-pad, crop to the old size and flip left to right: the baselines' way to move a person about."""
+"""Pad, crop to the old size and flip left to right: the baselines' way to move a person about."""
 
 from dataclasses import dataclass
 
@@ -12,15 +12,17 @@ DRAWS_PER_CROP = 3
 
 @dataclass(frozen=True)
 class PadCropFlip(Operation):
-    """Pads with black, cuts the old size out at a random place, and mirrors at random.
+    """Pads with one grey level, cuts the old size out at a random place, and mirrors at random.
 
     Attributes:
-        pad_pixels: zeros on each side.
+        pad_pixels: pixels of padding on each side.
         flip_probability: odds of a mirror image.
+        pad_value: what they are in all channels, 0 (black) to 255.
     """
 
     pad_pixels: int
     flip_probability: float
+    pad_value: int = 0
 
     draws = DRAWS_PER_CROP
 
@@ -31,7 +33,7 @@ class PadCropFlip(Operation):
     def act(self, image, plan, row, memory):
         """See `crop_flip`."""
         out = memory.other(image)
-        crop_flip(image, plan, row, self.pad_pixels, out)
+        crop_flip(image, plan, row, self.pad_pixels, out, self.pad_value)
         return out
 
 
@@ -55,7 +57,7 @@ def plan_crop_flip(draws: np.ndarray, pad_pixels: int, flip_probability: float) 
 
     Args:
         draws: float64 [n, 3] in (0, 1).
-        pad_pixels: zeros on each side before the crop of the original size.
+        pad_pixels: pixels of padding on each side before the crop of the original size.
         flip_probability: odds of a mirror image.
 
     Returns:
@@ -65,7 +67,9 @@ def plan_crop_flip(draws: np.ndarray, pad_pixels: int, flip_probability: float) 
     return CropPlan(places[:, 0], places[:, 1], draws[:, 2] < flip_probability)
 
 
-def crop_flip(image: np.ndarray, plan: CropPlan, row: int, pad_pixels: int, out: np.ndarray) -> None:
+def crop_flip(
+    image: np.ndarray, plan: CropPlan, row: int, pad_pixels: int, out: np.ndarray, pad_value: int = 0
+) -> None:
     """Carries out one image's part of a plan.
 
     Args:
@@ -74,12 +78,13 @@ def crop_flip(image: np.ndarray, plan: CropPlan, row: int, pad_pixels: int, out:
         row: which image of the plan.
         pad_pixels: as given to `plan_crop_flip`.
         out: uint8 [H, W, C], another array; receives the result.
+        pad_value: of the padding, 0 to 255.
     """
     height, width, _ = image.shape
     down, right = int(plan.down[row]) - pad_pixels, int(plan.right[row]) - pad_pixels
     top, left = max(0, -down), max(0, -right)
     rows, columns = height - abs(down), width - abs(right)
-    out[:] = 0
+    out[:] = pad_value
     if rows <= 0 or columns <= 0:
         return
     source = image[max(0, down) :, max(0, right) :][:rows, :columns]

@@ -10,6 +10,7 @@ from mmgl_tf.pipelines.records import Protocol
 from mmgl_tf.retrieval.labelled import LabelledFeatures
 from mmgl_tf.retrieval.metrics import score
 from mmgl_tf.retrieval.protocols import Setting, evaluate, evaluate_settings, gallery_draws, settings_of
+from tests.mmgl_tf.golden_waves import waves
 from tests.mmgl_tf.retrieval.slow_scores import slow_scores
 
 
@@ -74,6 +75,27 @@ def test_both_directions_of_regdb():
     require_equal(evaluate(visible, infrared, REGDB, direction="infrared_to_visible"), [
         slow_trial(infrared, visible, np.arange(48), {}, False)
     ])  # fmt: skip
+
+
+def long_waves(rows, phase, identities):
+    """Golden inputs that are not of unit length, as `LabelledFeatures` has them."""
+    values = waves(rows, 6, phase).astype("float64")
+    lengths = np.linalg.norm(values, axis=1)
+    return LabelledFeatures(values / lengths[:, None], identities, np.full(rows, -1), lengths)
+
+
+def test_of_known_lengths_the_euclidean_distance_counts_as_in_mpanets_evaluator():
+    """Golden numbers of RegDB's two evaluators on squared Euclidean distances."""
+    query = long_waves(20, 0.0, np.arange(20) % 28)
+    gallery = long_waves(120, 0.9, np.arange(120) // 4)
+    images = evaluate(query, gallery, REGDB)
+    people = evaluate(query, gallery, dataclasses.replace(REGDB, identity_once=True))
+    for found, last in ((images, 0.60), (people, 0.65)):
+        ranks = [found.mean(f"rank{k}") for k in (1, 5, 10, 20)]
+        assert ranks == pytest.approx([0.0, 0.2, 0.55, last])
+        assert found.mean("mAP") == pytest.approx(0.066914, abs=2e-6)
+    by_cosine = evaluate(*(dataclasses.replace(side, lengths=None) for side in (query, gallery)), REGDB)
+    assert by_cosine.mean("mAP") != pytest.approx(images.mean("mAP"), abs=1e-3)
 
 
 def test_the_swapped_direction_swaps_the_excluded_cameras():

@@ -76,6 +76,13 @@ def test_each_image_goes_through_its_own_stem(model, expected):
     assert np.abs(turned - expected).max(axis=1).min() > 1e-3, "the other stem must say something else"
 
 
+def test_files_are_resized_by_the_filter_of_the_network(embedder):
+    for resize in ("lanczos", "bilinear"):
+        made = Endpoints(InferenceNetwork(embedder, "neck"), *SIZE, resize).decode(tf.constant(FILES))
+        wanted = [decode_image(content, *SIZE, resize) for content in FILES]
+        np.testing.assert_array_equal(made, wanted)
+
+
 @pytest.mark.parametrize("code", [0, 1])
 def test_a_batch_may_lack_a_modality(model, expected, code):
     chosen = code == MODALITY

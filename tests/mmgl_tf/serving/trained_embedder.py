@@ -11,6 +11,11 @@ def trained_embedder(backbone="resnet10", stream="two", size=(96, 48), non_local
     encoder = Encoder(backbone, stream, stem_init="independent", seed=1)
     embedder = Embedder(encoder, non_local_width, gem_power)
     embedder.build_from(*size)
+    return with_statistics(embedder)
+
+
+def with_statistics(embedder):
+    """A built embedder with other scales, offsets and moving statistics than it starts with."""
     dice = np.random.default_rng(7)
     for variable in embedder.weights:
         name = variable.path.rsplit("/", 1)[-1]

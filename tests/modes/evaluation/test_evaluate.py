@@ -173,6 +173,15 @@ def test_flipping_reaches_the_embeddings(look, last):
     assert any(a["mAP"] != b["mAP"] for a, b in zip(plain, flipped, strict=True))
 
 
+def test_embeddings_may_be_compared_as_long_as_they_are(look, last, capsys):
+    cosine = evaluate(look("regdb", init=last))
+    capsys.readouterr()
+    found = evaluate(look("regdb", init=last, distance="euclidean"))
+    assert "Euclidean distances" in capsys.readouterr().out
+    assert found["evaluation"] == {"distance": "euclidean"} and cosine["evaluation"] == {}
+    assert any(a["mAP"] != b["mAP"] for a, b in zip(cosine["cells"], found["cells"], strict=True))
+
+
 def test_every_setting_of_evaluation_does_what_it_is_for(look):
     def cells(**changes):
         return evaluate(look(init="pixels", **changes))["cells"]
@@ -273,6 +282,13 @@ def test_wishes_that_do_not_fit_are_refused(look, tmp_path):
         evaluate(look("regdb", gallery_draw="official"))
     with pytest.raises(ValueError, match="--flip with --init=hog: only a network's embeddings"):
         evaluate(look(init="hog", flip=True))
+    for beside, words in (
+        ({"flip": True}, "--flip"),
+        ({"rerank": True}, "--rerank"),
+        ({"init": "hog"}, "--init=hog"),
+    ):
+        with pytest.raises(ValueError, match=f"--distance=euclidean with {words}: these compare"):
+            evaluate(look(distance="euclidean", **beside))
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").write_text("not a result")
     with pytest.raises(ValueError, match=r"mine holds files but no results\.json"):

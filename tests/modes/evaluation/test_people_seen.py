@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from mmgl_tf.backbones import Encoder
+from mmgl_tf.backbones.pooled_encoder import PooledEncoder
 from mmgl_tf.modes.evaluation.evaluate import evaluate
-from mmgl_tf.modes.saved_run import start_encoder
+from mmgl_tf.modes.saved_run import start_encoders
 from mmgl_tf.pipelines.readers.regdb import read_regdb
 from mmgl_tf.pipelines.synthetic import write_world
 from tests.modes.small_run import settings, write_run
@@ -59,7 +60,7 @@ def started(tmp_path, encoder):
         write_run(tmp_path / "pre", settings("pretrain", **before), encoders=("last",))
         untouched = [np.copy(value) for value in encoder.weights]
         try:
-            return start_encoder(encoder, settings(init=str(tmp_path / init), **now))
+            return start_encoders(PooledEncoder(encoder), settings(init=str(tmp_path / init), **now))
         except ValueError:
             # Nothing has changed.
             assert all(np.array_equal(a, b) for a, b in zip(encoder.weights, untouched, strict=True))

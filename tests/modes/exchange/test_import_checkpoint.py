@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from mmgl_tf.backbones import Encoder
+from mmgl_tf.backbones.pooled_encoder import PooledEncoder
 from mmgl_tf.flags.reading import configs_of
 from mmgl_tf.modes.exchange.export_safetensors import export_safetensors
 from mmgl_tf.modes.exchange.import_checkpoint import import_checkpoint
-from mmgl_tf.modes.saved_run import is_finetuned, load_embedder, run_settings, run_summary, start_encoder
+from mmgl_tf.modes.saved_run import is_finetuned, load_embedder, run_settings, run_summary, start_encoders
 from tests.mmgl_tf.backbones.golden_images import drawn_images
 from tests.mmgl_tf.interchange.state_dicts import RESNET10, RESNET18, RESNET50, torchvision, two_stream
 from tests.mmgl_tf.interchange.torch_file import Raw, write
@@ -82,7 +83,7 @@ def test_fine_tuning_starts_from_an_imported_encoder(small):
     encoder = Encoder("resnet10", "two", seed=5)
     encoder.build_from(96, 48)
     (config,) = configs_of({"mode": "finetune", "init": str(small), **SMALL, "backbone": "resnet10"})
-    lines = start_encoder(encoder, config)
+    lines = start_encoders(PooledEncoder(encoder), config)
     assert lines[1] == "65 tensors matched, 0 missing, 0 dropped"
     embedder, _ = load_embedder(looking_at(small), "last")
     for found, expected in zip(encoder.variables, embedder.encoder.variables, strict=True):
@@ -112,7 +113,7 @@ def test_the_paper_s_size_is_the_default_and_what_it_was_trained_on_can_be_said(
     encoder = Encoder("resnet10", "two")
     encoder.build_from(96, 48)
     with pytest.raises(ValueError, match="was trained on trial 3 of regdb"):
-        start_encoder(encoder, config)
+        start_encoders(PooledEncoder(encoder), config)
 
 
 def test_a_second_import_replaces_the_first_and_all_of_it(tmp_path):

@@ -56,11 +56,11 @@ def source(init, **typed):
     return open_source(config)
 
 
-def reference(embedder, feature):
+def reference(embedder, feature, *resize):
     """Image by image, as evaluation embeds."""
     found = []
     for content, code in zip(IMAGES, CODES.tolist(), strict=True):
-        image = normalise(decode_image(tf.constant(content), 96, 48))[None]
+        image = normalise(decode_image(tf.constant(content), 96, 48, *resize))[None]
         found.append(embedder.embed({("visible", "infrared")[code]: image})[feature].numpy()[0])
     return np.array(found)
 
@@ -74,6 +74,16 @@ def test_a_run_embeds_as_evaluation_does_by_its_best_weights_in_the_order_given(
     np.testing.assert_allclose(values, reference(run[1]["embedder_best"], "neck"), atol=1e-6)
     swapped = found.embed(IMAGES, 1 - CODES)
     assert np.abs(swapped - values).max(axis=1).min() > 1e-3  # each stem is its own
+
+
+def test_images_are_resized_as_the_run_has_it(tmp_path):
+    written = write_run(tmp_path, settings(resize="bilinear"), embedders=("last",))
+    found = source(tmp_path)
+    expected = reference(written["embedder_last"], "neck", "bilinear")
+    np.testing.assert_allclose(found.embed(IMAGES, CODES), expected, atol=1e-6)
+    assert np.abs(expected - reference(written["embedder_last"], "neck")).max() > 1e-4
+    assert found.facts["resize"] == "bilinear"
+    assert any("resize" in line for line in differing(found.facts, source(tmp_path, resize="lanczos").facts))
 
 
 @pytest.mark.parametrize(("weights", "feature"), [("last", "neck"), ("best", "pool"), ("last", "pool")])

@@ -6,9 +6,10 @@ import pytest
 from mmgl_tf.flags.config import options_type
 from mmgl_tf.pipelines.batches.build import training_dataset
 from mmgl_tf.pipelines.batches.data_wait import DataWait
+from mmgl_tf.pipelines.batches.identity_passes import passes_plan, steps_in_identity_pass
 from mmgl_tf.pipelines.batches.identity_sampling import identity_plan
 from mmgl_tf.pipelines.batches.plans import people_plan
-from mmgl_tf.pipelines.batches.recipe import finetuning_recipe
+from mmgl_tf.pipelines.batches.recipe import Recipe, Sampler, finetuning_recipe
 from mmgl_tf.pipelines.decode import normalise
 from tests.pipelines.fake_store import HEIGHT, WIDTH, FakeStore, assert_same
 
@@ -125,6 +126,17 @@ def test_skipped_images_are_never_drawn_and_move_no_class():
         for image, label in zip(batch["visible"], batch["labels"], strict=False):
             of_class = [index for index in usable if VISIBLE[index] == CLASSES[label]]
             assert any((image == one).all() for one in expected(pair[0], of_class))
+
+
+@pytest.mark.parametrize(("sampler", "once"), [(Sampler.TO_EXHAUSTION, False), (Sampler.ONCE_EACH, True)])
+def test_a_recipe_may_ask_for_another_sampler(sampler, once):
+    recipe = finetuning_recipe(PLAIN, sampler)
+    assert Recipe(recipe.views).sampler is Sampler.WITH_REPLACEMENT
+    plan = people_plan(stores(), (VISIBLE, INFRARED), 2, 1, 7, 0, recipe.sampler)
+    assert plan.steps_per_epoch == steps_in_identity_pass(VISIBLE, INFRARED, 2, 1, 7, once)
+    longer = people_plan(stores(), (VISIBLE, INFRARED), 2, 1, 7, 9, recipe.sampler)
+    for own, given in zip(longer.epoch(4), passes_plan(VISIBLE, INFRARED, 2, 1, 7, 4, 9, once), strict=True):
+        np.testing.assert_array_equal(own, given)
 
 
 def test_bad_requests_are_refused_at_once():

@@ -13,7 +13,7 @@ from mmgl_tf.pipelines.images import image_cache
 from tests.pipelines.drawn_files import assert_right, cache_directory, open_, write_images
 
 
-def test_key_follows_files_size_and_order(tmp_path):
+def test_key_follows_files_size_filter_and_order(tmp_path):
     samples = write_images(tmp_path / "images")
     paths = [sample.path for sample in samples]
     keys = [image_cache.cache_key(paths, 24, 12)]
@@ -25,8 +25,9 @@ def test_key_follows_files_size_and_order(tmp_path):
         file.write(b"x")
     os.utime(paths[2], ns=(1, 1))
     keys.append(image_cache.cache_key(paths, 24, 12))
-    assert len(set(keys)) == 5
-    assert keys[-1] == image_cache.cache_key(paths, 24, 12)
+    keys.append(image_cache.cache_key(paths, 24, 12, "bilinear"))
+    assert len(set(keys)) == 6
+    assert keys[-2] == image_cache.cache_key(paths, 24, 12) == image_cache.cache_key(paths, 24, 12, "lanczos")
 
 
 def cut(path):

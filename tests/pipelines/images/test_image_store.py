@@ -36,6 +36,17 @@ def test_pixels_equal_the_decoder(tmp_path, cache):
         store[7]
 
 
+@pytest.mark.parametrize("cache", [True, False])
+def test_images_are_resized_by_the_filter_that_is_asked_for(tmp_path, cache):
+    samples = write_images(tmp_path / "images")
+    lanczos = open_(samples, tmp_path, cache=cache)
+    store = open_(samples, tmp_path, cache=cache, resize="bilinear")
+    assert_right(store, samples, "bilinear")
+    assert_right(lanczos, samples)
+    assert len(list((tmp_path / "cache").iterdir())) == (2 if cache else 1)
+    assert any((store[i] != lanczos[i]).any() for i in range(len(samples)))
+
+
 def test_cached_images_are_views_that_cannot_be_written(tmp_path):
     store = open_(write_images(tmp_path / "images"), tmp_path)
     assert np.shares_memory(store[1], store[1]) and type(store[1]) is np.ndarray

@@ -62,6 +62,9 @@ def test_gamma_starts_near_one_by_the_seed():
     assert gamma.std() == pytest.approx(0.01, rel=0.05)
     np.testing.assert_array_equal(built(2048).gamma.numpy(), gamma)
     assert not np.array_equal(built(2048, seed=1).gamma.numpy(), gamma)
+    assert (built(2048, deviation=0.0).gamma.numpy() == 1.0).all()
+    kept = BatchNormNeck.from_config(built(deviation=0.5).get_config())
+    assert kept.deviation == 0.5
 
 
 def test_gradients_reach_features_and_gamma():

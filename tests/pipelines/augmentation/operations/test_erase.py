@@ -62,6 +62,39 @@ def test_the_first_fitting_try_is_taken():
     assert (top, left) == (0, 144 - width)
 
 
+def slow_box(draws, height, width):
+    """torchvision 0.4's `RandomErasing.get_params`, by its description, on given draws."""
+    if draws[0] >= 0.5:
+        return [0, 0, 0, 0]
+    for share, ratio, down, right in np.reshape(draws[1:], (10, 4)):
+        area, aspect = height * width * (0.02 + share * 0.31), 0.3 + ratio * 3.0
+        h, w = int(np.rint(np.sqrt(area * aspect))), int(np.rint(np.sqrt(area / aspect)))
+        if h < height and w < width:
+            return [int(down * (height - h + 1)), int(right * (width - w + 1)), h, w]
+    return [0, 0, 0, 0]
+
+
+def test_ten_tries_of_a_linear_aspect_are_torchvisions():
+    erase = Erase(0.5, 0.02, 0.33, 0.3, 3.3, 10)
+    assert erase.draws == 41
+    draws = drawn(2000, 41)
+    draws[5, 0], draws[5, 1::4], draws[5, 2::4] = 0.1, 0.999, 0.001  # flat and large: none fits
+    found = erase.plan(draws, (384, 128), (384, 128))
+    assert found.tolist() == [slow_box(row, 384, 128) for row in draws]
+    assert not found[5].any()
+
+
+def test_the_defaults_are_the_inverse_aspect_and_eight_tries():
+    draws = drawn(500, DRAWS_PER_ERASE)
+    erase = Erase(0.5, 0.02, 0.4, 0.3)
+    assert erase.draws == DRAWS_PER_ERASE == 33
+    np.testing.assert_array_equal(
+        erase.plan(draws, (288, 144), (288, 144)), plan_erasing(draws, 0.5, 0.02, 0.4, 0.3, 288, 144)
+    )
+    limited = Erase(0.5, 0.02, 0.4, 0.3, 1.0).plan(draws, (288, 144), (288, 144))
+    assert (limited[:, 2] <= limited[:, 3] + 1).all(), "no box is higher than wide"
+
+
 def test_erasing_before_shuffling_equals_erasing_the_shuffled_box():
     rng = np.random.default_rng(0)
     for _ in range(200):
@@ -75,6 +108,10 @@ def test_erasing_before_shuffling_equals_erasing_the_shuffled_box():
         np.testing.assert_array_equal(shuffled, shuffle_stripes(image[None], order[None])[0])
 
 
-def test_an_empty_range_of_areas_is_refused():
+def test_empty_ranges_are_refused():
     with pytest.raises(ValueError, match=r"--erase_min_area=0\.5 is above --erase_max_area=0\.4"):
         Erase(0.5, 0.5, 0.4, 0.3)
+    with pytest.raises(ValueError, match=r"--erase_min_aspect=0\.5 is above --erase_max_aspect=0\.4"):
+        Erase(0.5, 0.02, 0.4, 0.5, 0.4)
+    with pytest.raises(ValueError, match="--erase_tries=0"):
+        Erase(0.5, 0.02, 0.4, 0.3, 3.3, 0)
