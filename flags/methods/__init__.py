@@ -26,6 +26,7 @@ from mmgl_tf.flags.methods.barlow_twins import BarlowTwins
 from mmgl_tf.flags.methods.baseline import OneStream, TwoStream
 from mmgl_tf.flags.methods.byol import Byol
 from mmgl_tf.flags.methods.colorization import Colorization
+from mmgl_tf.flags.methods.ddag import Ddag
 from mmgl_tf.flags.methods.held_out_orders import HeldOutOrders
 from mmgl_tf.flags.methods.jigsaw import Jigsaw
 from mmgl_tf.flags.methods.mmgl import Mmgl
@@ -56,6 +57,7 @@ FINETUNING = {
     "one_stream": OneStream,
     "two_stream": TwoStream,
     "agw": Agw,
+    "ddag": Ddag,
 }
 # Settings of a run's images that several methods read; they make none of them another method.
 IMAGES = {

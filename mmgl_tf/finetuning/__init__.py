@@ -2,6 +2,7 @@
 
 from mmgl_tf.finetuning.agw import Agw
 from mmgl_tf.finetuning.baseline import OneStream, TwoStream
+from mmgl_tf.finetuning.ddag import Ddag
 
 # What --method selects: a `FinetuningModel` each.
-FINETUNING = {"one_stream": OneStream, "two_stream": TwoStream, "agw": Agw}
+FINETUNING = {"one_stream": OneStream, "two_stream": TwoStream, "agw": Agw, "ddag": Ddag}
