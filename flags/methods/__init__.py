@@ -28,6 +28,7 @@ from mmgl_tf.flags.methods.barlow_twins import BarlowTwins
 from mmgl_tf.flags.methods.baseline import OneStream, TwoStream
 from mmgl_tf.flags.methods.byol import Byol
 from mmgl_tf.flags.methods.colorization import Colorization
+from mmgl_tf.flags.methods.ddag import Ddag
 from mmgl_tf.flags.methods.held_out_orders import HeldOutOrders
 from mmgl_tf.flags.methods.jigsaw import Jigsaw
 from mmgl_tf.flags.methods.mmgl import Mmgl
@@ -60,6 +61,7 @@ FINETUNING = {
     "one_stream": OneStream,
     "two_stream": TwoStream,
     "agw": Agw,
+    "ddag": Ddag,
     "mpanet": MpaNet,
     "vcd": Vcd,
 }

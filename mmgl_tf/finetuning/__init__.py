@@ -2,8 +2,16 @@
 
 from mmgl_tf.finetuning.agw import Agw
 from mmgl_tf.finetuning.baseline import OneStream, TwoStream
+from mmgl_tf.finetuning.ddag import Ddag
 from mmgl_tf.finetuning.mpanet import MpaNet
 from mmgl_tf.finetuning.vcd import Vcd
 
 # What --method selects: a `FinetuningModel` each.
-FINETUNING = {"one_stream": OneStream, "two_stream": TwoStream, "agw": Agw, "mpanet": MpaNet, "vcd": Vcd}
+FINETUNING = {
+    "one_stream": OneStream,
+    "two_stream": TwoStream,
+    "agw": Agw,
+    "ddag": Ddag,
+    "mpanet": MpaNet,
+    "vcd": Vcd,
+}

@@ -17,6 +17,16 @@ SEARCH = (
 )
 
 
+def chance_of_identity(plan):
+    """What a network that knows nothing has: (cross-entropy of identities, share of them named right).
+
+    Args:
+        plan: `mmgl_tf.training.plan.TrainingPlan`; without identities neither has a chance.
+    """
+    classes = plan.num_identities
+    return (math.log(classes), 1 / classes) if classes else (HAS_NONE, HAS_NONE)
+
+
 def triplet_figures(options, plan):
     """The figures of cross-entropy beside a triplet loss.
 
@@ -28,19 +38,14 @@ def triplet_figures(options, plan):
         tuple of `Figure`.
     """
     del options
-    classes = plan.num_identities
+    chance, share = chance_of_identity(plan)
     return (
-        Figure(
-            "loss/identity",
-            "identity cross-entropy",
-            math.log(classes) if classes else HAS_NONE,
-            short="identity",
-        ),
+        Figure("loss/identity", "identity cross-entropy", chance, short="identity"),
         Figure("loss/triplet", "triplet loss", HAS_NONE, short="triplet"),
         Figure(
             "accuracy/identity",
             "identity named right",
-            1 / classes if classes else HAS_NONE,
+            share,
             "share",
             short="identity accuracy",
         ),

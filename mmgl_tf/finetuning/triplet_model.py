@@ -59,9 +59,13 @@ class TripletModel(FinetuningModel):
         features = self.embedder(images, training=training)
         return features | {"logits": self.classifier(features["neck"])}
 
+    def images_of(self, batch):
+        """What the network is shown of a batch: {"visible", "infrared"}, a stem's images each."""
+        return {name: batch[name] for name in MODALITIES}
+
     def outputs(self, batch):
         """Pooled features, logits and classes: {"pool", "logits", "labels"}."""
-        found = self({name: batch[name] for name in MODALITIES}, training=True)
+        found = self(self.images_of(batch), training=True)
         return {"pool": found["pool"], "logits": found["logits"], "labels": batch["labels"]}
 
     def losses(self, outputs, seed):

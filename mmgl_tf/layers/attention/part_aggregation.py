@@ -70,7 +70,19 @@ class PartAggregation(keras.layers.Layer):
         Returns:
             float32 [B, C].
         """
-        parts = adaptive_stripes(feature_map, self.parts)
+        return self.neck(self.before_neck(feature_map, feature), training=training)
+
+    def before_neck(self, feature_map, feature):
+        """What the neck normalises, s + feature; apart, so that serving can fold the neck.
+
+        Args:
+            feature_map, feature: as in `call`.
+
+        Returns:
+            float32 [B, C].
+        """
+        # Cast before the means over rows and columns, which half precision would round.
+        parts = adaptive_stripes(tf.cast(feature_map, self.compute_dtype), self.parts)
         flat = tf.reshape(parts, [-1, parts.shape[-1]])
         query, key, value = (
             tf.reshape(linear(flat), tf.shape(parts)) for linear in (self.query, self.key, self.value)
@@ -78,7 +90,7 @@ class PartAggregation(keras.layers.Layer):
         attention = tf.nn.softmax(tf.matmul(query, key, transpose_b=True), axis=-1)  # [B, P, P]
         gate = tf.nn.softmax(tf.convert_to_tensor(self.gate))
         shares = tf.reduce_sum(gate[:, tf.newaxis] * attention, axis=1)  # [B, P], of each V
-        return self.neck(tf.reduce_sum(shares[..., tf.newaxis] * value, axis=1) + feature, training=training)
+        return tf.reduce_sum(shares[..., tf.newaxis] * value, axis=1) + feature
 
     def compute_output_shape(self, input_shape, feature_shape=None):
         """(B, C) of (B, H, W, C)."""

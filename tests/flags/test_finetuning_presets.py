@@ -1,0 +1,65 @@
+"""--preset=paper of fine-tuning in numbers, beside the specs' values; demo and smoke fit their networks."""
+
+import pytest
+
+from mmgl_tf.flags.config import defaults, from_flat
+from mmgl_tf.flags.methods import FINETUNING
+from mmgl_tf.flags.resolution import resolve
+from mmgl_tf.flags.validation import validate
+
+# What the methods have alike, unless they say otherwise.
+USUAL = {
+    "backbone": "resnet50",
+    "image_height": 288,
+    "image_width": 144,
+    "identities_per_batch": 8,
+    "images_per_identity": 4,
+    "epochs": 81,
+    "optimizer": "sgd",
+    "learning_rate": 0.1,
+    "trunk_lr_multiplier": 0.1,
+    "momentum": 0.9,
+    "nesterov": True,
+    "weight_decay": 5e-4,
+    "wd_on_bn": True,
+    "wd_on_bias": True,
+    "clip_norm": 0.0,
+    "lr_schedule": "step",
+    "lr_milestones": "20,50",
+    "warmup_epochs": 10.0,
+    "pad_pixels": 10,
+    "flip_probability": 0.5,
+    "augmix_modalities": "none",
+    "erase_modalities": "none",
+    "triplet_weight": 1.0,
+    "triplet_margin": 0.3,
+    "flip": False,
+}
+OWN = {
+    "one_stream": {},
+    "two_stream": {},
+    "agw": {"gem_power": 3.0, "non_local_width": 1, "triplet_form": "reference"},
+    "ddag": {
+        "lr_milestones": "30,50",
+        "ddag_parts": 3,
+        "ddag_residual": "neck",
+        "ddag_heads": 4,
+        "ddag_head_size": 512,
+        "ddag_dropout": 0.2,
+    },
+}
+
+
+@pytest.mark.parametrize("dataset", ["sysu", "regdb"])
+@pytest.mark.parametrize("method", OWN)
+def test_paper_is_what_the_methods_authors_do(method, dataset):
+    found = defaults() | resolve("finetune", {"method": method, "dataset": dataset})
+    expected = USUAL | OWN[method]
+    assert {name: found[name] for name in expected} == expected
+
+
+@pytest.mark.parametrize("preset", ["paper", "demo", "smoke"])
+@pytest.mark.parametrize("method", FINETUNING)
+def test_every_preset_can_work(method, preset):
+    values = resolve("finetune", {"method": method, "preset": preset}) | {"mode": "finetune"}
+    validate(from_flat(values))
