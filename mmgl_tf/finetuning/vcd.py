@@ -51,27 +51,15 @@ class Vcd(FinetuningModel):
 
     def __init__(self, encoder, options, seed, plan, name="vcd"):
         super().__init__(encoder, options, seed, plan, name)
-        classes, drawn = plan.num_identities, 3 * seed + 1
+        classes = plan.num_identities
         for whose in ENCODERS:
-            layers = {
-                f"classifier_{whose}": NormalLinear(
-                    classes, 0.001, f"vcd/classifier_{whose}", drawn, name=f"classifier_{whose}"
-                ),
-                f"bottleneck_{whose}": InformationBottleneck(
-                    options.vcd_representation_size,
-                    place=f"vcd/bottleneck_{whose}",
-                    seed=drawn,
-                    name=f"bottleneck_{whose}",
-                ),
-                f"represented_classifier_{whose}": BottleneckClassifier(
-                    classes,
-                    place=f"vcd/represented_classifier_{whose}",
-                    seed=drawn,
-                    name=f"represented_classifier_{whose}",
-                ),
-            }
-            for attribute, layer in layers.items():
-                setattr(self, attribute, layer)
+            for kind, what, sizes in (
+                (NormalLinear, "classifier", (classes, 0.001)),
+                (InformationBottleneck, "bottleneck", (options.vcd_representation_size,)),
+                (BottleneckClassifier, "represented_classifier", (classes,)),
+            ):
+                own = f"{what}_{whose}"
+                setattr(self, own, kind(*sizes, place=f"vcd/{own}", seed=3 * seed + 1, name=own))
 
     @staticmethod
     def terms(options):

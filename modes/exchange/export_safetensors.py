@@ -39,8 +39,12 @@ def export_safetensors(config):
     count = write_torchvision(encoder, path, stem, embedder if whole else None, about)
     print(f"encoder    {encoder.backbone}, {which} weights of {config.finetuning.init}")
     print(f"written    {count} tensors to {path}")
+    if len(embedder.starts()) > 1:
+        print(f"note       it is one of {len(embedder.starts())}, the one that looks at both modalities")
     if finetuned and not whole:
-        left = "non-local blocks, pooling and neck" if embedder.non_local else "neck"
-        print(f"note       the {left} of the fine-tuned network have no place there; --safetensors=both has")
+        within = any(branch.between for branch in embedder.branches())
+        left = "layers within the trunk, pooling and neck" if within else "pooling and neck"
+        both = "; --safetensors=both has" if encoder.stream == "two" else ""
+        print(f"note       {left} of the fine-tuned network have no place there{both}")
     print("note       in PyTorch, the last stage has stride 1: see the README on how to load it", flush=True)
     return 0

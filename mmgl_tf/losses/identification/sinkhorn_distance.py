@@ -59,8 +59,14 @@ def sinkhorn_distance(first, second, epsilon=0.01, iterations=100, threshold=0.1
         return tf.exp((u[:, tf.newaxis] + v[tf.newaxis] - cost) / epsilon)
 
     def step(count, u, v, _):
-        new = u + epsilon * (log_rows - tf.math.log(tf.reduce_sum(plan_of(u, v), axis=1) + _SMALL))
-        v += epsilon * (log_columns - tf.math.log(tf.reduce_sum(plan_of(new, v), axis=0) + _SMALL))
+        # One exponential: M with the new u is M with the old one, each row divided by n times its sum. And no
+        # gradient within the loop is then a sum of more than two. TensorFlow (2.20) rewrites longer sums of a
+        # large graph to save memory, and the loop's later rounds fail ("Resource ... ALREADY_EXISTS").
+        plan = plan_of(u, v)
+        rows = tf.reduce_sum(plan, axis=1) + _SMALL
+        new = u + epsilon * (log_rows - tf.math.log(rows))
+        plan *= (tf.exp(log_rows) / rows)[:, tf.newaxis]
+        v += epsilon * (log_columns - tf.math.log(tf.reduce_sum(plan, axis=0) + _SMALL))
         moved = tf.stop_gradient(tf.reduce_sum(tf.abs(new - u)))
         return count + 1, new, v, moved
 

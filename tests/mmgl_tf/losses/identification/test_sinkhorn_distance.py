@@ -115,3 +115,20 @@ def test_half_precision_is_raised():
 def test_bad_arguments_say_what_was_expected():
     with pytest.raises(ValueError, match=r"epsilon=0\.0.*expected positive numbers"):
         sinkhorn_distance(*drawn(1.0), epsilon=0.0)
+
+
+def test_no_gradient_within_the_loop_is_a_sum_of_more_than_two():
+    """TensorFlow rewrites those of a large graph such that a loop's later rounds fail."""
+
+    @tf.function
+    def gradient(first, second):
+        with tf.GradientTape() as tape:
+            tape.watch(first)
+            loss, _ = sinkhorn_distance(first, second)
+        return tape.gradient(loss, first)
+
+    traced = gradient.get_concrete_function(tf.TensorSpec((8, 5)), tf.TensorSpec((8, 5)))
+    functions = traced.graph.as_graph_def().library.function
+    loops = [function for function in functions if "while_body" in function.signature.name]
+    sums = [node.attr["N"].i for loop in loops for node in loop.node_def if node.op == "AddN"]
+    assert sums and max(sums) == 2
