@@ -7,7 +7,7 @@ A recipe may state three things by rule rather than by number, as its authors do
 """
 
 from mmgl_tf.flags.config import OF_TRAINING, defaults, unmet, unread_settings
-from mmgl_tf.flags.methods import DEFAULTS, METHODS, groups_of, methods_of, recipes, stream
+from mmgl_tf.flags.methods import DEFAULTS, METHODS, evaluated, groups_of, methods_of, recipes, stream
 from mmgl_tf.flags.presets import preset
 
 
@@ -34,7 +34,7 @@ def resolve(mode, typed):
         require_method(mode, method)
         refuse_unread(mode, method, typed)
         kind = METHODS[method]
-        found |= getattr(kind, "PRESETS", {}).get(name, {})
+        found |= evaluated(method) | getattr(kind, "PRESETS", {}).get(name, {})
         recipe = _recipe(method, typed.get("recipe", defaults()["recipe"]))
         found |= _by_rule(recipe, defaults() | found | typed)
         _refuse_idle(typed, defaults() | found | typed)

@@ -2,7 +2,8 @@
 
 from mmgl_tf.finetuning.agw import Agw
 from mmgl_tf.finetuning.baseline import OneStream, TwoStream
+from mmgl_tf.finetuning.caj import Caj
 from mmgl_tf.finetuning.ddag import Ddag
 
 # What --method selects: a `FinetuningModel` each.
-FINETUNING = {"one_stream": OneStream, "two_stream": TwoStream, "agw": Agw, "ddag": Ddag}
+FINETUNING = {"one_stream": OneStream, "two_stream": TwoStream, "agw": Agw, "ddag": Ddag, "caj": Caj}

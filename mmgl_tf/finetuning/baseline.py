@@ -12,7 +12,8 @@ class TwoStream(TripletModel):
 
     def metric_loss(self, features, labels):
         """Batch-hard triplet loss; see `TripletModel.metric_loss`."""
-        return batch_hard_triplet(features, labels, self.options.triplet_margin)
+        loss, right = batch_hard_triplet(features, labels, self.options.triplet_margin)
+        return loss, {"accuracy/triplet": right}
 
 
 class OneStream(TwoStream):

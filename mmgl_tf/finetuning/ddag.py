@@ -81,7 +81,8 @@ class Ddag(TripletModel):
 
     def metric_loss(self, features, labels):
         """Batch-hard triplet loss; see `TripletModel.metric_loss`."""
-        return batch_hard_triplet(features, labels, self.options.triplet_margin)
+        loss, right = batch_hard_triplet(features, labels, self.options.triplet_margin)
+        return loss, {"accuracy/triplet": right}
 
     def call(self, images, training=False):
         """As `TripletModel.call`, and "part_logits" [n, identities], by the same classifier."""

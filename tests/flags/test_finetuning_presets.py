@@ -47,6 +47,19 @@ OWN = {
         "ddag_head_size": 512,
         "ddag_dropout": 0.2,
     },
+    "caj": {
+        "epochs": 100,
+        "flip": True,
+        "gem_power": 3.0,
+        "non_local_width": 1,
+        "triplet_form": "reference",
+        "caj_erase_probability": 0.5,
+        "caj_grey_probability": 0.5,
+        "caj_square": True,
+        "caj_alpha": 1.0,
+        "caj_gamma": 1.0,
+        "caj_divergence_weight": 0.0,
+    },
 }
 
 
