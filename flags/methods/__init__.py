@@ -33,6 +33,7 @@ from mmgl_tf.flags.methods.ddag import Ddag
 from mmgl_tf.flags.methods.held_out_orders import HeldOutOrders
 from mmgl_tf.flags.methods.jigsaw import Jigsaw
 from mmgl_tf.flags.methods.mmgl import Mmgl
+from mmgl_tf.flags.methods.nfs import Nfs
 from mmgl_tf.flags.methods.psl import Psl
 from mmgl_tf.flags.methods.simclr import SimClr
 from mmgl_tf.flags.methods.simsiam import SimSiam
@@ -62,6 +63,7 @@ FINETUNING = {
     "agw": Agw,
     "ddag": Ddag,
     "caj": Caj,
+    "nfs": Nfs,
 }
 # Settings of a run's images that several methods read; they make none of them another method.
 IMAGES = {

@@ -46,6 +46,16 @@ class PooledEncoder(keras.layers.Layer):
         """{(stage name, number of the block it follows): `NonLocal`}: none here."""
         return {}
 
+    @property
+    def unfolded(self):
+        """What else the feature map goes through in inference, which serving uses as it is: none here.
+
+        Returns:
+            {(stage name, number of the block it follows): function (feature map, {modality: number of its
+            rows}) -> feature map of the same shape and type}. Modalities are in the order of the rows.
+        """
+        return {}
+
     def build_from(self, height, width):
         """Makes every weight, for images of a size in pixels."""
         self.encoder.build_from(height, width)

@@ -4,6 +4,14 @@ from mmgl_tf.finetuning.agw import Agw
 from mmgl_tf.finetuning.baseline import OneStream, TwoStream
 from mmgl_tf.finetuning.caj import Caj
 from mmgl_tf.finetuning.ddag import Ddag
+from mmgl_tf.finetuning.nfs import Nfs
 
 # What --method selects: a `FinetuningModel` each.
-FINETUNING = {"one_stream": OneStream, "two_stream": TwoStream, "agw": Agw, "ddag": Ddag, "caj": Caj}
+FINETUNING = {
+    "one_stream": OneStream,
+    "two_stream": TwoStream,
+    "agw": Agw,
+    "ddag": Ddag,
+    "caj": Caj,
+    "nfs": Nfs,
+}

@@ -11,7 +11,8 @@ PRECISIONS = {"float32": tf.float32, "bfloat16": tf.bfloat16}
 class InferenceNetwork:
     """What an embedder computes for one of its features, in half of the ops.
 
-    Trunk and batch norms are copies; a method's own layers behind the trunk are used as they are.
+    Trunk and batch norms are copies; a method's own layers behind the trunk, or between its blocks, are used
+    as they are (`PooledEncoder.unfolded`).
 
     Args:
         embedder: built `PooledEncoder`, e.g. a fine-tuning's `Embedder`, of any precision.
@@ -51,6 +52,8 @@ class InferenceNetwork:
                 between = embedder.non_local.get((stage.name, number))
                 if between is not None:
                     self.trunk.append(FoldedNonLocal(between, dtype, between.name))
+                if (stage.name, number) in embedder.unfolded:
+                    self.trunk.append(_Unfolded(embedder.unfolded[stage.name, number]))
         self._head, norm = embedder.head(feature)
         self.scale = self.shift = None
         if norm is not None:
@@ -70,13 +73,14 @@ class InferenceNetwork:
             stays 0.
         """
         images = {name: tf.cast(images[name], self.dtype) for name in MODALITIES if name in images}
+        counts = {name: tf.shape(rows)[0] for name, rows in images.items()}
         if len(images) == 1:
             ((name, rows),) = images.items()
             x = self.stems[name](rows)
         else:
             x = tf.concat([self.stems[name].or_nothing(rows) for name, rows in images.items()], axis=0)
         for layer in self.trunk:
-            x = layer(x)
+            x = layer(x, counts) if isinstance(layer, _Unfolded) else layer(x)
         feature = self._head(x)
         if self.scale is not None:
             feature = feature * self.scale + self.shift
@@ -85,3 +89,14 @@ class InferenceNetwork:
     def embed(self, images):
         """{feature: embeddings}, as an embedder's `embed` has it."""
         return {self.feature: self(images)}
+
+
+class _Unfolded:
+    """A method's own layer between two blocks; see `PooledEncoder.unfolded`."""
+
+    def __init__(self, act):
+        self._act = act
+
+    def __call__(self, x, counts):
+        """[B, h, w, C] -> the same shape and type."""
+        return tf.ensure_shape(self._act(x, counts), x.shape)

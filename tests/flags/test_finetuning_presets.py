@@ -60,6 +60,16 @@ OWN = {
         "caj_gamma": 1.0,
         "caj_divergence_weight": 0.0,
     },
+    "nfs": {
+        "epochs": 80,
+        "nfs_reduction": 16,
+        "nfs_residual": False,
+        "nfs_temperature": 1.0,
+        "nfs_temperature_final": 0.5,
+        "nfs_contrast": "centre",
+        "nfs_contrast_weight": 1.0,
+        "nfs_contrast_temperature": 0.1,
+    },
 }
 
 
