@@ -9,7 +9,7 @@ import functools
 from dataclasses import field
 
 from mmgl_tf.flags.data_settings import Data, World
-from mmgl_tf.flags.methods import DEFAULTS, IMAGES, METHODS, SHARED, groups_of, methods_of
+from mmgl_tf.flags.methods import DEFAULTS, IMAGES, METHODS, SHARED, fixed, groups_of, methods_of
 from mmgl_tf.flags.network_settings import Finetuning, Network, Pretraining
 from mmgl_tf.flags.scale_settings import Scale
 from mmgl_tf.flags.service_settings import Export, Import, Lookup
@@ -155,7 +155,7 @@ def unread_settings(mode, method=""):
 
 def built_in():
     """Names of the methods' settings that are built into a network's weights."""
-    return {name for kind in METHODS.values() for name in getattr(kind, "FIXED", ())}
+    return {name for method in METHODS for name in fixed(method)}
 
 
 def unmet(name, values):

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from mmgl_tf.flags.config import defaults, from_flat, migrated, settings, unread_settings
-from mmgl_tf.flags.methods import DEFAULTS
+from mmgl_tf.flags.methods import DEFAULTS, evaluated
 from mmgl_tf.flags.resolution import refuse_unread, resolve
 from mmgl_tf.flags.validation import validate
 
@@ -159,14 +159,15 @@ def _data(values):
 
 
 def _options(values):
-    """What makes an evaluation another than the plain protocol's; part of its directory's name."""
+    """What makes an evaluation another than the method's usual one; part of its directory's name."""
     plain = {entry.name: entry.default for group, entry in settings() if group == "evaluation"}
+    plain |= evaluated(values.get("method"))
     chosen = {
         name: values.get(name, default)
         for name, default in plain.items()
         if values.get(name, default) != default
     }
-    names = [name for name in ("flip", "rerank") if chosen.get(name)]
+    names = [name if chosen[name] else f"no{name}" for name in ("flip", "rerank") if name in chosen]
     names += [chosen["distance"]] if "distance" in chosen else []
     names += [chosen["gallery_draw"]] if "gallery_draw" in chosen else []
     names += [f"identities_{chosen['count_identities']}"] if "count_identities" in chosen else []

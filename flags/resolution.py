@@ -7,7 +7,16 @@ A recipe may state three things by rule rather than by number, as its authors do
 """
 
 from mmgl_tf.flags.config import OF_TRAINING, defaults, unmet, unread_settings
-from mmgl_tf.flags.methods import DEFAULTS, METHODS, groups_of, methods_of, preset_of, recipes, stream
+from mmgl_tf.flags.methods import (
+    DEFAULTS,
+    METHODS,
+    evaluated,
+    groups_of,
+    methods_of,
+    preset_of,
+    recipes,
+    stream,
+)
 from mmgl_tf.flags.presets import preset
 
 
@@ -33,7 +42,7 @@ def resolve(mode, typed):
         method = typed.get("method") or found.get("method") or DEFAULTS[mode]
         require_method(mode, method)
         refuse_unread(mode, method, typed)
-        found |= preset_of(method, name, _dataset(defaults() | found | typed))
+        found |= evaluated(method) | preset_of(method, name, _dataset(defaults() | found | typed))
         recipe = _recipe(method, typed.get("recipe", defaults()["recipe"]))
         found |= _by_rule(recipe, defaults() | found | typed)
         _refuse_idle(typed, defaults() | found | typed)

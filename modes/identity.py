@@ -1,7 +1,16 @@
 """What a run is: its method and the settings of that method, never its mode alone."""
 
 from mmgl_tf.flags.config import defaults, settings, to_flat, unread_settings
-from mmgl_tf.flags.methods import DEFAULTS, FINETUNING, METHODS, groups_of, groups_read, methods_of, title
+from mmgl_tf.flags.methods import (
+    DEFAULTS,
+    FINETUNING,
+    METHODS,
+    fixed,
+    groups_of,
+    groups_read,
+    methods_of,
+    title,
+)
 from mmgl_tf.flags.resolution import resolve
 
 # Groups of settings that make a training what it is, beside those of its method. The others say where its
@@ -64,7 +73,7 @@ def built_in(config):
         config: `mmgl_tf.flags.config.Config`.
     """
     flat = to_flat(config)
-    return [flat[name] for name in getattr(METHODS.get(config.run.method), "FIXED", ())]
+    return [flat[name] for name in fixed(config.run.method)]
 
 
 def _expected(saved, preset="paper", recipe="common"):

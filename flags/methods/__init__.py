@@ -17,22 +17,26 @@ A method's settings are a frozen dataclass. Beside its fields, each of which is 
 - `problems(config)`: what is wrong with a run's settings, a list of sentences; a group in `SHARED` or
   `IMAGES` may have it too;
 - `obstacle_to_xla(options)`: why XLA cannot compile a step, "" where it can;
-- `FIXED`: names of its fields that are built into the weights, and cannot be changed afterwards;
+- `FIXED`: names of its fields that are built into the weights, and cannot be changed afterwards; a group in
+  `SHARED` may have it too;
+- `EVALUATED`: {setting of an evaluation: value}, as its authors test it, where that is not the default;
 - `WITH_BATCH`: names of its fields whose defaults are for the default batch, and grow with it;
 - `TINY`: {setting: value} that makes the method small, for `tests/contracts`.
 """
 
-from mmgl_tf.flags.methods.agw import Agw
+from mmgl_tf.flags.methods.agw import Agw, AgwNetwork, PairWeights
 from mmgl_tf.flags.methods.augmentation import Crops, Distortions, Flips
 from mmgl_tf.flags.methods.barlow_twins import BarlowTwins
 from mmgl_tf.flags.methods.baseline import OneStream, TwoStream
 from mmgl_tf.flags.methods.byol import Byol
+from mmgl_tf.flags.methods.caj import Caj
 from mmgl_tf.flags.methods.colorization import Colorization
 from mmgl_tf.flags.methods.ddag import Ddag
 from mmgl_tf.flags.methods.held_out_orders import HeldOutOrders
 from mmgl_tf.flags.methods.jigsaw import Jigsaw
 from mmgl_tf.flags.methods.mmgl import Mmgl
 from mmgl_tf.flags.methods.mpanet import MpaNet
+from mmgl_tf.flags.methods.nfs import Nfs
 from mmgl_tf.flags.methods.psl import Psl
 from mmgl_tf.flags.methods.simclr import SimClr
 from mmgl_tf.flags.methods.simsiam import SimSiam
@@ -64,6 +68,8 @@ FINETUNING = {
     "ddag": Ddag,
     "mpanet": MpaNet,
     "vcd": Vcd,
+    "caj": Caj,
+    "nfs": Nfs,
 }
 # Settings of a run's images that several methods read; they make none of them another method.
 IMAGES = {
@@ -76,6 +82,8 @@ IMAGES = {
 SHARED = {
     "triplet": Triplet,
     "batch_hard": BatchHard,
+    "pair_weights": PairWeights,
+    "agw_network": AgwNetwork,
     "views": Views,
     "alike_views": AlikeViews,
     "unlike_views": UnlikeViews,
@@ -144,6 +152,19 @@ def obstacle_to_xla(method, options):
 def recipes(method):
     """The recipes that a method has, {value of --recipe: {setting: value}}; "common" changes nothing."""
     return {"common": {}} | getattr(METHODS[method], "RECIPES", {})
+
+
+def fixed(method):
+    """Names of the settings that are built into a method's weights; () of no method."""
+    if method not in METHODS:
+        return ()
+    kinds = [SHARED.get(group, METHODS.get(group)) for group in groups_read(method)]
+    return tuple(name for kind in kinds for name in getattr(kind, "FIXED", ()))
+
+
+def evaluated(method):
+    """{setting of an evaluation: value} of a method's authors, where not the default; {} of no method."""
+    return getattr(METHODS.get(method), "EVALUATED", {})
 
 
 def stream(method):

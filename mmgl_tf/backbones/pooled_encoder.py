@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from mmgl_tf.layers.full_precision import at_least_float32
+from mmgl_tf.pipelines.records import MODALITIES
 
 
 @dataclass(frozen=True)
@@ -17,12 +18,16 @@ class Branch:
         encoder: built `mmgl_tf.backbones.Encoder`; several branches may share it.
         between: {(stage name, number of the block it follows): layer}, layers of the method's own that the
             feature map goes through on its way, [B, h, w, C] -> the same shape and type.
+        by_modality: {(stage name, number of the block it follows): function (feature map, {modality: number of
+            its rows}) -> the same shape and type}, layers that tell modalities apart. Modalities are in the
+            order of the rows. No place has both. Inference alone goes through these.
         rendering: function of normalised images, [B, H, W, 3] -> the same, that they are looked at by; None =
             as they are.
     """
 
     encoder: object
     between: dict = field(default_factory=dict)
+    by_modality: dict = field(default_factory=dict)
     rendering: Callable | None = None
 
     def seen(self, images):
@@ -33,7 +38,13 @@ class Branch:
 
     def feature_map(self, images, training=False):
         """{modality: [B, H, W, 3]} -> the encoder's output [B + B', h, w, C], visible images first."""
-        return self.encoder(self.seen(images), training=training, after_block=self.between)
+        counts = {name: tf.shape(images[name])[0] for name in MODALITIES if name in images}
+        acts = self.between | {place: _bound(act, counts) for place, act in self.by_modality.items()}
+        return self.encoder(self.seen(images), training=training, after_block=acts)
+
+
+def _bound(act, counts):
+    return lambda x, training: act(x, counts)
 
 
 class PooledEncoder(keras.layers.Layer):

@@ -2,8 +2,10 @@
 
 from mmgl_tf.finetuning.agw import Agw
 from mmgl_tf.finetuning.baseline import OneStream, TwoStream
+from mmgl_tf.finetuning.caj import Caj
 from mmgl_tf.finetuning.ddag import Ddag
 from mmgl_tf.finetuning.mpanet import MpaNet
+from mmgl_tf.finetuning.nfs import Nfs
 from mmgl_tf.finetuning.vcd import Vcd
 
 # What --method selects: a `FinetuningModel` each.
@@ -14,4 +16,6 @@ FINETUNING = {
     "ddag": Ddag,
     "mpanet": MpaNet,
     "vcd": Vcd,
+    "caj": Caj,
+    "nfs": Nfs,
 }

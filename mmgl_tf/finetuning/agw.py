@@ -25,4 +25,5 @@ class Agw(TripletModel):
 
     def metric_loss(self, features, labels):
         """Weighted regularised triplet loss; see `TripletModel.metric_loss`."""
-        return weighted_triplet(features, labels, self.options.triplet_form)
+        loss, right = weighted_triplet(features, labels, self.options.triplet_form)
+        return loss, {"accuracy/triplet": right}

@@ -13,8 +13,9 @@ def batch_hard(features, labels, options):
         options: whatever has the fields of `mmgl_tf.flags.methods.triplet.BatchHard`.
 
     Returns:
-        (loss, share of anchors that are right), float32 scalars.
+        (loss, {"accuracy/triplet": share of anchors that are right}), float32 scalars.
     """
     if options.batch_hard_features == "unit":
         features = l2_normalise(features)
-    return batch_hard_triplet(features, labels, options.triplet_margin, options.batch_hard_form)
+    loss, right = batch_hard_triplet(features, labels, options.triplet_margin, options.batch_hard_form)
+    return loss, {"accuracy/triplet": right}

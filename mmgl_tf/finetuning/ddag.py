@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from mmgl_tf.figures import HAS_NONE, Figure
+from mmgl_tf.finetuning.batch_hard import batch_hard
 from mmgl_tf.finetuning.figures import chance_of_identity, triplet_figures
 from mmgl_tf.finetuning.part_embedder import PartEmbedder
 from mmgl_tf.finetuning.triplet_model import TripletModel
@@ -10,7 +11,6 @@ from mmgl_tf.layers.attention.graph_branch import GraphBranch
 from mmgl_tf.layers.full_precision import full_precision
 from mmgl_tf.losses.identification.graph_identity import dynamic_weight, graph_identity_loss
 from mmgl_tf.losses.identification.identity import identity_accuracy, identity_loss
-from mmgl_tf.losses.identification.triplet import batch_hard_triplet
 
 
 class Ddag(TripletModel):
@@ -81,7 +81,7 @@ class Ddag(TripletModel):
 
     def metric_loss(self, features, labels):
         """Batch-hard triplet loss; see `TripletModel.metric_loss`."""
-        return batch_hard_triplet(features, labels, self.options.triplet_margin)
+        return batch_hard(features, labels, self.options)
 
     def call(self, images, training=False):
         """As `TripletModel.call`, and "part_logits" [n, identities], by the same classifier."""

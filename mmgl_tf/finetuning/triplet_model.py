@@ -44,7 +44,8 @@ class TripletModel(FinetuningModel):
             labels: int32 [n].
 
         Returns:
-            (loss, share of anchors that are right), float32 scalars.
+            (loss, {measure: value}), float32 scalars; of the measures one is "accuracy/triplet", the share of
+            anchors that are right.
         """
         raise NotImplementedError
 
@@ -72,11 +73,10 @@ class TripletModel(FinetuningModel):
         """Cross-entropy on the neck's side, the metric loss before the neck."""
         del seed  # nothing is drawn
         labels = outputs["labels"]
-        metric, right = self.metric_loss(outputs["pool"], labels)
+        metric, measures = self.metric_loss(outputs["pool"], labels)
         terms = {"identity": identity_loss(outputs["logits"], labels), "triplet": metric}
-        measures = {
+        measures = measures | {
             "accuracy/identity": identity_accuracy(outputs["logits"], labels),
-            "accuracy/triplet": right,
             "embedding/spread": angular_spread(outputs["pool"]),
         }
         return terms, measures

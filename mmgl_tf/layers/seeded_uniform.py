@@ -48,6 +48,20 @@ def seed_of(seed, place):
     return tf.bitcast(tf.stack([keys, mixed], axis=1), tf.int32)
 
 
+def seeds_of_rows(seed, rows):
+    """A seed for each image of a step, however its batch is cut over replicas or parts.
+
+    Args:
+        seed: int32 [2], of the step.
+        rows: int32 [B], the images' rows in the global batch, all different.
+
+    Returns:
+        int32 [B, 2]; no two of a step are alike.
+    """
+    first, second = tf.unstack(seed_of(seed, 0))
+    return tf.stack([tf.bitwise.bitwise_xor(rows, first), tf.fill(tf.shape(rows), second)], axis=1)
+
+
 def _hashed(shape, seeds):
     """Bits of each row's own: a number is mixed with its row's key, twice. uint32 of `shape`."""
     shape = tf.convert_to_tensor(shape, tf.int32)

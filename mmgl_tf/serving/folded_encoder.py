@@ -12,12 +12,11 @@ class FoldedEncoder:
 
     Args:
         encoder: built `mmgl_tf.backbones.Encoder`.
-        between: {(stage name, number of the block it follows): layer}, see
-            `mmgl_tf.backbones.pooled_encoder.Branch`.
+        between, by_modality: layers between the blocks, see `mmgl_tf.backbones.pooled_encoder.Branch`.
         dtype: of the convolutions, float32 or bfloat16.
     """
 
-    def __init__(self, encoder, between, dtype):
+    def __init__(self, encoder, between, by_modality, dtype):
         self.dtype = dtype
         stems = {
             stem.name: FoldedStem(stem, dtype, _name(encoder, stem.name)) for stem in encoder.stems.values()
@@ -32,6 +31,8 @@ class FoldedEncoder:
                     self.trunk.append(FoldedNonLocal(layer, dtype, layer.name))
                 elif layer is not None:
                     self.trunk.append(Unfolded(layer, dtype))
+                if (stage.name, number) in by_modality:
+                    self.trunk.append(ByModality(by_modality[stage.name, number]))
 
     def __call__(self, images):
         """{modality: [B, H, W, 3]} -> [B + B', h, w, C] of the type `dtype`, visible images first.
@@ -39,13 +40,14 @@ class FoldedEncoder:
         Where both modalities are there, either may have no row.
         """
         images = {name: tf.cast(rows, self.dtype) for name, rows in images.items()}
+        counts = {name: tf.shape(rows)[0] for name, rows in images.items()}
         if len(images) == 1:
             ((name, rows),) = images.items()
             x = self.stems[name](rows)
         else:
             x = tf.concat([self.stems[name].or_nothing(rows) for name, rows in images.items()], axis=0)
         for layer in self.trunk:
-            x = layer(x)
+            x = layer(x, counts) if isinstance(layer, ByModality) else layer(x)
         return x
 
 
@@ -63,6 +65,17 @@ class Unfolded:
     def __call__(self, x):
         """[B, h, w, C] -> the same shape and type."""
         return tf.cast(self.layer(at_least_float32(x)), self.dtype)
+
+
+class ByModality:
+    """A method's own layer as it is, which has the number of rows of each modality beside the feature map."""
+
+    def __init__(self, act):
+        self._act = act
+
+    def __call__(self, x, counts):
+        """[B, h, w, C] -> the same shape and type."""
+        return tf.ensure_shape(self._act(x, counts), x.shape)
 
 
 def _name(encoder, part):

@@ -48,7 +48,7 @@ class InferenceNetwork:
         self.encoders = {}
         for branch in self.branches:
             if branch.encoder.name not in self.encoders:
-                folded = FoldedEncoder(branch.encoder, branch.between, dtype)
+                folded = FoldedEncoder(branch.encoder, branch.between, branch.by_modality, dtype)
                 self.encoders[branch.encoder.name] = folded
         self._head, norm = embedder.head(feature)
         self.scale = self.shift = None

@@ -42,7 +42,7 @@ def export_safetensors(config):
     if len(embedder.starts()) > 1:
         print(f"note       it is one of {len(embedder.starts())}, the one that looks at both modalities")
     if finetuned and not whole:
-        within = any(branch.between for branch in embedder.branches())
+        within = any(branch.between or branch.by_modality for branch in embedder.branches())
         left = "layers within the trunk, pooling and neck" if within else "pooling and neck"
         both = "; --safetensors=both has" if encoder.stream == "two" else ""
         print(f"note       {left} of the fine-tuned network have no place there{both}")

@@ -36,8 +36,8 @@ class HeldOutBatches:
         num_batches: batches until every modality is through.
 
     Raises:
-        ValueError: see `RecipeEngine` and `image_size`; labels are wanted, and no classes given; or whole
-            batches, and a modality has no images, or fewer than `parts`.
+        ValueError: see `RecipeEngine` and `image_size`; labels are wanted, and no classes given; rows are
+            wanted; or whole batches, and a modality has no images, or fewer than `parts`.
     """
 
     def __init__(
@@ -52,6 +52,11 @@ class HeldOutBatches:
         classes=None,
     ):
         recipe = held_out.recipe
+        if recipe.numbered:
+            raise ValueError(
+                "The recipe wants the rows of held-out images, but nothing may be drawn for these. Take Rows "
+                "out of the recipe."
+            )
         if recipe.labelled and classes is None:
             raise ValueError(
                 "The recipe wants labels of held-out images, but nobody says who is on them. Give `classes`, "

@@ -102,7 +102,18 @@ class Labels:
     """Target `labels`, int32 [2b]: the class of each image, as the plan of the batches knows it."""
 
 
-Target = Permutation | TileOrder | LabColour | Labels
+@dataclass(frozen=True)
+class Rows:
+    """Target `rows`, int32 [2b]: where each image stands in the global batch, of training alone.
+
+    The visible images of a batch have 0 to B - 1, the infrared ones B to 2B - 1; of one modality 0 to B - 1.
+    Whatever draws in a network goes by them, so that replicas and parts of a batch draw what the whole does.
+    """
+
+
+Target = Permutation | TileOrder | LabColour | Labels | Rows
+# Targets that leave the views as they are.
+_BESIDE = (Labels, Rows)
 
 
 class Sampler(enum.Enum):
@@ -149,7 +160,7 @@ class Recipe:
             )
             if twice:
                 raise ValueError(f"View {twice.name!r} shares its {what} with another; give each its own.")
-        if sum(not isinstance(target, Labels) for target in self.targets) > 1:
+        if sum(not isinstance(target, _BESIDE) for target in self.targets) > 1:
             raise ValueError(
                 f"{self.targets}: a view is laid out in one way; expected at most one such target."
             )
@@ -166,12 +177,17 @@ class Recipe:
     @property
     def layout(self) -> Target | None:
         """The target that lays the first views out, if there is one."""
-        return next((target for target in self.targets if not isinstance(target, Labels)), None)
+        return next((target for target in self.targets if not isinstance(target, _BESIDE)), None)
 
     @property
     def labelled(self) -> bool:
         """Whether the classes of the images are wanted."""
         return any(isinstance(target, Labels) for target in self.targets)
+
+    @property
+    def numbered(self) -> bool:
+        """Whether the rows of the images are wanted."""
+        return any(isinstance(target, Rows) for target in self.targets)
 
 
 @dataclass(frozen=True)

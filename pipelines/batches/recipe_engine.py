@@ -41,7 +41,8 @@ def rows_by_modality(recipe: Recipe, size: Size) -> dict[str, tuple[int, ...]]:
         shape = (view.height or size[0], view.width or size[1])
         targets = LAYOUTS[type(recipe.layout)](recipe.layout, shape).targets
         found |= {name: _shown(recipe, spec) for name, spec in targets.items()}
-    return found | ({"labels": recipe.modalities} if recipe.labelled else {})
+    wanted = {"labels": recipe.labelled, "rows": recipe.numbered}
+    return found | {name: recipe.modalities for name, wants in wanted.items() if wants}
 
 
 def _shown(recipe, spec):
@@ -49,7 +50,7 @@ def _shown(recipe, spec):
 
 
 class RecipeEngine:
-    """Views and layout targets of a recipe; labels are not its affair.
+    """Views and layout targets of a recipe; labels and rows are not its affair.
 
     An image is read once and goes through the chains of all views of its modality.
 

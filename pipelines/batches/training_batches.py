@@ -42,9 +42,9 @@ class TrainingBatches:
     def specs(self, rows: int) -> dict[str, tuple[tuple[int, ...], type]]:
         """Name -> (shape, dtype) of a batch of `rows` images per modality."""
         specs = self._engine.specs(rows)
-        if self._engine.recipe.labelled:
-            specs["labels"] = ((rows * len(self._engine.recipe.modalities),), np.int32)
-        return specs
+        wanted = {"labels": self._engine.recipe.labelled, "rows": self._engine.recipe.numbered}
+        both = rows * len(self._engine.recipe.modalities)
+        return specs | {name: ((both,), np.int32) for name, wants in wanted.items() if wants}
 
     def __call__(self, step: int, rows: range | None = None) -> dict[str, np.ndarray]:
         """The batch of a global step, or some of its rows; nothing is drawn or read for the others.
@@ -68,6 +68,9 @@ class TrainingBatches:
         if self._engine.recipe.labelled:
             labels = [self._plan.classes[modality][indices] for modality, indices in chosen.items()]
             batch["labels"] = np.concatenate(labels, dtype=np.int32)
+        if self._engine.recipe.numbered:
+            halves = [np.array(rows) + half * self._plan.batch_size for half in range(len(chosen))]
+            batch["rows"] = np.concatenate(halves, dtype=np.int32)
         return batch
 
     def chosen(self, step: int, rows: range | None = None) -> dict[int, np.ndarray]:

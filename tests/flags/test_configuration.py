@@ -9,12 +9,14 @@ from mmgl_tf.flags.config import (
     OF_METHODS,
     differences,
     from_flat,
+    recorded,
     settings,
     to_flat,
     unread,
 )
 from mmgl_tf.flags.methods import METHODS
 from mmgl_tf.flags.presets import FINETUNE_PRESETS, PRESETS
+from mmgl_tf.flags.resolution import resolve as settle
 from mmgl_tf.flags.validation import validate
 
 ROOT = Path(__file__).parents[2]
@@ -112,6 +114,18 @@ def test_eval_begins_with_the_settings_of_the_run_it_looks_at(past_run):
     assert values["workdir"] == str(past_run / "eval" / "regdb-trial1-flip")
     _, (values,) = resolve("--mode=eval", f"--init={past_run}", "--dataset=sysu")
     assert values["workdir"] == str(past_run / "eval" / "sysu")
+
+
+def test_a_run_is_evaluated_as_its_methods_authors_do(tmp_path):
+    """CAJ's average mirror images; that is its usual evaluation, and to leave it out is another one."""
+    run = tmp_path / "run"
+    run.mkdir()
+    saved = settle("finetune", {"method": "caj", "dataset": "regdb"}) | {"mode": "finetune"}
+    (run / "config.json").write_text(json.dumps(recorded(from_flat(saved))))
+    for typed, flip, name in (((), True, "regdb-trial1"), (("--noflip",), False, "regdb-trial1-noflip")):
+        _, (values,) = resolve("--mode=eval", f"--init={run}", *typed)
+        assert values["flip"] is flip and values["workdir"] == str(run / "eval" / name)
+    assert "flip" not in settle("finetune", {"method": "agw"})
 
 
 @pytest.mark.parametrize("init", ["{run}", "hog"])

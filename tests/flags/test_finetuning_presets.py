@@ -47,6 +47,29 @@ OWN = {
         "ddag_head_size": 512,
         "ddag_dropout": 0.2,
     },
+    "caj": {
+        "epochs": 100,
+        "flip": True,
+        "gem_power": 3.0,
+        "non_local_width": 1,
+        "triplet_form": "reference",
+        "caj_erase_probability": 0.5,
+        "caj_grey_probability": 0.5,
+        "caj_square": True,
+        "caj_alpha": 1.0,
+        "caj_gamma": 1.0,
+        "caj_divergence_weight": 0.0,
+    },
+    "nfs": {
+        "epochs": 80,
+        "nfs_reduction": 16,
+        "nfs_residual": False,
+        "nfs_temperature": 1.0,
+        "nfs_temperature_final": 0.5,
+        "nfs_contrast": "centre",
+        "nfs_contrast_weight": 1.0,
+        "nfs_contrast_temperature": 0.1,
+    },
 }
 
 

@@ -81,7 +81,7 @@ def test_modes_without_a_run_take_no_settings_of_training():
     for typed in ({"num_stripes": 3}, {"recipe": "native"}, {"method": "byol"}, {"stem_from": "mean"}):
         assert "which --mode=synthesize does not read" in refusal(mode="synthesize", **typed)
     (config,) = configs_of({"mode": "import", "checkpoint": "x.pth", "gem_power": 2.0})
-    assert config.agw.gem_power == 2.0, "an imported network has it"
+    assert config.agw_network.gem_power == 2.0, "an imported network has it"
 
 
 @pytest.mark.parametrize("method", [name for name in METHODS if not hasattr(METHODS[name], "RECIPES")])

@@ -102,7 +102,7 @@ def test_help_texts_stand_alone():
 
 def test_a_flag_of_another_method_is_refused():
     done, _ = resolve("--mode=finetune", "--method=two_stream", "--gem_power=2")
-    assert "--gem_power is a setting of agw; --method=two_stream does not read it" in done.stderr
+    assert "--gem_power is a setting of agw, caj; --method=two_stream does not read it" in done.stderr
     done, _ = resolve("--mode=pretrain", "--method=agw")
     assert "it is a method of --mode=finetune; expected one of mmgl" in done.stderr
     done, _ = resolve("--mode=finetune", "--method=nobody")

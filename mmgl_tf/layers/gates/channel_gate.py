@@ -34,7 +34,8 @@ class ChannelGate(keras.layers.Layer):
     """
 
     def __init__(self, reduction=16, place=None, seed=0, **kwargs):
-        super().__init__(**kwargs)
+        # The trunk says in what type it computes; serving may use another than training did.
+        super().__init__(autocast=False, **kwargs)
         self.reduction, self.seed = reduction, seed
         self.place = self.name if place is None else place
 
@@ -67,7 +68,7 @@ class ChannelGate(keras.layers.Layer):
         """Logits.
 
         Args:
-            inputs: [B, H, W, C], compute dtype.
+            inputs: [B, H, W, C], any float type.
 
         Returns:
             float32 [B, C].

@@ -23,6 +23,10 @@ class PixelGate(keras.layers.Layer):
         **kwargs: name, dtype, trainable.
     """
 
+    def __init__(self, **kwargs):
+        # As in `ChannelGate`.
+        super().__init__(autocast=False, **kwargs)
+
     def build(self, input_shape):
         """Makes `kernel` [C, 1] and `bias` [1]; only the channels are read."""
         self.kernel = self.add_weight(
@@ -37,7 +41,7 @@ class PixelGate(keras.layers.Layer):
         """Logits.
 
         Args:
-            inputs: [B, H, W, C], compute dtype.
+            inputs: [B, H, W, C], any float type.
 
         Returns:
             float32 [B, H, W, 1].

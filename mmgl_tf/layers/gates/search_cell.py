@@ -35,7 +35,8 @@ class SearchCell(keras.layers.Layer):
     """
 
     def __init__(self, reduction=16, residual=False, place=None, seed=0, **kwargs):
-        super().__init__(**kwargs)
+        # The trunk says in what type it computes; serving may use another than training did.
+        super().__init__(autocast=False, **kwargs)
         self.reduction, self.residual, self.seed = reduction, residual, seed
         self.place = self.name if place is None else place
         self.channels = ChannelGate(
@@ -53,7 +54,7 @@ class SearchCell(keras.layers.Layer):
         """Gates.
 
         Args:
-            inputs: [B, H, W, C], compute dtype.
+            inputs: [B, H, W, C], any float type.
             temperature: of `binary_concrete`, a number or a scalar tensor.
             training: True for noise.
             seed: int32 [2], or int32 [B, 2], one for each image; needed in training.

@@ -1,4 +1,4 @@
-"""Random erasing (Zhong et al. 2020): a box of the normalised image becomes the data's mean."""
+"""Random erasing (Zhong et al. 2020): a box of the normalised image becomes one colour."""
 
 from dataclasses import dataclass
 
@@ -21,6 +21,7 @@ class Erase(Operation):
         min_aspect: smallest height/width.
         max_aspect: largest; 0 = the inverse of the smallest.
         tries: sizes that are tried until one fits into the image.
+        fill: red, green and blue of the box, in normalised units; 0 is the data's mean.
 
     Raises:
         ValueError: an empty range of areas or aspects, or no try.
@@ -32,6 +33,7 @@ class Erase(Operation):
     min_aspect: float
     max_aspect: float = 0.0
     tries: int = ERASE_TRIES
+    fill: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
     finishing = True
 
@@ -61,7 +63,7 @@ class Erase(Operation):
 
     def finish(self, image, plan, row, order):
         """See `erase_shuffled`."""
-        erase_shuffled(image, plan[row], order)
+        erase_shuffled(image, plan[row], order, self.fill)
 
 
 def plan_erasing(
@@ -111,16 +113,18 @@ def plan_erasing(
     return np.where(erased[:, None], chosen, 0)
 
 
-def erase_shuffled(shuffled: np.ndarray, box: np.ndarray, order: np.ndarray) -> None:
+def erase_shuffled(
+    shuffled: np.ndarray, box: np.ndarray, order: np.ndarray, fill: tuple[float, ...] = (0.0, 0.0, 0.0)
+) -> None:
     """Erases a box of the original image from its shuffled stripes, in place.
 
-    The box belongs to the picture of the person, so stripes carry their parts of it along. The fill is 0,
-    which after normalisation is the data's mean.
+    The box belongs to the picture of the person, so stripes carry their parts of it along.
 
     Args:
         shuffled: float32 [H, W, 3], normalised; slot i shows stripe order[i].
         box: int64 [4], a row of `plan_erasing`, in the coordinates of the unshuffled image.
         order: integers [N], N divides H.
+        fill: as in `Erase`.
     """
     top, left, height, width = box.tolist()
     if height == 0 or width == 0:
@@ -131,4 +135,4 @@ def erase_shuffled(shuffled: np.ndarray, box: np.ndarray, order: np.ndarray) -> 
         end = min(top + height, (stripe + 1) * rows)
         if first < end:
             move = (slot - stripe) * rows
-            shuffled[first + move : end + move, left : left + width] = 0.0
+            shuffled[first + move : end + move, left : left + width] = fill

@@ -120,9 +120,9 @@ def test_classifier_reads_the_neck_and_the_metric_loss_what_lies_before_it(metho
     # Training normalises by the batch: zero mean, and gamma's scale.
     np.testing.assert_allclose(outputs["neck"].numpy().mean(axis=0), 0.0, atol=1e-5)
     terms, measures = model.loss_terms(batch(), None)
-    expected, right = model.metric_loss(outputs["pool"], labels)
+    expected, seen = model.metric_loss(outputs["pool"], labels)
     assert float(terms["triplet"]) == pytest.approx(float(expected))
-    assert float(measures["accuracy/triplet"]) == float(right)
+    assert float(measures["accuracy/triplet"]) == float(seen["accuracy/triplet"])
     other, _ = model.metric_loss(outputs["neck"], labels)
     assert float(other) != pytest.approx(float(expected), rel=1e-3)
 

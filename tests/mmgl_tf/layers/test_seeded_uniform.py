@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mmgl_tf.layers.seeded_uniform import seed_of, seeded_uniform
+from mmgl_tf.layers.seeded_uniform import seed_of, seeded_uniform, seeds_of_rows
 
 ONE = tf.constant([5, 6])
 EACH = tf.constant([[5, i] for i in range(8)] + [[i, 6] for i in range(6, 14)])
@@ -54,3 +54,14 @@ def test_places_have_seeds_of_their_own(seed):
     assert np.abs(np.corrcoef(drawn) - np.eye(4)).max() < 5 / np.sqrt(16_000)
     compiled = tf.function(lambda seed: seed_of(seed, 7), jit_compile=True)
     np.testing.assert_array_equal(compiled(seed), seeds[7])
+
+
+def test_rows_have_seeds_of_their_own_whatever_the_part():
+    rows = tf.range(64)
+    seeds = seeds_of_rows(ONE, rows)
+    assert seeds.shape == (64, 2) and seeds.dtype == tf.int32
+    steps = [seeds_of_rows(ONE + tf.constant([0, step]), rows) for step in range(20)]
+    assert len(np.unique(np.concatenate(steps), axis=0)) == 20 * 64
+    np.testing.assert_array_equal(seeds_of_rows(ONE, rows[10:20]), seeds[10:20])
+    drawn = seeded_uniform((64, 20_000), seeds).numpy()
+    assert np.abs(np.corrcoef(drawn) - np.eye(64)).max() < 5 / np.sqrt(20_000)

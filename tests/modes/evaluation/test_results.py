@@ -122,6 +122,15 @@ def test_and_not_beside_anything_else(paper_like, run, scored, feature, flip):
     assert cell(Scored(**scored), paper_like(**run), feature, "last", flip)["paper"] is None
 
 
+def test_mirror_images_are_averaged_where_the_methods_authors_do(paper_like, monkeypatch):
+    monkeypatch.setattr("mmgl_tf.modes.evaluation.results.published", lambda *_: {"rank1": 0.5})
+    found = paper_like(method="caj", evaluation={"flip": True})
+    assert found["evaluation"] == {}
+    assert cell(Scored(), found, "neck", "last", True)["paper"] == {"rank1": 0.5}
+    assert cell(Scored(), found, "neck", "last", False)["paper"] is None
+    assert paper_like(method="agw", evaluation={"flip": True})["evaluation"] == {"flip": True}
+
+
 def test_regdbs_numbers_are_of_networks_fine_tuned_on_regdb(paper_like):
     """The paper's rows for RegDB start from MMGL on SYSU-MM01; AGW from scratch failed there."""
     splits = dataclasses.replace(SPLITS, name="regdb")

@@ -9,12 +9,15 @@ from mmgl_tf.pipelines.augmentation.operations.erase import Erase
 from mmgl_tf.pipelines.augmentation.operations.pad_crop_flip import PadCropFlip
 from mmgl_tf.pipelines.batches.build import training_dataset
 from mmgl_tf.pipelines.batches.data_wait import DataWait
+from mmgl_tf.pipelines.batches.held_out_batches import HeldOutBatches
 from mmgl_tf.pipelines.batches.plans import image_plan
 from mmgl_tf.pipelines.batches.recipe import (
+    HeldOut,
     LabColour,
     Labels,
     Permutation,
     Recipe,
+    Rows,
     TileOrder,
     View,
     each_modality,
@@ -267,3 +270,23 @@ def test_recipes_are_data():
     assert mmgl_recipe(Augmentation(), 6) == mmgl_recipe(Augmentation(), 6)
     assert mmgl_recipe(Augmentation(), 6) != mmgl_recipe(Augmentation(pad_pixels=9), 6)
     assert len({mmgl_recipe(Augmentation(), stripes) for stripes in (3, 6, 6)}) == 2
+
+
+@pytest.mark.parametrize("chains", [[[()], [()]], [[()], []]], ids=["both", "visible"])
+def test_rows_say_where_an_image_stands_in_the_global_batch(chains):
+    recipe = Recipe(each_modality(chains), (Rows(),))
+    number = BATCH * len(recipe.modalities)
+    made = batches(recipe)
+    assert made.specs(BATCH)["rows"] == ((number,), np.int32)
+    rows = made(3)["rows"]
+    assert rows.dtype == np.int32
+    np.testing.assert_array_equal(rows, np.arange(number))
+    some = range(1, 3)
+    expected = np.concatenate([np.array(some) + m * BATCH for m in range(len(recipe.modalities))])
+    np.testing.assert_array_equal(made(3, some)["rows"], expected)
+
+
+def test_rows_of_held_out_images_are_refused():
+    held_out = HeldOut(Recipe(each_modality([[()], [()]]), (Rows(),)))
+    with pytest.raises(ValueError, match="rows of held-out images"):
+        HeldOutBatches(stores(), held_out, BATCH, 0)

@@ -1,3 +1,5 @@
+import random
+
 import numpy as np
 import pytest
 
@@ -106,6 +108,80 @@ def test_erasing_before_shuffling_equals_erasing_the_shuffled_box():
         erase_shuffled(shuffled, box, order)
         image[top : top + box[2], left : left + box[3]] = 0
         np.testing.assert_array_equal(shuffled, shuffle_stripes(image[None], order[None])[0])
+
+
+class PythonsDice:
+    """The numbers of Python's generator, as the released code of CAJ draws them."""
+
+    def __init__(self, seed):
+        self._random = random.Random(seed)
+        self.uniform, self.randint = self._random.uniform, self._random.randint
+
+    def begin_try(self, number):
+        """The next numbers are next in line, whatever the try."""
+
+
+class GivenDice:
+    """The numbers of a row of draws: one that decides, then four for each try."""
+
+    def __init__(self, draws):
+        self._draws, self._next = draws, 0
+
+    def begin_try(self, number):
+        self._next = 1 + 4 * number
+
+    def _one(self):
+        self._next += 1
+        return self._draws[self._next - 1]
+
+    def uniform(self, low, high):
+        return low + self._one() * (high - low)
+
+    def randint(self, low, high):
+        return low + int(self._one() * (high - low + 1))
+
+
+def slow_erasing(image, fill, dice, tries):
+    """CAJ's erasing (spec 4.5), in place; (top, height, left, width), or None."""
+    height, width, _ = image.shape
+    if dice.uniform(0, 1) > 0.5:
+        return None
+    for number in range(tries):
+        dice.begin_try(number)
+        area = dice.uniform(0.02, 0.4) * height * width
+        aspect = dice.uniform(0.3, 1 / 0.3)
+        h, w = round((area * aspect) ** 0.5), round((area / aspect) ** 0.5)
+        if w < width and h < height:
+            top, left = dice.randint(0, height - h), dice.randint(0, width - w)
+            for row in range(top, top + h):
+                for column in range(left, left + w):
+                    image[row, column] = fill
+            return top, h, left, w
+    return None
+
+
+def test_the_slow_erasing_is_that_of_the_released_code():
+    dice = PythonsDice(0)
+    found = [slow_erasing(np.zeros((288, 144, 3)), (1, 1, 1), dice, 100) for _ in range(8)]
+    expected = [None, None, (103, 95, 38, 52), None, (35, 120, 9, 124), (136, 80, 90, 29), None, None]
+    assert found == expected
+
+
+def test_erasing_follows_the_slow_one_value_by_value():
+    operation = Erase(0.5, 0.02, 0.4, 0.3, fill=(0.4914, 0.4822, 0.4465))
+    draws = drawn(40, operation.draws)
+    draws[:12, 1:3] = (0.99, 0.01)  # wider than the image, so that the second try counts
+    plan = operation.plan(draws, (36, 18), (36, 18))
+    tried_again = 0
+    for row in range(len(draws)):
+        found, expected = np.random.default_rng(row).random((2, 36, 18, 3), np.float32)
+        expected[:] = found
+        box = slow_erasing(expected, operation.fill, GivenDice(draws[row]), 8)
+        first_try = slow_erasing(np.empty((36, 18, 3)), (0, 0, 0), GivenDice(draws[row]), 1)
+        tried_again += box != first_try
+        operation.finish(found, plan, row, np.array([0]))
+        np.testing.assert_array_equal(found, expected)
+    assert tried_again, "no second try was needed, so none was tested"
 
 
 def test_empty_ranges_are_refused():
