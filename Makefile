@@ -42,13 +42,13 @@ serve-check: $(VENV)/installed
 	exec $(RUN) main.py --mode=serve_check --init="$$run"
 
 test: $(VENV)/installed
-	$(RUN) -m pytest -n 2 --dist loadgroup --no-loadscope-reorder -m "not slow"
+	$(RUN) -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not slow"
 
 test-fast: $(VENV)/installed
 	OMP_NUM_THREADS=1 $(RUN) -m pytest -p tests.fast_files -m "not slow"
 
 test-slow: $(VENV)/installed
-	$(RUN) -m pytest -n 2 --dist loadgroup --no-loadscope-reorder -m slow
+	$(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m slow
 
 lint: $(VENV)/installed
 	$(VENV)/bin/ruff check .

@@ -24,26 +24,18 @@ def _leave_no_global_state():
 
 
 def pytest_collection_modifyitems(items):
-    """The longest files first, so that two workers end together; see `tests.measure_durations`.
-
-    A file is one worker's. The contracts are divided by method instead: what a method's first steps are, all
-    its contracts share, and a second worker would have to take them again.
-    """
+    """The longest files first, so that two workers end together; see `tests.measure_durations`."""
     import json
 
     from tests.fast_files import DURATIONS, unit_of
 
     seconds = json.loads(DURATIONS.read_text())["seconds"]
     items.sort(key=lambda item: -seconds.get(unit_of(item.path), 0.0))
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(_share_of(item)))
 
 
-def _share_of(item):
-    """What one worker runs together."""
-    named = getattr(item, "callspec", None)
-    if item.path.parent.name == "contracts" and named:
-        for parameter in ("method", "traced"):
-            if parameter in named.params:
-                return f"contracts of {named.params[parameter]}"
-    return item.location[0]
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Which tests one worker gets; see `tests.shares`."""
+    from tests.shares import SharesScheduling
+
+    return SharesScheduling(config, log)
