@@ -14,12 +14,13 @@ import tensorflow as tf
 from benchmarks.median_and_range import median_and_range
 from benchmarks.train_step import alternate
 from mmgl_tf.backbones import Encoder
+from mmgl_tf.finetuning import FINETUNING
 from mmgl_tf.flags.config import defaults, from_flat, options
 from mmgl_tf.flags.methods import METHODS as SETTINGS
 from mmgl_tf.flags.methods import title
 from mmgl_tf.flags.resolution import resolve
-from mmgl_tf.modes.model import make_optimizer
-from mmgl_tf.pipelines.batches.plans import image_plan
+from mmgl_tf.modes.model import METHODS, make_optimizer
+from mmgl_tf.pipelines.batches.plans import image_plan, people_plan
 from mmgl_tf.pipelines.batches.training_batches import TrainingBatches
 from mmgl_tf.pipelines.records import MODALITIES
 from mmgl_tf.pretraining import PRETRAINING
@@ -92,11 +93,17 @@ def configuration(method, arguments, height, width):
 
 def random_batch(config, seed=0):
     """A batch as the method's recipe has it, of random pixels: {name: tensor}."""
-    size = config.optimization.batch_size
+    fine = config.run.method in FINETUNING
+    people, each = config.finetuning.identities_per_batch, config.finetuning.images_per_identity
+    size = people * each if fine else config.optimization.batch_size
     stores = [OneImage(size, config.data.image_height, config.data.image_width)] * 2
-    recipe = PRETRAINING[config.run.method].recipe(options(config))
-    identities = [np.arange(size) % CLASSES] * 2 if recipe.labelled else None
-    plan = image_plan(stores, size, 0, modalities=recipe.modalities, identities=identities)
+    recipe = METHODS[config.run.method].recipe(options(config))
+    identities = [np.arange(size) // each if fine else np.arange(size) % CLASSES] * 2
+    if fine:
+        plan = people_plan(stores, identities, people, each, 0, 1, recipe.sampler)
+    else:
+        labels = identities if recipe.labelled else None
+        plan = image_plan(stores, size, 0, modalities=recipe.modalities, identities=labels)
     batches, random = TrainingBatches(stores, recipe, plan, threads=1), np.random.default_rng(seed)
     drawn = batches(0)  # its targets are as they must be; only the pixels are made up
     return {
