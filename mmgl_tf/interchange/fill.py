@@ -3,16 +3,13 @@
 The field's own code loads what happens to fit and goes on with random numbers for the rest (spec P2).
 """
 
-import re
 from dataclasses import dataclass
 
 import numpy as np
 
+from mmgl_tf.interchange.networks.torch_names import from_torch, require_shape
 from mmgl_tf.interchange.plain_text import plain
-from mmgl_tf.interchange.torch_names import TWO_STREAM, from_torch, named_variables, require_shape
 
-# Pieces of a ResNet that a trunk or stem uses; anything else there is another architecture's.
-PIECES = re.compile(r"(conv1|bn1|layer\d+)\.")
 OFFSET = "bottleneck.bias"
 SHOWN = 8
 
@@ -46,7 +43,7 @@ def fill(found, tensors, encoder, embedder=None):
     """Gives a network the values of a checkpoint.
 
     Args:
-        found: `Recognised`.
+        found: `mmgl_tf.interchange.networks.network.Network`.
         tensors: {name: `StoredTensor`}.
         encoder: built `Encoder` of that backbone.
         embedder: the built `Embedder` around it, where the checkpoint is a fine-tuned network; else None.
@@ -58,7 +55,7 @@ def fill(found, tensors, encoder, embedder=None):
         ValueError: a tensor is missing, of another shape or type, not finite, a negative variance, or
             belongs to another architecture. Nothing was changed then.
     """
-    pairs = named_variables(encoder, found.owners, embedder)
+    pairs = found.pairs(encoder, embedder)
     names = list(dict.fromkeys(name for name, _ in pairs))
     wanted = [*names, OFFSET] if embedder is not None else names
     unexpected = _unexpected(found, [name for name in tensors if name not in wanted])
@@ -88,33 +85,14 @@ def _unexpected(found, names):
     """{why: names}, empty kinds left out."""
     kinds = {"counters": [], "unused copies": [], "heads": [], "unknown": []}
     for name in names:
-        kinds[_kind(found, name)].append(name)
+        counter = name.endswith(".num_batches_tracked")
+        kinds["counters" if counter else found.kind(name)].append(name)
     return {why: found for why, found in kinds.items() if found}
-
-
-def _kind(found, name):
-    if name.endswith(".num_batches_tracked"):
-        return "counters"
-    if found.owners is TWO_STREAM:
-        stems = (TWO_STREAM["stem_visible"], TWO_STREAM["stem_infrared"])
-        if name.startswith(stems) or re.match(r"base_resnet\.base\.(conv1|bn1|fc)\.", name):
-            return "unused copies"
-        heads = ("classifier.", "fc1.", "fc2.", "local_conv_list")
-        heads += () if found.method else ("bottleneck.", "NL_")
-        return "heads" if name.startswith(heads) else "unknown"
-    return "heads" if name.startswith((f"{found.owners['trunk']}fc.", "fc.")) else "unknown"
 
 
 def _require_all(found, wanted, tensors, unexpected):
     missing = [name for name in wanted if name not in tensors]
-    trunk = found.owners["trunk"]
-    # Below a prefix of its own everything is the trunk's, such as attention between its stages: without it
-    # the rest would be another network, although every tensor of a plain ResNet is there.
-    foreign = [
-        name
-        for name in unexpected.get("unknown", [])
-        if found.method or (name.startswith(trunk) and (trunk or PIECES.match(name.removeprefix(trunk))))
-    ]
+    foreign = [name for name in unexpected.get("unknown", []) if found.is_foreign(name)]
     if not missing and not foreign:
         return
     reasons = []

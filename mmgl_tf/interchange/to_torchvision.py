@@ -3,7 +3,9 @@
 import numpy as np
 from safetensors.numpy import save
 
-from mmgl_tf.interchange.torch_names import TWO_STREAM, named_variables, one_stem, to_torch
+from mmgl_tf.interchange.networks.torch_names import encoder_pairs, to_torch
+from mmgl_tf.interchange.networks.torchvision import one_stem
+from mmgl_tf.interchange.networks.two_stream import TWO_STREAM, embedder_pairs
 from mmgl_tf.pipelines.records import MODALITIES
 from mmgl_tf.run_directory import atomic_file
 
@@ -23,8 +25,8 @@ def torchvision_tensors(encoder, stem):
     chosen = MODALITIES if stem == "mean" else (stem,)
     stems = [f"stem_{modality}" for modality in chosen] if encoder.stream == "two" else ["stem"]
     owners = {"trunk": ""} | {name: name for name in ("stem", "stem_visible", "stem_infrared")}
-    every = {name: to_torch(variable) for name, variable in named_variables(encoder, owners)}
-    names = [name for name, _ in named_variables(encoder, one_stem())]
+    every = {name: to_torch(variable) for name, variable in encoder_pairs(encoder, owners)}
+    names = [name for name, _ in encoder_pairs(encoder, one_stem())]
     tensors = {}
     for name in dict.fromkeys(names):
         sources = [name] if name in every else [f"{owner}.{name}" for owner in stems]
@@ -42,7 +44,8 @@ def two_stream_tensors(encoder, embedder=None):
     Returns:
         {name: float32 array in PyTorch's layout}.
     """
-    tensors = {name: to_torch(v) for name, v in named_variables(encoder, TWO_STREAM, embedder)}
+    pairs = encoder_pairs(encoder, TWO_STREAM) + (embedder_pairs(embedder) if embedder is not None else [])
+    tensors = {name: to_torch(variable) for name, variable in pairs}
     if embedder is not None:
         tensors["bottleneck.bias"] = np.zeros_like(tensors["bottleneck.weight"])
     return tensors

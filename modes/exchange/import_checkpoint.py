@@ -80,9 +80,7 @@ def _with_architecture(config, found):
             "fine-tuning chooses a stem with --stem_from)"
         )
     known = {"init": str(config.importing.checkpoint), "method": found.method, "backbone": found.backbone}
-    if found.non_local_width:
-        known["non_local_width"] = found.non_local_width
-    return from_flat(to_flat(config) | known)
+    return from_flat(to_flat(config) | known | found.settings)
 
 
 def _networks(config, found):
