@@ -10,7 +10,7 @@ import numpy as np
 from mmgl_tf.interchange.networks.torch_names import from_torch, require_shape
 from mmgl_tf.interchange.plain_text import plain
 
-OFFSET = "bottleneck.bias"
+KINDS = ("counters", "unused copies", "unused layers", "heads", "unknown")
 SHOWN = 8
 
 
@@ -22,7 +22,8 @@ class Filled:
         matched: {tensor name: path of the variable, or variables, that it filled}.
         unexpected: {why: tensor names} of those that were left: "counters" of training batches, "unused
             copies" (the field's two-stream networks hold three whole ResNets and use a stem or a trunk of
-            each), "heads" of training, anything else as "unknown".
+            each), "unused layers" that the reference never calls, "heads" of training, anything else as
+            "unknown".
         notes: sentences on whatever is not a plain copy.
     """
 
@@ -56,34 +57,32 @@ def fill(found, tensors, encoder, embedder=None):
             belongs to another architecture. Nothing was changed then.
     """
     pairs = found.pairs(encoder, embedder)
-    names = list(dict.fromkeys(name for name, _ in pairs))
-    wanted = [*names, OFFSET] if embedder is not None else names
+    necks = found.necks(embedder) if embedder is not None else {}
+    offsets = {f"{prefix}bias": neck for prefix, neck in necks.items()}
+    wanted = list(dict.fromkeys([*(name for name, _ in pairs), *offsets]))
     unexpected = _unexpected(found, [name for name in tensors if name not in wanted])
     _require_all(found, wanted, tensors, unexpected)
     # Before anything is read: many tensors of a hostile file can be views of one large storage.
-    own = [(OFFSET, embedder.neck.gamma)] if embedder is not None else []
-    for name, variable in [*pairs, *own]:
+    for name, variable in [*pairs, *((name, neck.gamma) for name, neck in offsets.items())]:
         _require_fit(name, tensors[name], variable)
     values = {name: _weights(name, tensors[name]) for name in wanted}
-    assigned = [(variable, from_torch(values[name], tuple(variable.shape))) for name, variable in pairs]
+    assigned = {id(variable): from_torch(values[name], tuple(variable.shape)) for name, variable in pairs}
     notes = []
-    if embedder is not None:
-        assigned, notes = _fold_offset(assigned, values[OFFSET], embedder.neck)
+    for name, neck in offsets.items():
+        notes += _fold_offset(assigned, name, values[name], neck)
     if found.stems == 1 and encoder.stream == "two":
         notes.append("the checkpoint has one stem: both stems are a copy of it")
-    for variable, value in assigned:
-        variable.assign(value)
     matched = {}
     for name, variable in pairs:
+        variable.assign(assigned[id(variable)])
         matched.setdefault(name, []).append(variable.path)
-    if embedder is not None:
-        matched[OFFSET] = [embedder.neck.moving_mean.path]
-    return Filled(matched, unexpected, tuple(notes))
+    matched |= {name: [neck.moving_mean.path] for name, neck in offsets.items()}
+    return Filled(matched, unexpected, (*notes, *found.notes()))
 
 
 def _unexpected(found, names):
     """{why: names}, empty kinds left out."""
-    kinds = {"counters": [], "unused copies": [], "heads": [], "unknown": []}
+    kinds = {kind: [] for kind in KINDS}
     for name in names:
         counter = name.endswith(".num_batches_tracked")
         kinds["counters" if counter else found.kind(name)].append(name)
@@ -126,30 +125,27 @@ def _weights(name, tensor):
     return value
 
 
-def _fold_offset(assigned, offset, neck):
-    """Moves the neck's offset into its mean, since ours has none.
+def _fold_offset(assigned, name, offset, neck):
+    """Moves a neck's offset into its mean, since ours has none; returns sentences on it.
 
     The field freezes it at 0. Elsewhere gamma (x - m) / s + beta = gamma (x - (m - beta s / gamma)) / s.
     """
-    own = {id(variable): value for variable, value in assigned}
-    gamma, variance = own[id(neck.gamma)], own[id(neck.moving_variance)]
+    gamma, variance = assigned[id(neck.gamma)], assigned[id(neck.moving_variance)]
     if not offset.any():
-        return assigned, []
+        return []
+    scale = f"{plain(name.removesuffix('bias'))}weight"
     if (gamma[offset != 0] == 0).any():
-        raise ValueError(f"cannot be used: {OFFSET} is not 0 where bottleneck.weight is 0")
+        raise ValueError(f"cannot be used: {plain(name)} is not 0 where {scale} is 0")
     shift = np.zeros_like(offset)
     with np.errstate(over="ignore", invalid="ignore"):
         np.divide(offset * np.sqrt(variance + neck.epsilon), gamma, out=shift, where=offset != 0)
-        mean = own[id(neck.moving_mean)] - shift
+        mean = assigned[id(neck.moving_mean)] - shift
     if not np.isfinite(mean).all():
-        raise ValueError(
-            f"cannot be used: {OFFSET} is too large for bottleneck.weight, which is next to 0 there"
-        )
-    note = (
-        "the neck has an offset, which ours has not: it is part of the neck's moving mean, the same function"
-    )
-    return [(variable, mean if variable is neck.moving_mean else value) for variable, value in assigned], [
-        note
+        raise ValueError(f"cannot be used: {plain(name)} is too large for {scale}, which is next to 0 there")
+    assigned[id(neck.moving_mean)] = mean
+    return [
+        f"the neck has an offset, {plain(name)}, which ours has not: it is part of the neck's moving mean, "
+        "the same function"
     ]
 
 

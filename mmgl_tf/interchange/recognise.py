@@ -1,11 +1,16 @@
 """Which network a checkpoint holds, told from the names and shapes of its tensors."""
 
+from mmgl_tf.interchange.networks.ddag import DdagNetwork
+from mmgl_tf.interchange.networks.mpanet import MpaNetwork
 from mmgl_tf.interchange.networks.torchvision import TorchvisionNetwork
 from mmgl_tf.interchange.networks.two_stream import TwoStreamNetwork
+from mmgl_tf.interchange.networks.vcd import VcdNetwork
 
-# The last takes whatever has a ResNet.
-FAMILIES = (TwoStreamNetwork, TorchvisionNetwork)
-SUPPORTED = ", and ".join(family.KNOWN for family in reversed(FAMILIES))
+# In this order: DDAG has all that the two-stream base has, and the last takes whatever has a ResNet.
+FAMILIES = (DdagNetwork, TwoStreamNetwork, MpaNetwork, VcdNetwork, TorchvisionNetwork)
+SUPPORTED = "; ".join(
+    family.KNOWN for family in (TorchvisionNetwork, TwoStreamNetwork, DdagNetwork, MpaNetwork, VcdNetwork)
+)
 
 
 def recognise(shapes):

@@ -15,6 +15,7 @@ class Network:
         stems: 1 or 2.
         method: key of `mmgl_tf.finetuning.FINETUNING` for a fine-tuned network, "" for an encoder alone.
         settings: {setting: value} of that method that the tensors show.
+        identities: how many people it was trained on, 0 where a family does not say.
     """
 
     KNOWN: ClassVar = ""
@@ -24,6 +25,12 @@ class Network:
     stems: int
     method: str = ""
     settings: dict = field(default_factory=dict)
+    identities: int = 0
+
+    @property
+    def methods(self):
+        """The methods that train this very network, under these very names; the first is `method`."""
+        return (self.method,) if self.method else ()
 
     @classmethod
     def recognise(cls, shapes):
@@ -66,3 +73,7 @@ class Network:
         """Whether a tensor of the kind "unknown" makes the checkpoint another network than this one."""
         del name
         return bool(self.method)
+
+    def notes(self):
+        """Sentences on what a user of the imported run may not expect."""
+        return ()

@@ -1,4 +1,4 @@
-"""The field's two-stream networks, as in AGW's and MMGL's code: the base, and AGW (spec 6.2).
+"""The field's two-stream networks, as in AGW's, CAJ's and MMGL's code: the base, and AGW (spec 6.2).
 
 A stem's tensors are below `visible_module.visible.` and `thermal_module.thermal.`, the trunk's below
 `base_resnet.base.`; non-local blocks are `NL_2.0.` and so on, counted within their stage, and the neck is
@@ -36,9 +36,14 @@ class TwoStreamNetwork(Network):
     """A fine-tuned two-stream network, or one that was pre-trained: then its encoder alone."""
 
     KNOWN: ClassVar = (
-        "the two-stream networks of AGW's and MMGL's code (visible_module..., thermal_module..., "
+        "the two-stream networks of AGW's, CAJ's and MMGL's code (visible_module..., thermal_module..., "
         "base_resnet...)"
     )
+
+    @property
+    def methods(self):
+        """CAJ trains AGW's network; see `Network.methods`."""
+        return ("agw", "caj") if self.method == "agw" else super().methods
 
     @classmethod
     def recognise(cls, shapes):
