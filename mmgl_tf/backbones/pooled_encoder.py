@@ -19,8 +19,8 @@ class Branch:
         between: {(stage name, number of the block it follows): layer}, layers of the method's own that the
             feature map goes through on its way, [B, h, w, C] -> the same shape and type.
         by_modality: {(stage name, number of the block it follows): function (feature map, {modality: number
-            of its rows}) -> the same shape and type}, layers that tell modalities apart. Modalities are in the
-            order of the rows. No place has both. Inference alone goes through these.
+            of its rows}) -> the same shape and type}, layers that tell modalities apart. Modalities are in
+            the order of the rows. No place has both. Inference alone goes through these.
         rendering: function of normalised images, [B, H, W, 3] -> the same, that they are looked at by; None =
             as they are.
     """
