@@ -27,7 +27,12 @@ class VcdNetwork(Network):
         trunks = {whose: f"{prefix}base." for whose, prefix in ENCODERS.items()}
         if not any(name.startswith(tuple(trunks.values())) for name in shapes):
             return None
-        backbones = {trunk: backbone_of(shapes, trunk, trunk) for trunk in trunks.values()}
+        backbones = {}
+        for trunk in trunks.values():
+            try:
+                backbones[trunk] = backbone_of(shapes, trunk, trunk)
+            except ValueError as error:
+                raise ValueError(f"looks like VCD, but below {trunk} {error}") from error
         backbone = backbones[trunks["shared"]]
         if set(backbones.values()) != {backbone}:
             raise ValueError(f"holds three encoders that differ, {backbones}; expected one backbone for all")
