@@ -29,3 +29,18 @@ def recognise(shapes):
         return next(found for family in FAMILIES if (found := family.recognise(shapes)) is not None)
     except ValueError as error:
         raise ValueError(f"{error}. Known are {SUPPORTED}") from error
+
+
+def network_of(method, backbone, stems):
+    """The network of a method's reference, for the names that its tensors have there.
+
+    Args:
+        method: key of `mmgl_tf.finetuning.FINETUNING`.
+        backbone: key of `mmgl_tf.backbones.BACKBONES`.
+        stems: 1 or 2.
+
+    Returns:
+        `mmgl_tf.interchange.networks.network.Network`, or None: no network of that method is public.
+    """
+    family = next((family for family in FAMILIES if method in family.METHODS), None)
+    return family and family(method, backbone, stems, method)

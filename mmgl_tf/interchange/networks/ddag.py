@@ -22,6 +22,7 @@ class DdagNetwork(TwoStreamNetwork):
     """A fine-tuned DDAG. Without its parts every tensor of the two-stream base is there."""
 
     KNOWN: ClassVar = "DDAG's (wpa...)"
+    METHODS: ClassVar = ("ddag",)
 
     @classmethod
     def recognise(cls, shapes):

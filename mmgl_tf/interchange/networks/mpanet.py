@@ -27,6 +27,7 @@ class MpaNetwork(Network):
     """
 
     KNOWN: ClassVar = "MPANet's (spatial_attention..., backbone...)"
+    METHODS: ClassVar = ("mpanet",)
 
     @classmethod
     def recognise(cls, shapes):

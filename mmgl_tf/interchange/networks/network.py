@@ -10,6 +10,7 @@ class Network:
 
     Attributes:
         KNOWN: the family, for people who ask what can be imported.
+        METHODS: keys of `mmgl_tf.finetuning.FINETUNING` that train a network of this family.
         name: of the network, for people.
         backbone: key of `mmgl_tf.backbones.BACKBONES`.
         stems: 1 or 2.
@@ -19,6 +20,7 @@ class Network:
     """
 
     KNOWN: ClassVar = ""
+    METHODS: ClassVar = ()
 
     name: str
     backbone: str

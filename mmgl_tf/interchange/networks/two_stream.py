@@ -39,6 +39,7 @@ class TwoStreamNetwork(Network):
         "the two-stream networks of AGW's, CAJ's and MMGL's code (visible_module..., thermal_module..., "
         "base_resnet...)"
     )
+    METHODS: ClassVar = ("two_stream", "agw", "caj")
 
     @property
     def methods(self):

@@ -20,6 +20,7 @@ class VcdNetwork(Network):
     """A fine-tuned VCD. Its feature is that of the encoders: the bottlenecks are heads of training."""
 
     KNOWN: ClassVar = "VCD's, also called MutualInfo (IR_backbone..., RGB_backbone..., shared_backbone...)"
+    METHODS: ClassVar = ("vcd",)
 
     @classmethod
     def recognise(cls, shapes):

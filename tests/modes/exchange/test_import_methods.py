@@ -4,16 +4,28 @@ import json
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from mmgl_tf.backbones import Encoder
 from mmgl_tf.backbones.pooled_encoder import PooledEncoder
 from mmgl_tf.flags.methods import preset_of
 from mmgl_tf.flags.reading import configs_of
+from mmgl_tf.modes.exchange.export_safetensors import export_safetensors
 from mmgl_tf.modes.exchange.import_checkpoint import import_checkpoint
 from mmgl_tf.modes.saved_run import is_finetuned, load_embedder, run_settings, start_encoders
 from tests.mmgl_tf.backbones.golden_images import drawn_images
-from tests.mmgl_tf.interchange.state_dicts import RESNET10, RESNET50, ddag, mpanet, two_stream, vcd
+from tests.mmgl_tf.interchange.state_dicts import (
+    RESNET10,
+    RESNET50,
+    ddag,
+    mpanet,
+    torchvision,
+    two_stream,
+    vcd,
+)
 from tests.mmgl_tf.interchange.torch_file import write
+from tests.modes.small_run import settings as settings_of
+from tests.modes.small_run import write_run
 
 SMALL = {"image_height": 96, "image_width": 48}
 # As each repository saves it.
@@ -86,6 +98,29 @@ def test_fine_tuning_starts_from_its_encoder(of_method):
     embedder, _ = load_embedder(looking_at(run), "last")
     for found, expected in zip(encoder.variables, embedder.encoder.variables, strict=True):
         np.testing.assert_array_equal(found, expected)
+
+
+def test_it_goes_out_whole_with_its_reference_s_names(of_method, tmp_path, capsys):
+    _, _, run = of_method
+    path = tmp_path / "network.safetensors"
+    assert export_safetensors(looking_at(run, safetensors="network", workdir=str(tmp_path))) == 0
+    assert "no place there" not in capsys.readouterr().out
+    tensors = load_file(path)
+    matched = json.loads((run / "import.json").read_text())["matched"]
+    assert set(tensors) == set(matched), "all that was brought in, and nothing else"
+
+
+@pytest.mark.parametrize(("method", "reason"), [("nfs", "no code of NFS.* is public"), ("", "no fine-tuned")])
+def test_what_has_no_reference_does_not_go_out_whole(tmp_path, method, reason):
+    if method:
+        config = settings_of(method=method, workdir=str(tmp_path / "run"))
+        write_run(tmp_path / "run", config, embedders=["last"])
+    else:
+        imported(tmp_path, torchvision(RESNET10), **SMALL)
+    config = looking_at(tmp_path / "run", safetensors="network", workdir=str(tmp_path / "out"))
+    with pytest.raises(ValueError, match=f"--safetensors=network: .*{reason}.*give visible"):
+        export_safetensors(config)
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
