@@ -67,7 +67,8 @@ def import_checkpoint(config):
     }
     root = _write(config, found, encoder, embedder, about)
     print(f"checkpoint {path}" + (f", its entry '{plain(checkpoint.wrapper)}'" if checkpoint.wrapper else ""))
-    print(f"network    {found.name}, {encoder.stream}-stream here")
+    called = f", called {title(config.run.method)}" if config.run.method != found.method else ""
+    print(f"network    {found.name}, {encoder.stream}-stream here{called}")
     for line in [*filled.lines(), *_namesakes(config, found)]:
         print(f"tensors    {line}")
     size = f"{config.data.image_height} x {config.data.image_width}"
@@ -117,7 +118,7 @@ def _namesakes(config, found):
         return []
     own = title(config.run.method)
     return [
-        f"a file of {' or '.join(others)} has the very same names, and would be called {own} here: say "
+        f"a file of {' or '.join(others)} has the very same names, and is called {own} here: type "
         f"--method={found.methods[-1]} if it is one"
     ]
 

@@ -156,7 +156,8 @@ def test_a_file_of_caj_is_agw_s_until_somebody_says_so(tmp_path, capsys):
     first, _ = load_embedder(looking_at(tmp_path / "run"), "last")
     settings = imported(tmp_path, tree, method="caj", **SMALL)
     assert (settings["method"], settings["flip"]) == ("caj", True), "as its authors test"
-    assert "very same names" not in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "very same names" not in said and "two-stream here, called CAJ" in said
     again, _ = load_embedder(looking_at(tmp_path / "run"), "last")
     assert type(first) is type(again), "the same network, so the same function"
     for one, other in zip(first.variables, again.variables, strict=True):
