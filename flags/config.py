@@ -41,9 +41,15 @@ _OF_ANY_TRAINING = ("method", "recipe")
 
 Config = dataclasses.make_dataclass(
     "Config",
-    [(name, kind, field(default_factory=kind)) for name, kind in GROUPS.items()],
+    [
+        *((name, kind, field(default_factory=kind)) for name, kind in GROUPS.items()),
+        ("typed", frozenset, field(default=frozenset(), compare=False)),
+    ],
     frozen=True,
-    namespace={"__doc__": "All settings of one run, by group. Frozen; made by `reading.configs_of`."},
+    namespace={
+        "__doc__": "All settings of one run, by group, and `typed`: names of the settings that were given on "
+        "the command line. Frozen; made by `reading.configs_of`."
+    },
 )
 
 
@@ -132,7 +138,7 @@ def unread_settings(mode, method=""):
     """Settings that do nothing in a run, whatever the others are.
 
     Modes that train nothing take over what the run they look at was trained with; of training's settings they
-    read only --init, and an import those that belong to the imported network.
+    read only --init, and an import its method and what belongs to the imported network.
 
     Args:
         mode: value of --mode.
@@ -145,7 +151,7 @@ def unread_settings(mode, method=""):
         left_out = unread(mode, method)
         return {entry.name: group for group, entry in settings() if group in left_out}
     left_out = {*OF_METHODS, *OF_TRAINING.values()}
-    read = {"init"} | (built_in() if mode == "import" else set())
+    read = {"init"} | ({"method", *built_in()} if mode == "import" else set())
     return {
         entry.name: group
         for group, entry in settings()

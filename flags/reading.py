@@ -1,6 +1,7 @@
 """From what was typed to Configs: presets, settings taken over from a run, default directories."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from mmgl_tf.flags.config import defaults, from_flat, migrated, settings, unread_settings
@@ -15,7 +16,13 @@ WITHOUT_RUN = ("chance", "hog", "colour", "pixels")
 # Settings that a saved run's weights were made with, beside those that training alone reads.
 _BUILT_IN = ("backbone", "stem_init")
 # Settings that --mode=import reads from the checkpoint's tensors.
-_READ_FROM_CHECKPOINT = ("backbone", "method", "non_local_width")
+_READ_FROM_CHECKPOINT = (
+    "backbone",
+    "non_local_width",
+    "ddag_parts",
+    "mpanet_patterns",
+    "mpanet_alleviation",
+)
 # Modes that take over the settings of the saved run that --init names.
 _MODES_OF_SAVED_RUNS = ("eval", "visualize", "export", "serve_check", "embed")
 # Of those, the ones that take several runs.
@@ -44,7 +51,7 @@ def configs_of(typed):
         if not own.get("workdir"):
             own["workdir"] = default_workdir(values | own)
         chosen = [own]
-    configs = [from_flat(values) for values in chosen]
+    configs = [replace(from_flat(values), typed=frozenset(typed)) for values in chosen]
     for config in configs:
         validate(config)
     return configs

@@ -79,7 +79,8 @@ class Import:
     safetensors: str = setting(
         "none",
         "export writes the encoder for PyTorch instead: with torchvision's names and the chosen stem, or "
-        "both stems with the names of AGW's and MMGL's networks",
-        choices=("none", "visible", "infrared", "mean", "both"),
+        "both stems with the names of AGW's and MMGL's networks; network = a fine-tuned network whole, with "
+        "the names of its reference",
+        choices=("none", "visible", "infrared", "mean", "both", "network"),
         resumable=True,
     )

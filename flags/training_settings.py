@@ -30,7 +30,7 @@ class Run:
     method: str = setting(
         "",
         "what is trained; by default mmgl in pretrain, and agw in finetune or, with --preset=demo and smoke, "
-        "two_stream",
+        "two_stream; import tells it from the file, but for caj, whose network is agw's",
         choices=(*PRETRAINING, *FINETUNING),
         paper="MMGL; its Tables II to IV have the others",
     )

@@ -68,7 +68,7 @@ class ObservingEmbedder(PooledEncoder):
             for whose in ENCODERS
         }
         return [
-            Branch(self.encoder_of(whose), attention[whose], rendering)
+            Branch(self.encoder_of(whose), attention[whose], rendering=rendering)
             for whose, rendering in OBSERVATIONS.values()
         ]
 

@@ -3,17 +3,14 @@
 The field's own code loads what happens to fit and goes on with random numbers for the rest (spec P2).
 """
 
-import re
 from dataclasses import dataclass
 
 import numpy as np
 
+from mmgl_tf.interchange.networks.torch_names import from_torch, require_shape
 from mmgl_tf.interchange.plain_text import plain
-from mmgl_tf.interchange.torch_names import TWO_STREAM, from_torch, named_variables, require_shape
 
-# Pieces of a ResNet that a trunk or stem uses; anything else there is another architecture's.
-PIECES = re.compile(r"(conv1|bn1|layer\d+)\.")
-OFFSET = "bottleneck.bias"
+KINDS = ("counters", "unused copies", "unused layers", "heads", "unknown")
 SHOWN = 8
 
 
@@ -25,7 +22,8 @@ class Filled:
         matched: {tensor name: path of the variable, or variables, that it filled}.
         unexpected: {why: tensor names} of those that were left: "counters" of training batches, "unused
             copies" (the field's two-stream networks hold three whole ResNets and use a stem or a trunk of
-            each), "heads" of training, anything else as "unknown".
+            each), "unused layers" that the reference never calls, "heads" of training, anything else as
+            "unknown".
         notes: sentences on whatever is not a plain copy.
     """
 
@@ -46,7 +44,7 @@ def fill(found, tensors, encoder, embedder=None):
     """Gives a network the values of a checkpoint.
 
     Args:
-        found: `Recognised`.
+        found: `mmgl_tf.interchange.networks.network.Network`.
         tensors: {name: `StoredTensor`}.
         encoder: built `Encoder` of that backbone.
         embedder: the built `Embedder` around it, where the checkpoint is a fine-tuned network; else None.
@@ -58,63 +56,42 @@ def fill(found, tensors, encoder, embedder=None):
         ValueError: a tensor is missing, of another shape or type, not finite, a negative variance, or
             belongs to another architecture. Nothing was changed then.
     """
-    pairs = named_variables(encoder, found.owners, embedder)
-    names = list(dict.fromkeys(name for name, _ in pairs))
-    wanted = [*names, OFFSET] if embedder is not None else names
+    pairs = found.pairs(encoder, embedder)
+    necks = found.necks(embedder) if embedder is not None else {}
+    offsets = {f"{prefix}bias": neck for prefix, neck in necks.items()}
+    wanted = list(dict.fromkeys([*(name for name, _ in pairs), *offsets]))
     unexpected = _unexpected(found, [name for name in tensors if name not in wanted])
     _require_all(found, wanted, tensors, unexpected)
     # Before anything is read: many tensors of a hostile file can be views of one large storage.
-    own = [(OFFSET, embedder.neck.gamma)] if embedder is not None else []
-    for name, variable in [*pairs, *own]:
+    for name, variable in [*pairs, *((name, neck.gamma) for name, neck in offsets.items())]:
         _require_fit(name, tensors[name], variable)
     values = {name: _weights(name, tensors[name]) for name in wanted}
-    assigned = [(variable, from_torch(values[name], tuple(variable.shape))) for name, variable in pairs]
+    assigned = {id(variable): from_torch(values[name], tuple(variable.shape)) for name, variable in pairs}
     notes = []
-    if embedder is not None:
-        assigned, notes = _fold_offset(assigned, values[OFFSET], embedder.neck)
+    for name, neck in offsets.items():
+        notes += _fold_offset(assigned, name, values[name], neck)
     if found.stems == 1 and encoder.stream == "two":
         notes.append("the checkpoint has one stem: both stems are a copy of it")
-    for variable, value in assigned:
-        variable.assign(value)
     matched = {}
     for name, variable in pairs:
+        variable.assign(assigned[id(variable)])
         matched.setdefault(name, []).append(variable.path)
-    if embedder is not None:
-        matched[OFFSET] = [embedder.neck.moving_mean.path]
-    return Filled(matched, unexpected, tuple(notes))
+    matched |= {name: [neck.moving_mean.path] for name, neck in offsets.items()}
+    return Filled(matched, unexpected, (*notes, *found.notes()))
 
 
 def _unexpected(found, names):
     """{why: names}, empty kinds left out."""
-    kinds = {"counters": [], "unused copies": [], "heads": [], "unknown": []}
+    kinds = {kind: [] for kind in KINDS}
     for name in names:
-        kinds[_kind(found, name)].append(name)
+        counter = name.endswith(".num_batches_tracked")
+        kinds["counters" if counter else found.kind(name)].append(name)
     return {why: found for why, found in kinds.items() if found}
-
-
-def _kind(found, name):
-    if name.endswith(".num_batches_tracked"):
-        return "counters"
-    if found.owners is TWO_STREAM:
-        stems = (TWO_STREAM["stem_visible"], TWO_STREAM["stem_infrared"])
-        if name.startswith(stems) or re.match(r"base_resnet\.base\.(conv1|bn1|fc)\.", name):
-            return "unused copies"
-        heads = ("classifier.", "fc1.", "fc2.", "local_conv_list")
-        heads += () if found.method else ("bottleneck.", "NL_")
-        return "heads" if name.startswith(heads) else "unknown"
-    return "heads" if name.startswith((f"{found.owners['trunk']}fc.", "fc.")) else "unknown"
 
 
 def _require_all(found, wanted, tensors, unexpected):
     missing = [name for name in wanted if name not in tensors]
-    trunk = found.owners["trunk"]
-    # Below a prefix of its own everything is the trunk's, such as attention between its stages: without it
-    # the rest would be another network, although every tensor of a plain ResNet is there.
-    foreign = [
-        name
-        for name in unexpected.get("unknown", [])
-        if found.method or (name.startswith(trunk) and (trunk or PIECES.match(name.removeprefix(trunk))))
-    ]
+    foreign = [name for name in unexpected.get("unknown", []) if found.is_foreign(name)]
     if not missing and not foreign:
         return
     reasons = []
@@ -148,30 +125,27 @@ def _weights(name, tensor):
     return value
 
 
-def _fold_offset(assigned, offset, neck):
-    """Moves the neck's offset into its mean, since ours has none.
+def _fold_offset(assigned, name, offset, neck):
+    """Moves a neck's offset into its mean, since ours has none; returns sentences on it.
 
     The field freezes it at 0. Elsewhere gamma (x - m) / s + beta = gamma (x - (m - beta s / gamma)) / s.
     """
-    own = {id(variable): value for variable, value in assigned}
-    gamma, variance = own[id(neck.gamma)], own[id(neck.moving_variance)]
+    gamma, variance = assigned[id(neck.gamma)], assigned[id(neck.moving_variance)]
     if not offset.any():
-        return assigned, []
+        return []
+    scale = f"{plain(name.removesuffix('bias'))}weight"
     if (gamma[offset != 0] == 0).any():
-        raise ValueError(f"cannot be used: {OFFSET} is not 0 where bottleneck.weight is 0")
+        raise ValueError(f"cannot be used: {plain(name)} is not 0 where {scale} is 0")
     shift = np.zeros_like(offset)
     with np.errstate(over="ignore", invalid="ignore"):
         np.divide(offset * np.sqrt(variance + neck.epsilon), gamma, out=shift, where=offset != 0)
-        mean = own[id(neck.moving_mean)] - shift
+        mean = assigned[id(neck.moving_mean)] - shift
     if not np.isfinite(mean).all():
-        raise ValueError(
-            f"cannot be used: {OFFSET} is too large for bottleneck.weight, which is next to 0 there"
-        )
-    note = (
-        "the neck has an offset, which ours has not: it is part of the neck's moving mean, the same function"
-    )
-    return [(variable, mean if variable is neck.moving_mean else value) for variable, value in assigned], [
-        note
+        raise ValueError(f"cannot be used: {plain(name)} is too large for {scale}, which is next to 0 there")
+    assigned[id(neck.moving_mean)] = mean
+    return [
+        f"the neck has an offset, {plain(name)}, which ours has not: it is part of the neck's moving mean, "
+        "the same function"
     ]
 
 

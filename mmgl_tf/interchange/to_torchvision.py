@@ -1,9 +1,11 @@
-"""Writes an encoder for PyTorch: a .safetensors file with torchvision's names, or with the field's."""
+"""Writes networks for PyTorch: a .safetensors file with torchvision's names, or with the reference's."""
 
 import numpy as np
 from safetensors.numpy import save
 
-from mmgl_tf.interchange.torch_names import TWO_STREAM, named_variables, one_stem, to_torch
+from mmgl_tf.interchange.networks.torch_names import encoder_pairs, to_torch
+from mmgl_tf.interchange.networks.torchvision import one_stem
+from mmgl_tf.interchange.networks.two_stream import TWO_STREAM
 from mmgl_tf.pipelines.records import MODALITIES
 from mmgl_tf.run_directory import atomic_file
 
@@ -23,8 +25,8 @@ def torchvision_tensors(encoder, stem):
     chosen = MODALITIES if stem == "mean" else (stem,)
     stems = [f"stem_{modality}" for modality in chosen] if encoder.stream == "two" else ["stem"]
     owners = {"trunk": ""} | {name: name for name in ("stem", "stem_visible", "stem_infrared")}
-    every = {name: to_torch(variable) for name, variable in named_variables(encoder, owners)}
-    names = [name for name, _ in named_variables(encoder, one_stem())]
+    every = {name: to_torch(variable) for name, variable in encoder_pairs(encoder, owners)}
+    names = [name for name, _ in encoder_pairs(encoder, one_stem())]
     tensors = {}
     for name in dict.fromkeys(names):
         sources = [name] if name in every else [f"{owner}.{name}" for owner in stems]
@@ -32,23 +34,23 @@ def torchvision_tensors(encoder, stem):
     return tensors
 
 
-def two_stream_tensors(encoder, embedder=None):
-    """A two-stream network with the names of AGW's and MMGL's code, without the copies that it never uses.
+def network_tensors(network, embedder):
+    """A fine-tuned network with the names of its reference, without what that never uses.
 
     Args:
-        encoder: built two-stream `Encoder`.
-        embedder: the `Embedder` around it, for neck and non-local blocks too; None for the encoder alone.
+        network: `mmgl_tf.interchange.networks.network.Network`.
+        embedder: built embedder of its method.
 
     Returns:
-        {name: float32 array in PyTorch's layout}.
+        {name: float32 array in PyTorch's layout}; a neck's offset, which ours has not, is 0.
     """
-    tensors = {name: to_torch(v) for name, v in named_variables(encoder, TWO_STREAM, embedder)}
-    if embedder is not None:
-        tensors["bottleneck.bias"] = np.zeros_like(tensors["bottleneck.weight"])
+    tensors = {name: to_torch(variable) for name, variable in network.pairs(embedder.encoder, embedder)}
+    for prefix in network.necks(embedder):
+        tensors[f"{prefix}bias"] = np.zeros_like(tensors[f"{prefix}weight"])
     return tensors
 
 
-def write_torchvision(encoder, path, stem, embedder=None, about=None):
+def write_torchvision(encoder, path, stem, about=None):
     """Writes an encoder as .safetensors.
 
     Choice: a torchvision network has one stem, so the stem of a two-stream encoder is chosen; "both" keeps
@@ -59,7 +61,6 @@ def write_torchvision(encoder, path, stem, embedder=None, about=None):
         encoder: built `Encoder`.
         path: ends in .safetensors.
         stem: "visible", "infrared", "mean" or "both"; a one-stream encoder has one and takes any but "both".
-        embedder: with "both", the fine-tuned `Embedder` around it, or None.
         about: {text: text} for the file's header.
 
     Returns:
@@ -73,11 +74,37 @@ def write_torchvision(encoder, path, stem, embedder=None, about=None):
         raise ValueError(
             f"--safetensors={stem}: a {encoder.stream}-stream encoder takes one of {', '.join(expected)}"
         )
-    tensors = two_stream_tensors(encoder, embedder) if stem == "both" else torchvision_tensors(encoder, stem)
+    if stem == "both":
+        tensors = {name: to_torch(variable) for name, variable in encoder_pairs(encoder, TWO_STREAM)}
+    else:
+        tensors = torchvision_tensors(encoder, stem)
+    return _write(encoder, path, tensors, stem if encoder.stream == "two" else "shared", about)
+
+
+def write_network(network, embedder, path, about=None):
+    """Writes a fine-tuned network as .safetensors, see `network_tensors`.
+
+    --mode=import makes the same weights again, bit by bit.
+
+    Args:
+        network: `mmgl_tf.interchange.networks.network.Network`.
+        embedder: built embedder of its method.
+        path: ends in .safetensors.
+        about: {text: text} for the file's header.
+
+    Returns:
+        number of tensors written.
+    """
+    encoder = embedder.encoder
+    stem = "both" if encoder.stream == "two" else "shared"
+    return _write(encoder, path, network_tensors(network, embedder), stem, about)
+
+
+def _write(encoder, path, tensors, stem, about):
     facts = {
         "format": "pt",
         "architecture": encoder.backbone,
-        "stem": stem if encoder.stream == "two" else "shared",
+        "stem": stem,
         "layer4_stride": str(encoder.stages[-1].strides),
     }
     with atomic_file(path) as file:

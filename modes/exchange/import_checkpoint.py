@@ -2,10 +2,12 @@
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from mmgl_tf.backbones import Encoder
 from mmgl_tf.flags.config import from_flat, recorded, to_flat
+from mmgl_tf.flags.methods import evaluated, preset_of, title
 from mmgl_tf.interchange.checkpoint import open_checkpoint
 from mmgl_tf.interchange.fill import fill
 from mmgl_tf.interchange.plain_text import plain
@@ -15,13 +17,18 @@ from mmgl_tf.run_directory import atomic_file, claim_directory
 from mmgl_tf.training.saving import save_weights
 
 REPORT = "import.json"
+# What a method's authors do to an image file before the network sees it.
+_OF_IMAGES = ("image_height", "image_width", "resize")
+_REGDB_IDENTITIES = 206  # that a network of RegDB is trained on, in each of its trials
 
 
 def import_checkpoint(config):
     """Make a run directory of --checkpoint; --init takes it like any other run.
 
-    The network is told from the tensors. Image size is the paper's, or --image_height and --image_width.
-    --dataset, where it is given, says what a two-stream network was trained on.
+    The network is told from the tensors, and with it the image size and filter of its authors, unless
+    --image_height, --image_width or --resize say otherwise. --dataset, where it is given, says what a
+    fine-tuned network was trained on. Where two methods train the same network, --method says which of them
+    did: with --method=caj a file of AGW's network is evaluated as CAJ's authors do.
 
     Args:
         config: `mmgl_tf.flags.config.Config`.
@@ -50,39 +57,70 @@ def import_checkpoint(config):
         "network": found.name,
         "backbone": found.backbone,
         "stream": encoder.stream,
-        "method": found.method or None,
+        "method": config.run.method or None,
         "wrapper": checkpoint.wrapper,
         "facts": checkpoint.facts,
         "matched": filled.matched,
         "missing": [],
         "unexpected": filled.unexpected,
-        "notes": list(filled.notes),
+        "notes": [*filled.notes, *_namesakes(config, found)],
     }
     root = _write(config, found, encoder, embedder, about)
     print(f"checkpoint {path}" + (f", its entry '{plain(checkpoint.wrapper)}'" if checkpoint.wrapper else ""))
-    print(f"network    {found.name}, {encoder.stream}-stream here")
-    for line in filled.lines():
+    called = f", called {title(config.run.method)}" if config.run.method != found.method else ""
+    print(f"network    {found.name}, {encoder.stream}-stream here{called}")
+    for line in [*filled.lines(), *_namesakes(config, found)]:
         print(f"tensors    {line}")
-    print(f"lists      {root / REPORT}")
-    modes = (
-        "eval, export, embed or finetune (its encoder)" if found.method else "finetune, eval, export or embed"
+    size = f"{config.data.image_height} x {config.data.image_width}"
+    print(
+        f"images     {size} pixels, {config.data.resize}; --image_height, --image_width, --resize change it"
     )
+    print(f"lists      {root / REPORT}")
+    last = ", embed or finetune (its encoder)" if found.method else ", embed or finetune"
+    modes = f"eval, visualize, export{last}"
     print(f"use        --init={root} with --mode={modes}", flush=True)
     return 0
 
 
 def _with_architecture(config, found):
-    """The configuration with the architecture that the tensors show."""
-    stream = config.network.stream
-    if found.stems == 2 and stream == "one":
-        raise ValueError(
-            "has a stem for each modality, so --stream=one does not fit; leave it out (a one-stream "
-            "fine-tuning chooses a stem with --stem_from)"
-        )
-    known = {"init": str(config.importing.checkpoint), "method": found.method, "backbone": found.backbone}
-    if found.non_local_width:
-        known["non_local_width"] = found.non_local_width
-    return from_flat(to_flat(config) | known)
+    """The configuration with what the tensors show, and what follows from it."""
+    stems = {1: "one", 2: "two"}[found.stems]
+    if (found.stems == 2 or found.method) and config.network.stream != stems and "stream" in config.typed:
+        has = "a stem for each modality" if found.stems == 2 else "one stem for both modalities"
+        chosen = " (a one-stream fine-tuning chooses a stem with --stem_from)" if found.stems == 2 else ""
+        raise ValueError(f"has {has}, so --stream={config.network.stream} does not fit; leave it out{chosen}")
+    method = _method(config, found)
+    known = {"init": str(config.importing.checkpoint), "method": method, "backbone": found.backbone}
+    if method:
+        known["stream"] = stems
+        regdb = found.identities == _REGDB_IDENTITIES or config.data.dataset == "regdb"
+        images = preset_of(method, config.run.preset, "regdb" if regdb else "sysu")
+        usual = evaluated(method) | {name: images[name] for name in _OF_IMAGES if name in images}
+        known |= {name: value for name, value in usual.items() if name not in config.typed}
+    return replace(from_flat(to_flat(config) | known | found.settings), typed=config.typed)
+
+
+def _method(config, found):
+    """The method that trained the network: what the tensors show, or one with the same network."""
+    typed = config.run.method
+    if not typed or typed in found.methods:
+        return typed or found.method
+    raise ValueError(
+        f"holds {found.name}, so --method={typed} does not fit; leave it out: the tensors tell it"
+        + (f", {' or '.join(found.methods)}" if found.methods else "")
+    )
+
+
+def _namesakes(config, found):
+    """A sentence on the methods that have the same network, where the user has not chosen one."""
+    others = [title(method) for method in found.methods if method != config.run.method]
+    if not others or "method" in config.typed:
+        return []
+    own = title(config.run.method)
+    return [
+        f"a file of {' or '.join(others)} has the very same names, and is called {own} here: type "
+        f"--method={found.methods[-1]} if it is one"
+    ]
 
 
 def _networks(config, found):
@@ -106,7 +144,7 @@ def _write(config, found, encoder, embedder, about):
         save_weights(embedder, root / "embedder_last.weights.h5")
     _write_json(root / "summary.json", {"status": "complete"})
     flat = recorded(config)
-    if found.stems == 1 or flat["dataset"] == "synthetic":
+    if (found.stems == 1 and not found.method) or flat["dataset"] == "synthetic":
         # Unknown, or ImageNet: a data set that stands here counts as trained on.
         del flat["dataset"]
     _write_json(root / "config.json", flat)

@@ -95,3 +95,76 @@ def two_stream(plan, method="two_stream", identities=395, copies=True, offset=Tr
                 if f"{owner}{name}" not in tensors:
                     tensors[f"{owner}{name}"] = View(zeros, "unused", shape)
     return tensors
+
+
+def zeros(**shapes):
+    """Heads of training, whose values nobody reads; "__" stands for a dot."""
+    return {name.replace("__", "."): np.zeros(shape, "f") for name, shape in shapes.items()}
+
+
+def ddag(plan, identities=395, parts=3, copies=True):
+    """DDAG's state dict: the two-stream base, parts, heads of the graph."""
+    width = features(plan)
+    shapes = {}
+    for name in ("fc1.0", "fc2", "fc3"):
+        shapes |= {f"wpa.{name}.weight": (width, width, 1, 1), f"wpa.{name}.bias": (width,)}
+    tensors = two_stream(plan, identities=identities, copies=copies)
+    tensors |= by_recipe(shapes | norm("wpa.bottleneck", width) | {"wpa.gate": (parts,)})
+    unused = {"wpa.W.0.weight": (width, width, 1, 1), "wpa.W.0.bias": (width,)} | norm("wpa.W.1", width)
+    tensors |= {name: np.zeros(shape, "f") for name, shape in unused.items()}
+    for i in range(4):
+        tensors |= zeros(**{f"attention_{i}__W": (width, 8), f"attention_{i}__a": (16, 1)})
+    tensors |= zeros(out_att__W=(32, identities), out_att__a=(2 * identities, 1))
+    return tensors | zeros(classifier1__weight=(identities, width), classifier2__weight=(identities, width))
+
+
+def mpanet_shapes(plan, patterns=6, modules=("MAM3", "MAM4")):
+    """{name: shape} of what MPANet's network needs at test time."""
+    shapes = {f"backbone.{name}": shape for name, shape in resnet_shapes(plan).items()}
+    for module in modules:
+        channels = plan["widths"][int(module[-1]) - 1] * features(plan) // plan["widths"][-1]
+        place = f"backbone.{module}.channel_attention"
+        shapes[f"{place}.0.weight"] = (channels // 16, channels, 1, 1)
+        shapes[f"{place}.2.weight"] = (channels, channels // 16, 1, 1)
+    width = features(plan)
+    shapes |= {"spatial_attention.weight": (patterns, width, 1, 1), "spatial_attention.bias": (patterns,)}
+    return shapes | norm("bn_neck", (patterns + 1) * width)
+
+
+def mpanet(plan, identities=395, **options):
+    """MPANet's state dict, its classifiers and their slow copies too."""
+    tensors = by_recipe(mpanet_shapes(plan, **options))
+    shape = (identities, tensors["bn_neck.weight"].size)
+    owners = ("", "visible_", "infrared_")
+    heads = [f"{owner}classifier.weight" for owner in owners]
+    heads += [f"{owner}classifier_.weight" for owner in owners[1:]]
+    return tensors | {name: np.zeros(shape, "f") for name in heads}
+
+
+def vcd_shapes(plan, prefix):
+    """{name: shape} of what one of VCD's encoders needs at test time."""
+    shapes = {f"{prefix}base.{name}": shape for name, shape in resnet_shapes(plan).items()}
+    for width in plan["widths"][:3]:
+        channels = width * features(plan) // plan["widths"][-1]
+        shapes[f"{prefix}cam_{channels}._cam_module.gamma"] = (1,)
+    return shapes | norm(f"{prefix}bottleneck", features(plan))
+
+
+def vcd(plan, identities=395):
+    """VCD's state dict, with its dead classifiers of ImageNet and its bottlenecks."""
+    tensors, width = {}, features(plan)
+    for owner in ("IR", "RGB", "shared"):
+        prefix = f"{owner}_backbone."
+        tensors |= by_recipe(vcd_shapes(plan, prefix))
+        for name in [name for name in tensors if name.startswith(prefix) and name.endswith("gamma")]:
+            tensors[name] = np.abs(10 * tensors[name]) + 0.1  # enough to be seen
+        heads = {
+            f"{prefix}base.fc.weight": (1000, width),
+            f"{prefix}base.fc.bias": (1000,),
+            f"{prefix}classifier.0.weight": (identities, width),
+            f"{prefix}classifier.0.bias": (identities,),
+            f"{owner}_Bottleneck.bottleneck.bottleneck.0.weight": (8, width),
+            f"{owner}_Bottleneck.classifier.4.weight": (identities, 8),
+        }
+        tensors |= {name: np.zeros(shape, "f") for name, shape in heads.items()}
+    return tensors

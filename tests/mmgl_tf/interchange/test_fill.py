@@ -9,19 +9,10 @@ from mmgl_tf.finetuning.embedder import Embedder
 from mmgl_tf.interchange.fill import fill
 from mmgl_tf.interchange.recognise import recognise
 from mmgl_tf.interchange.stored_tensor import StoredTensor
+from tests.mmgl_tf.interchange.filling import filled, stored
 from tests.mmgl_tf.interchange.state_dicts import RESNET10, RESNET50, resnet_shapes, torchvision, two_stream
 from tests.mmgl_tf.interchange.torch_file import View
 from tests.mmgl_tf.reference_weights import assign_by_recipe, reference_key
-
-
-def stored(tensors):
-    """What an open file gives; views are copies of no importance."""
-    found = {}
-    for name, value in tensors.items():
-        if isinstance(value, View):
-            value = np.zeros(value.shape, "f")
-        found[name] = StoredTensor(value.shape, value.dtype.name, lambda value=value: value)
-    return found
 
 
 def encoder_of(stream="two"):
@@ -34,11 +25,6 @@ def embedder_of(width=0):
     embedder = Embedder(encoder_of(), non_local_width=width, gem_power=3.0 if width else 0.0)
     embedder.build_from(96, 48)
     return embedder
-
-
-def filled(tensors, encoder, embedder=None):
-    tensors = stored(tensors)
-    return fill(recognise({name: t.shape for name, t in tensors.items()}), tensors, encoder, embedder)
 
 
 @pytest.mark.parametrize("stream", ["one", "two"])

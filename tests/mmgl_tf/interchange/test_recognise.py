@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from mmgl_tf.interchange.networks.two_stream import TWO_STREAM, TwoStreamNetwork
 from mmgl_tf.interchange.recognise import recognise
-from mmgl_tf.interchange.torch_names import TWO_STREAM, one_stem
 from tests.mmgl_tf.interchange.state_dicts import (
     RESNET10,
     RESNET18,
@@ -28,18 +28,19 @@ def test_the_backbone_is_told_from_the_tensors(backbone, plan):
         shapes = {f"{prefix}{name}": shape for name, shape in resnet_shapes(plan).items()}
         found = recognise(shapes | {"fc.weight": (1000, 512), "head.weight": (3, 3)})
         assert (found.backbone, found.stems, found.method) == (backbone, 1, "")
-        assert found.owners == one_stem(prefix)
+        assert found.prefix == prefix
     found = recognise(two_stream_shapes(plan))
-    assert (found.backbone, found.stems, found.method, found.owners) == (backbone, 2, "", TWO_STREAM)
+    assert (found.backbone, found.stems, found.method) == (backbone, 2, "")
+    assert isinstance(found, TwoStreamNetwork)
 
 
 @pytest.mark.parametrize("width", [1, 4])
 def test_the_method_is_told_from_neck_and_non_local_blocks(width):
     trunk, neck = two_stream_shapes(), norm("bottleneck", 256)
     found = recognise(trunk | neck)
-    assert (found.method, found.non_local_width) == ("two_stream", 0)
+    assert (found.method, found.settings) == ("two_stream", {})
     found = recognise(trunk | neck | non_local_shapes(RESNET10, width))
-    assert (found.method, found.non_local_width) == ("agw", width)
+    assert (found.method, found.settings) == ("agw", {"non_local_width": width})
 
 
 def test_non_local_blocks_wider_than_their_input_are_refused():

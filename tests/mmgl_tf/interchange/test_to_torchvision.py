@@ -5,17 +5,23 @@ from safetensors.numpy import load_file
 
 from mmgl_tf.backbones import Encoder
 from mmgl_tf.finetuning.embedder import Embedder
+from mmgl_tf.finetuning.observing_embedder import ObservingEmbedder
+from mmgl_tf.finetuning.part_embedder import PartEmbedder
+from mmgl_tf.finetuning.pattern_embedder import PatternEmbedder
 from mmgl_tf.interchange.checkpoint import open_checkpoint
 from mmgl_tf.interchange.fill import fill
-from mmgl_tf.interchange.recognise import recognise
-from mmgl_tf.interchange.to_torchvision import write_torchvision
+from mmgl_tf.interchange.recognise import network_of, recognise
+from mmgl_tf.interchange.to_torchvision import write_network, write_torchvision
 from tests.mmgl_tf.interchange.state_dicts import (
     RESNET10,
     RESNET18,
+    ddag,
+    mpanet,
     non_local_shapes,
     norm,
     resnet_shapes,
     two_stream,
+    vcd,
 )
 
 
@@ -95,12 +101,37 @@ def test_both_stems_come_back_bit_by_bit_from_the_fields_names(tmp_path):
 @pytest.mark.parametrize("width", [0, 2])
 def test_a_fine_tuned_network_comes_back_bit_by_bit(tmp_path, width):
     embedder, other = embedder_of(width, 1), embedder_of(width, 2)
-    write_torchvision(embedder.encoder, tmp_path / "x.safetensors", "both", embedder)
+    network = network_of("agw" if width else "two_stream", "resnet10", 2)
+    write_network(network, embedder, tmp_path / "x.safetensors")
     report = read_back(tmp_path / "x.safetensors", other.encoder, other)
     assert same(embedder, other) and report.unexpected == {}
     shapes = {name: value.shape for name, value in load_file(tmp_path / "x.safetensors").items()}
     expected = norm("bottleneck", 256) | (non_local_shapes(RESNET10, width) if width else {})
     assert {name: shape for name, shape in shapes.items() if name[:2] in ("NL", "bo")} == expected
+
+
+@pytest.mark.parametrize(
+    ("method", "kind", "stream", "state_dict"),
+    [
+        ("ddag", PartEmbedder, "two", ddag),
+        ("mpanet", PatternEmbedder, "one", mpanet),
+        ("vcd", ObservingEmbedder, "one", vcd),
+    ],
+)
+def test_networks_of_other_methods_come_back_bit_by_bit(tmp_path, method, kind, stream, state_dict):
+    first, other = (kind(encoder_of(stream, seed)) for seed in (1, 2))
+    for embedder in (first, other):
+        embedder.build_from(96, 48)
+    write_network(network_of(method, "resnet10", len(first.encoder.stems)), shaken(first, 1), tmp_path / "x")
+    report = read_back(tmp_path / "x", other.encoder, other)
+    assert same(first, other) and report.unexpected == {}
+    # Names and shapes are the reference's own, but for what it never uses and the heads of training.
+    shapes = {name: value.shape for name, value in state_dict(RESNET10).items()}
+    assert {n: v.shape for n, v in load_file(tmp_path / "x").items()}.items() <= shapes.items()
+
+
+def test_methods_without_a_public_network_have_no_names():
+    assert network_of("nfs", "resnet10", 2) is None and network_of("one_stream", "resnet10", 1) is None
 
 
 def test_a_stem_that_is_not_there_is_refused_and_nothing_written(tmp_path):

@@ -142,7 +142,8 @@ def test_what_cannot_be_imported_writes_nothing(tmp_path):
     attack = write(tmp_path / "attack.pth", {}, program=b"\x80\x02cos\nsystem\n(X\x01\x00\x00\x00atR.")
     refuse(run | {"checkpoint": str(attack)}, r"attack\.pth is not read: .*refers to os\.system")
     refuse(good | {"stream": "one"}, "a stem for each modality, so --stream=one does not fit")
-    for name, value in (("backbone", "resnet10"), ("method", "agw"), ("non_local_width", 2)):
+    refuse(good | {"method": "agw"}, "holds the two-stream base.*so --method=agw does not fit")
+    for name, value in (("backbone", "resnet10"), ("non_local_width", 2)):
         refuse(good | {name: value}, f"--{name} with --mode=import: the checkpoint tells it")
     refuse(good | {"image_height": 90}, "multiples of 16")
     assert not (tmp_path / "run").exists()

@@ -1,20 +1,7 @@
-"""Our variables by the names and in the layouts that PyTorch's networks have for them.
-
-Two families of names:
-
-- torchvision's and timm's: `conv1.weight`, `layer1.0.bn1.running_var`, `layer2.0.downsample.0.weight`.
-- the field's two-stream networks (AGW, MMGL; spec 6.2): a stem's are below `visible_module.visible.` and
-  `thermal_module.thermal.`, the trunk's below `base_resnet.base.`; non-local blocks are `NL_2.0.` and so
-  on, counted within their stage, and the neck is `bottleneck.`.
-"""
+"""Our variables by the names and in the layouts that PyTorch's networks have for them."""
 
 import numpy as np
 
-TWO_STREAM = {
-    "stem_visible": "visible_module.visible.",
-    "stem_infrared": "thermal_module.thermal.",
-    "trunk": "base_resnet.base.",
-}
 # A non-local block's g is a sequence of one convolution there, its W of a convolution and a batch norm.
 LAYERS = {
     "downsample_conv": "downsample.0",
@@ -32,53 +19,44 @@ VARIABLES = {
 }
 
 
-def one_stem(prefix=""):
-    """Where a network with torchvision's names has its parts; both of our stems are its only one."""
-    return dict.fromkeys(("stem", "stem_visible", "stem_infrared", "trunk"), prefix)
-
-
-def named_variables(encoder, owners, embedder=None):
-    """Every variable with the name of its tensor.
+def encoder_pairs(encoder, owners):
+    """Every variable of an encoder with the name of its tensor.
 
     Args:
         encoder: built `mmgl_tf.backbones.Encoder`.
-        owners: {"stem", "stem_visible", "stem_infrared", "trunk": what their names begin with}, `TWO_STREAM`
-            or `one_stem(...)`.
-        embedder: the built `Embedder` around it, for its neck and non-local blocks too; None for the encoder
-            alone.
+        owners: {"stem", "stem_visible", "stem_infrared", "trunk": what their tensors' names begin with}.
 
     Returns:
         list of (name, variable) in the variables' order; a name may come twice, for both stems.
     """
-    pairs = [
-        (_name(variable, "encoder", lambda first: _encoder_owner(first, owners)), variable)
-        for variable in encoder.variables
+    return [
+        (_name(v, encoder.name, lambda first: _encoder_owner(first, owners)), v) for v in encoder.variables
     ]
-    if embedder is not None:
-        counts = {}
-        for (stage, _), block in embedder.non_local.items():
-            number = counts[stage] = counts.get(stage, -1) + 1
-            place = f"NL_{stage.removeprefix('layer')}.{number}"
-            pairs += [
-                (_name(v, block.name, lambda first, p=place: f"{p}.{first}"), v) for v in block.variables
-            ]
-        pairs += [(f"bottleneck.{VARIABLES[v.name]}", v) for v in embedder.neck.variables]
-    return pairs
+
+
+def layer_pairs(layer, prefix):
+    """Every variable of a built layer with the name of its tensor: list of (name, variable).
+
+    Args:
+        layer: Keras layer.
+        prefix: what the names begin with, such as "bottleneck.".
+    """
+    return [(_name(v, layer.name, lambda first: f"{prefix}{first}"), v) for v in layer.variables]
 
 
 def _encoder_owner(first, owners):
-    if first.startswith("layer"):
-        return f"{owners['trunk']}{first}"
-    return owners[first].removesuffix(".")
+    return f"{owners['trunk']}{first}" if first.startswith("layer") else owners[first].removesuffix(".")
 
 
 def _name(variable, layer, owner):
-    """The tensor's name for a variable below `layer`."""
+    """The tensor's name for a variable below the layer of that name."""
     places = variable.path.split("/")
-    places = places[places.index(layer) + 1 :]
-    *inner, leaf = places
+    *inner, leaf = places[places.index(layer) + 1 :]
+    leaf = VARIABLES.get(leaf, leaf)
+    if not inner:
+        return owner(leaf)
     first, *rest = [LAYERS.get(place, place) for place in inner]
-    return ".".join([word for word in (owner(first), *rest, VARIABLES.get(leaf, leaf)) if word])
+    return ".".join([word for word in (owner(first), *rest, leaf) if word])
 
 
 def from_torch(value, shape):
