@@ -30,6 +30,7 @@ from mmgl_tf.flags.methods.held_out_orders import HeldOutOrders
 from mmgl_tf.flags.methods.jigsaw import Jigsaw
 from mmgl_tf.flags.methods.mmgl import Mmgl
 from mmgl_tf.flags.methods.psl import Psl
+from mmgl_tf.flags.methods.residual_start import ResidualStart
 from mmgl_tf.flags.methods.simclr import SimClr
 from mmgl_tf.flags.methods.simsiam import SimSiam
 from mmgl_tf.flags.methods.supervised import Supervised
@@ -72,6 +73,7 @@ SHARED = {
     "alike_views": AlikeViews,
     "unlike_views": UnlikeViews,
     "two_views": TwoViews,
+    "residual_start": ResidualStart,
     "tile_puzzles": TilePuzzles,
     "unseen_stem": UnseenStem,
 }
