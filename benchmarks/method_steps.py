@@ -122,7 +122,7 @@ def step_of(config, trunk):
         trunk: True for the network's, False for `AveragingTrunk`.
     """
     method, network = PRETRAINING[config.run.method], config.network
-    encoder = Encoder(network.backbone, network.stream, **method.encoder_options())
+    encoder = Encoder(network.backbone, network.stream, **method.encoder_options(options(config)))
     if not trunk:
         encoder = AveragingTrunk(encoder.num_features, encoder.stride)
     plan = TrainingPlan(100, 100, config.optimization.batch_size, CLASSES)

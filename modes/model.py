@@ -45,8 +45,9 @@ def build_model(config, plan):
     """
     network, seed, method = config.network, config.run.seed, METHODS[config.run.method]
     stem_init = network.stem_init
-    encoder = Encoder(network.backbone, stems(config), stem_init, seed=seed, **method.encoder_options())
-    model = method(encoder, options(config), seed, plan)
+    own = options(config)
+    encoder = Encoder(network.backbone, stems(config), stem_init, seed=seed, **method.encoder_options(own))
+    model = method(encoder, own, seed, plan)
     model.build_from(config.data.image_height, config.data.image_width)
     _compile(model, config, plan.steps_per_epoch)
     return model

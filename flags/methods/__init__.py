@@ -38,6 +38,7 @@ from mmgl_tf.flags.methods.mmgl import Mmgl
 from mmgl_tf.flags.methods.mpanet import MpaNet
 from mmgl_tf.flags.methods.nfs import Nfs
 from mmgl_tf.flags.methods.psl import Psl
+from mmgl_tf.flags.methods.residual_start import ResidualStart
 from mmgl_tf.flags.methods.simclr import SimClr
 from mmgl_tf.flags.methods.simsiam import SimSiam
 from mmgl_tf.flags.methods.supervised import Supervised
@@ -88,6 +89,7 @@ SHARED = {
     "alike_views": AlikeViews,
     "unlike_views": UnlikeViews,
     "two_views": TwoViews,
+    "residual_start": ResidualStart,
     "tile_puzzles": TilePuzzles,
     "unseen_stem": UnseenStem,
 }

@@ -11,7 +11,7 @@ class BarlowTwins:
     """Barlow Twins: the two views' embeddings correlate in each dimension alone (Zbontar et al. 2021)."""
 
     TITLE: ClassVar = "Barlow Twins"
-    READS: ClassVar = ("views", "unlike_views", "two_views")
+    READS: ClassVar = ("views", "unlike_views", "two_views", "residual_start")
     TINY: ClassVar = {"barlow_twins_embedding_size": 16}
     PRESETS: ClassVar = {
         "demo": {"barlow_twins_embedding_size": 512},
@@ -30,6 +30,7 @@ class BarlowTwins:
             "clip_norm": 0.0,
             "barlow_twins_vector_rate": 0.024,
             "barlow_twins_scale": 1.0,
+            "zero_init_residual": True,
         }
     }
 

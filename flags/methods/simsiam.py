@@ -11,7 +11,7 @@ class SimSiam:
     """SimSiam: predict the other view, with a stopped gradient in place of a copy (Chen and He 2021)."""
 
     TITLE: ClassVar = "SimSiam"
-    READS: ClassVar = ("views", "alike_views", "two_views")
+    READS: ClassVar = ("views", "alike_views", "two_views", "residual_start")
     TINY: ClassVar = {"simsiam_embedding_size": 16, "simsiam_hidden_size": 8}
     PRESETS: ClassVar = {
         "demo": {"simsiam_embedding_size": 512, "simsiam_hidden_size": 128},
@@ -25,6 +25,7 @@ class SimSiam:
             "warmup_share": 0.0,
             "clip_norm": 0.0,
             "simsiam_fixed_predictor_rate": True,
+            "zero_init_residual": True,
         }
     }
 

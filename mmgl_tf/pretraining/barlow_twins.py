@@ -23,9 +23,9 @@ class BarlowTwins(TwoViewModel):
         self.projector = Projector(widths, biases=False, seed=seed)
 
     @staticmethod
-    def encoder_options():
-        """The authors' code starts each residual block as the identity."""
-        return {"zero_init_residual": True}
+    def encoder_options(options):
+        """How residual blocks start; the authors' as the identity."""
+        return {"zero_init_residual": options.zero_init_residual}
 
     @classmethod
     def figures(cls, options, plan):

@@ -22,9 +22,9 @@ class SimSiam(TwoViewModel):
         self.predictor = Projector((hidden, size), biases=(False, True), seed=seed, name="predictor")
 
     @staticmethod
-    def encoder_options():
-        """The authors' code starts each residual block as the identity."""
-        return {"zero_init_residual": True}
+    def encoder_options(options):
+        """How residual blocks start; the authors' as the identity."""
+        return {"zero_init_residual": options.zero_init_residual}
 
     @classmethod
     def figures(cls, options, plan):

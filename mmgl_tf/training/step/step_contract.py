@@ -180,8 +180,13 @@ class StepContract:
         return {}
 
     @staticmethod
-    def encoder_options():
-        """Arguments of `Encoder` that the method wants otherwise than the flags have them."""
+    def encoder_options(options):
+        """Arguments of `Encoder` that the method wants, beside those that every run has.
+
+        Args:
+            options: the method's, as its constructor takes them.
+        """
+        del options
         return {}
 
     def saved_layers(self):

@@ -104,7 +104,14 @@ def test_settings(method):
     of_optimizer = kind.optimizer_options(SimpleNamespace(options=own), config.optimization.optimizer)
     assert {name: of_optimizer.get(name, getattr(own, name, None)) for name in OWN[method]} == OWN[method]
     assert set(of_optimizer) <= set(OWN[method])
-    assert kind.encoder_options() == ({"zero_init_residual": True} if method in FROM_IDENTITY else {})
+    assert kind.encoder_options(own) == ({"zero_init_residual": True} if method in FROM_IDENTITY else {})
+
+
+@pytest.mark.parametrize("method", FROM_IDENTITY)
+@pytest.mark.parametrize("preset", ["paper", "demo"])
+def test_residual_blocks_start_in_the_common_recipe_as_those_of_every_method(method, preset):
+    config = from_flat(resolve("pretrain", {"method": method, "preset": preset}) | {"mode": "pretrain"})
+    assert PRETRAINING[method].encoder_options(options(config)) == {"zero_init_residual": False}
 
 
 @pytest.mark.parametrize("method", VIEWS)
