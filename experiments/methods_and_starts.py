@@ -10,6 +10,8 @@ from mmgl_tf.retrieval.published import DIRECTIONS
 # The option of the command line that says where ImageNet's weights are.
 IMAGENET = "--imagenet"
 TITLES = {name: title(name, defaults()) for name in PRETRAINING | FINETUNING}
+# Pre-trainings that are told who is on an image: today one, of visible images.
+LABELLED = [name for name, settings in PRETRAINING.items() if getattr(settings, "WITH_IDENTITIES", False)]
 IN_DOMAIN = "identities of the same people are its labels: an upper row within the domain, not ImageNet's"
 
 
@@ -22,14 +24,16 @@ def starts_of(method, finetune, paper):
         paper: function start -> what `Arm.paper` is to be.
     """
     kind = {"stream": stream(method)}
-    visible = kind | {"method": "supervised", "supervised_modalities": "visible"}
     name, chosen = TITLES[method], LAST | finetune | {"method": method}
     random = f"{name}, random"
     given = {"stem_from": "visible"} if stream(method) == "one" else {}  # both stems of an import are alike
     return (
         Arm(random, None, chosen, paper=paper("random")),
         Arm(f"{name}, ImageNet", None, chosen | given, random, paper=paper("imagenet"), init=IMAGENET),
-        Arm(f"{name}, supervised visible", visible, chosen, random, note=IN_DOMAIN),
+        *(
+            Arm(f"{name}, {TITLES[start]}", kind | {"method": start}, chosen, random, note=IN_DOMAIN)
+            for start in LABELLED
+        ),
         Arm(f"{name}, MMGL", kind | {"method": "mmgl"}, chosen, random, paper=paper("mmgl")),
     )
 

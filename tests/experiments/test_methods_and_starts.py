@@ -38,7 +38,7 @@ def test_every_method_meets_every_start(name, imagenet):
         starts = {
             "random": "random",
             "ImageNet": str(imagenet),
-            "supervised visible": cell.stages[0].directory.as_posix(),
+            "Supervised (visible)": cell.stages[0].directory.as_posix(),
             "MMGL": cell.stages[0].directory.as_posix(),
         }
         assert tuned.flags["init"] == starts[cell.arm.name.split(", ")[1]]
