@@ -20,6 +20,7 @@ class Nfs:
     READS: ClassVar = ("triplet", "batch_hard")
     IMAGES: ClassVar = ("flips", "crops", "distortions")
     FIXED: ClassVar = ("nfs_reduction",)
+    TINY: ClassVar = {"nfs_reduction": 4}
     # As many epochs as AGW's other schedules have milestones for; a reconstruction has no released number.
     PRESETS: ClassVar = {"paper": {"epochs": 80}}
 
