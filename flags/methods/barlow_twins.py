@@ -30,7 +30,6 @@ class BarlowTwins:
             "clip_norm": 0.0,
             "barlow_twins_vector_rate": 0.024,
             "barlow_twins_scale": 1.0,
-            "zero_init_residual": True,
         }
     }
 

@@ -10,8 +10,8 @@ class ResidualStart:
     """The residual blocks at the first step."""
 
     zero_init_residual: bool = setting(
-        False,
-        "start the last gamma of each residual block at 0, so that the block begins as its shortcut; true = "
-        "the authors' code, false = as every other method starts",
+        True,
+        "start the last gamma of each residual block at 0, so that the block begins as its shortcut, as the "
+        "authors' code does; false = at 1, as every other method starts",
         paper="silent",
     )

@@ -25,7 +25,6 @@ class SimSiam:
             "warmup_share": 0.0,
             "clip_norm": 0.0,
             "simsiam_fixed_predictor_rate": True,
-            "zero_init_residual": True,
         }
     }
 

@@ -108,10 +108,11 @@ def test_settings(method):
 
 
 @pytest.mark.parametrize("method", FROM_IDENTITY)
-@pytest.mark.parametrize("preset", ["paper", "demo"])
-def test_residual_blocks_start_in_the_common_recipe_as_those_of_every_method(method, preset):
-    config = from_flat(resolve("pretrain", {"method": method, "preset": preset}) | {"mode": "pretrain"})
-    assert PRETRAINING[method].encoder_options(options(config)) == {"zero_init_residual": False}
+@pytest.mark.parametrize("start", [True, False])
+def test_residual_blocks_start_as_the_authors_have_them_unless_told_otherwise(method, start):
+    typed = {"method": method} | ({} if start else {"zero_init_residual": False})
+    config = from_flat(resolve("pretrain", typed) | {"mode": "pretrain"})
+    assert PRETRAINING[method].encoder_options(options(config)) == {"zero_init_residual": start}
 
 
 @pytest.mark.parametrize("method", VIEWS)
