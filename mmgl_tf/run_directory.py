@@ -127,8 +127,9 @@ class RunDirectory:
             config: `mmgl_tf.flags.config.Config`.
 
         Raises:
-            ValueError: the directory holds a run with other decisive settings and --force is not given, or
-                another process is at work in it.
+            ValueError: the directory holds a run with other decisive settings and --force is not given, or of
+                another mode or method, which its weights would then be taken for; or another process is at
+                work in it.
         """
         try:
             self.root.mkdir(parents=True, exist_ok=True)
@@ -148,6 +149,12 @@ class RunDirectory:
             changed = differences(old, new)
             # Before its first checkpoint a run has nothing to lose: correct the command and start again.
             begun = any(self.checkpoints.glob("step_*.npz"))
+            for name, was, now in changed:
+                if begun and name in ("mode", "method"):
+                    raise ValueError(
+                        f"{self.root} holds a run of --{name}={was}; --{name}={now} cannot go on with its "
+                        "weights, not even with --force. Choose another --workdir"
+                    )
             if changed and begun and not config.run.force:
                 listing = "\n".join(f"  --{name}: was {was!r}, now {now!r}" for name, was, now in changed)
                 raise ValueError(

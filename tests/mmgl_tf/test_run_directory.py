@@ -46,6 +46,24 @@ def test_the_same_settings_may_go_on_and_others_are_refused_with_the_difference(
     assert json.loads(run.config_path.read_text())["epochs"] == 30
 
 
+@pytest.mark.parametrize("force", [False, True])
+@pytest.mark.parametrize(
+    ("other", "named"),
+    [
+        ({"mode": "pretrain", "method": "byol"}, "--method=simclr.*--method=byol"),
+        ({"mode": "finetune", "method": "agw"}, "--mode=pretrain.*--mode=finetune"),
+    ],
+)
+def test_a_run_never_becomes_one_of_another_method(tmp_path, force, other, named):
+    run = RunDirectory(tmp_path / "run")
+    run.claim(from_flat({"mode": "pretrain", "method": "simclr"}))
+    before = run.config_path.read_text()
+    Checkpoints(run.checkpoints).save(3, {}, {})
+    with pytest.raises(ValueError, match=f"{named}.*Choose another --workdir"):
+        RunDirectory(tmp_path / "run").claim(from_flat(other | {"force": force}))
+    assert run.config_path.read_text() == before
+
+
 def test_before_the_first_checkpoint_settings_may_be_corrected(tmp_path):
     run = RunDirectory(tmp_path / "run")
     run.claim(from_flat({"batch_size": 500}))
