@@ -88,11 +88,13 @@ def _ours(stores, number, warp="pil"):
 
 def _two_views(stores, number):
     """The same of two symmetric views of each image: SimCLR's batches."""
-    from mmgl_tf.flags.methods.views import Views
+    from mmgl_tf.flags.config import options_type
     from mmgl_tf.pipelines.augmentation.person_views import person_views
     from mmgl_tf.pipelines.batches.recipe import Recipe, each_modality
 
-    return _made(stores, Recipe(each_modality(person_views(Views(), asymmetric=False))), number)
+    return _made(
+        stores, Recipe(each_modality(person_views(options_type("simclr")(), asymmetric=False))), number
+    )
 
 
 def _made(stores, recipe, number):

@@ -55,7 +55,7 @@ def view(picture: Image.Image, views, colour: bool) -> Image.Image:
 
     Args:
         picture: RGB.
-        views: `mmgl_tf.flags.methods.views.Views`.
+        views: whatever has the fields of `mmgl_tf.flags.methods.views`: of `Views` and of `AlikeViews`.
         colour: False for infrared images.
     """
     picture = resized_crop(picture, views)
@@ -92,9 +92,9 @@ def two_views_loader(
     """
     import torch
 
-    from mmgl_tf.flags.methods.views import Views
+    from mmgl_tf.flags.config import options_type
 
-    views = Views()
+    views = options_type("simclr")()
     mean, deviation = torch.tensor(MEAN).view(3, 1, 1), torch.tensor(STD).view(3, 1, 1)
 
     def tensor(picture):

@@ -16,7 +16,7 @@ A method's settings are a frozen dataclass. Beside its fields, each of which is 
   `IMAGES` may have it too;
 - `obstacle_to_xla(options)`: why XLA cannot compile a step, "" where it can;
 - `FIXED`: names of its fields that are built into the weights, and cannot be changed afterwards;
-- `WITH_BATCH`: names of its fields whose defaults are for the default batch, and grow with it;
+- `WITH_BATCH`: names of its fields that follow --batch_size in proportion, unless they are typed;
 - `TINY`: {setting: value} that makes the method small, for `tests/contracts`.
 """
 
