@@ -21,25 +21,25 @@ A method's settings are a frozen dataclass. Beside its fields, each of which is 
 """
 
 from mmgl_tf.flags.methods.agw import Agw
-from mmgl_tf.flags.methods.augmentation import Crops, Distortions, Flips
 from mmgl_tf.flags.methods.barlow_twins import BarlowTwins
 from mmgl_tf.flags.methods.baseline import OneStream, TwoStream
 from mmgl_tf.flags.methods.byol import Byol
 from mmgl_tf.flags.methods.colorization import Colorization
-from mmgl_tf.flags.methods.held_out_orders import HeldOutOrders
 from mmgl_tf.flags.methods.jigsaw import Jigsaw
 from mmgl_tf.flags.methods.mmgl import Mmgl
 from mmgl_tf.flags.methods.psl import Psl
-from mmgl_tf.flags.methods.residual_start import ResidualStart
+from mmgl_tf.flags.methods.shared.augmentation import Crops, Distortions, Flips
+from mmgl_tf.flags.methods.shared.held_out_orders import HeldOutOrders
+from mmgl_tf.flags.methods.shared.residual_start import ResidualStart
+from mmgl_tf.flags.methods.shared.tile_puzzles import TilePuzzles
+from mmgl_tf.flags.methods.shared.triplet import BatchHard, Triplet
+from mmgl_tf.flags.methods.shared.two_views import TwoViews
+from mmgl_tf.flags.methods.shared.unseen_stem import UnseenStem
+from mmgl_tf.flags.methods.shared.views import AlikeViews, UnlikeViews, Views
 from mmgl_tf.flags.methods.simclr import SimClr
 from mmgl_tf.flags.methods.simsiam import SimSiam
 from mmgl_tf.flags.methods.supervised import Supervised
 from mmgl_tf.flags.methods.swav import SwAv
-from mmgl_tf.flags.methods.tile_puzzles import TilePuzzles
-from mmgl_tf.flags.methods.triplet import BatchHard, Triplet
-from mmgl_tf.flags.methods.two_views import TwoViews
-from mmgl_tf.flags.methods.unseen_stem import UnseenStem
-from mmgl_tf.flags.methods.views import AlikeViews, UnlikeViews, Views
 
 PRETRAINING = {
     "mmgl": Mmgl,
