@@ -15,8 +15,7 @@ from benchmarks.median_and_range import median_and_range
 from benchmarks.train_step import alternate
 from mmgl_tf.backbones import Encoder
 from mmgl_tf.finetuning import FINETUNING
-from mmgl_tf.flags.config import defaults, from_flat, options
-from mmgl_tf.flags.methods import METHODS as SETTINGS
+from mmgl_tf.flags.config import from_flat, options
 from mmgl_tf.flags.methods import title
 from mmgl_tf.flags.resolution import resolve
 from mmgl_tf.modes.model import METHODS, make_optimizer
@@ -85,9 +84,6 @@ def configuration(method, arguments, height, width):
     """The configuration that a run of the method has, at the paper's size unless told otherwise."""
     typed = {"method": method, "backbone": arguments.backbone, "batch_size": arguments.batch}
     typed |= {"image_height": height, "image_width": width}
-    usual = defaults()
-    for name in getattr(SETTINGS[method], "WITH_BATCH", ()):
-        typed[name] = usual[name] * arguments.batch // usual["batch_size"]
     return from_flat(resolve("pretrain", typed) | {"mode": "pretrain"})
 
 

@@ -12,11 +12,13 @@ views at least twice.
 """
 
 import argparse
+import dataclasses
 import importlib.util
 import os
 import statistics
 import tempfile
 import time
+import types
 
 from benchmarks.median_and_range import median_and_range
 
@@ -86,13 +88,19 @@ def _ours(stores, number, warp="pil"):
     return _made(stores, mmgl_recipe(options_type("mmgl")(warp=warp), STRIPES), number)
 
 
+def alike_views():
+    """The settings of two views that are made alike, at their defaults."""
+    from mmgl_tf.flags.methods.shared.views import AlikeViews, Views
+
+    return types.SimpleNamespace(**dataclasses.asdict(Views()), **dataclasses.asdict(AlikeViews()))
+
+
 def _two_views(stores, number):
     """The same of two symmetric views of each image: SimCLR's batches."""
-    from mmgl_tf.flags.methods.views import Views
     from mmgl_tf.pipelines.augmentation.person_views import person_views
     from mmgl_tf.pipelines.batches.recipe import Recipe, each_modality
 
-    return _made(stores, Recipe(each_modality(person_views(Views(), asymmetric=False))), number)
+    return _made(stores, Recipe(each_modality(person_views(alike_views(), asymmetric=False))), number)
 
 
 def _made(stores, recipe, number):
@@ -157,7 +165,7 @@ def _candidates(directory, files_each, number):
 
     torch.set_num_threads(1)
     peer = (HEIGHT, WIDTH, STRIPES, 2 * BATCH)
-    views = (HEIGHT, WIDTH, 2 * BATCH, number)
+    views = (alike_views(), HEIGHT, WIDTH, 2 * BATCH, number)
     return candidates | {
         "peer, cached": (peer_loader(colour + grey, *peer, number=number, cached=True), 2 * BATCH),
         "peer, uncached": (peer_loader(colour + grey, *peer, number=number, cached=False), 2 * BATCH),

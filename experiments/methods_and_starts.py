@@ -74,13 +74,16 @@ def table_4_arms():
         behind = "" if method == "agw" else ", two_stream"
         chosen = LAST | {"method": method}
         paper = table_4 if method == "agw" else lambda start: {}
-        arms.append(Arm(f"random{behind}", None, chosen, f"MMGL{behind}", paper=paper("random")))
+        note = "Table IV has no row of random weights; the paper's numbers are those of its Table II" * (
+            method == "agw"
+        )
+        partner = f"MMGL{behind}"
+        arms.append(Arm(f"random{behind}", None, chosen, partner, paper=paper("random"), note=note))
         for start, kind in PRETRAINING.items():
             name = TITLES[start] + behind
-            pretrain, partner = {"method": start}, f"MMGL{behind}"
             note = getattr(kind, "NOTE", "")
-            arms.append(Arm(name, pretrain, chosen, partner, paper=paper(start), note=note))
+            arms.append(Arm(name, {"method": start}, chosen, partner, paper=paper(start), note=note))
         # Two views are twice as many images a step: MMGL with as many images has twice the steps.
         twice = {"method": "mmgl", "epochs": 2 * SHORT_PRETRAINING["epochs"], "warmup_epochs": 1.2}
-        arms.append(Arm(f"MMGL, equal images{behind}", twice, chosen, f"MMGL{behind}"))
+        arms.append(Arm(f"MMGL, equal images{behind}", twice, chosen, partner))
     return tuple(arms)

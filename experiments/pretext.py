@@ -49,7 +49,8 @@ def pretext_by_method(experiment, cells):
         seen.update(directories)  # arms may share a pre-training
         found = _last_rows(directories)
         for figure in _told(directories) if found else ():
-            chance = "" if figure.chance is None else _number(figure, figure.chance)
+            blind = figure.chance_on_held_out()
+            chance = "" if blind is None else _number(figure, blind)
             if text := _text(found, figure):
                 rows.append([arm.name, _title(figure), text, chance])
     return BY_FIGURE, rows

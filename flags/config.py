@@ -165,15 +165,30 @@ def built_in():
 
 
 def unmet(name, values):
-    """What a setting lacks to do anything: {other setting: tuple of the values that it would need}.
+    """What a setting lacks to do anything: {other setting: values that it would need, as a tuple or range}.
 
     Args:
         name: of the setting.
         values: flat configuration, all settings.
     """
-    needs = _by_name()[name].metadata["needs"] or {}
-    wanted = {other: value if isinstance(value, tuple) else (value,) for other, value in needs.items()}
-    return {other: allowed for other, allowed in wanted.items() if values[other] not in allowed}
+    lacking = [
+        {other: allowed for other, allowed in way.items() if values[other] not in allowed}
+        for way in ways_to_act(_by_name()[name])
+    ]
+    return lacking[0] if all(lacking) else {}
+
+
+def ways_to_act(entry):
+    """The `needs` of a setting in one form: a list of {other setting: tuple or range}; one is enough.
+
+    Args:
+        entry: `dataclasses.Field` of the setting.
+    """
+    needs = entry.metadata["needs"] or {}
+    return [
+        {other: value if isinstance(value, tuple | range) else (value,) for other, value in way.items()}
+        for way in (needs if isinstance(needs, tuple) else (needs,))
+    ]
 
 
 def recorded(config):
@@ -211,6 +226,11 @@ def decisive(mode, method):
     return [
         entry.name for group, entry in settings() if not entry.metadata["resumable"] and group not in left_out
     ]
+
+
+def settled_at_start():
+    """Names of the settings that a begun run cannot change: what it has learned is of them."""
+    return {"mode", "method"} | {entry.name for _, entry in settings() if entry.metadata["at_start"]}
 
 
 def differences(old, new):

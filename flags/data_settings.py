@@ -1,4 +1,4 @@
-"""Settings of the images: which, and drawn how. How they are augmented: flags/methods/augmentation.py."""
+"""Settings of the images: which, and drawn how. How augmented: flags/methods/shared/augmentation.py."""
 
 from dataclasses import dataclass
 

@@ -6,11 +6,20 @@ import textwrap
 
 from absl import flags
 
-from mmgl_tf.flags.config import GROUPS, OF_METHODS, defaults, settings, unread, unread_settings
+from mmgl_tf.flags.config import (
+    GROUPS,
+    OF_METHODS,
+    defaults,
+    settings,
+    unread,
+    unread_settings,
+    ways_to_act,
+)
 from mmgl_tf.flags.methods import DEFAULTS, methods_of
 from mmgl_tf.flags.presets import FINETUNE_PRESETS, PRESETS
 from mmgl_tf.flags.reading import configs_of
 from mmgl_tf.flags.resolution import resolve
+from mmgl_tf.flags.setting import in_words
 
 FLAGS = flags.FLAGS
 
@@ -150,14 +159,21 @@ def describe(entry):
     if about["unit"]:
         parts.append(about["unit"])
     if about["needs"]:
-        needs = {
-            name: "|".join(value) if isinstance(value, tuple) else value
-            for name, value in about["needs"].items()
-        }
-        parts.append("with " + ", ".join(f"--{name}={value}" for name, value in needs.items()))
+        ways = [
+            ", ".join(f"--{name}={in_words(allowed, '|')}" for name, allowed in way.items())
+            for way in ways_to_act(entry)
+            if _readable_beside(entry.name, way)
+        ]
+        parts += ["with " + " or ".join(ways)] * bool(ways)
     if about["paper"]:
         parts.append(f"paper: {about['paper']}")
     return about["help"] + (f" [{'; '.join(parts)}]" if parts else "")
+
+
+def _readable_beside(name, others):
+    """Whether other settings are read by whatever reads a setting: they are of its group, or of no method."""
+    owner = {entry.name: group for group, entry in settings()}
+    return all(owner[other] == owner[name] or owner[other] not in OF_METHODS for other in others)
 
 
 def _asked(argv, name):

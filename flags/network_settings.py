@@ -27,6 +27,7 @@ class Network:
         "initial weights of two stems: shared = the same values, independent = drawn separately",
         choices=("shared", "independent"),
         paper="silent",
+        at_start=True,
     )
 
 

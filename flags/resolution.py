@@ -18,6 +18,7 @@ from mmgl_tf.flags.methods import (
     stream,
 )
 from mmgl_tf.flags.presets import preset
+from mmgl_tf.flags.setting import in_words
 
 
 def resolve(mode, typed):
@@ -44,6 +45,7 @@ def resolve(mode, typed):
         refuse_unread(mode, method, typed)
         found |= evaluated(method) | preset_of(method, name, _dataset(defaults() | found | typed))
         recipe = _recipe(method, typed.get("recipe", defaults()["recipe"]))
+        found |= _with_batch(METHODS[method], defaults() | found, typed)
         found |= _by_rule(recipe, defaults() | found | typed)
         _refuse_idle(typed, defaults() | found | typed)
         found["method"] = method
@@ -112,8 +114,21 @@ def _refuse_idle(typed, values):
         for other, allowed in unmet(name, values).items():
             raise ValueError(
                 f"--{name}={typed[name]} does nothing with --{other}={values[other]}; leave it out, or give "
-                f"--{other}={' or '.join(map(str, allowed))}"
+                f"--{other}={in_words(allowed, ' or ')}"
             )
+
+
+def _with_batch(kind, values, typed):
+    """The settings of a method that follow its batch, in proportion to the batch size that was typed.
+
+    Args:
+        kind: settings of the method.
+        values: what all settings come out as but for the typed ones.
+        typed: as in `resolve`.
+    """
+    usual = values["batch_size"]
+    batch = typed.get("batch_size", usual)
+    return {name: values[name] * batch // usual for name in getattr(kind, "WITH_BATCH", ())}
 
 
 def _recipe(method, name):

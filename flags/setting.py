@@ -2,9 +2,21 @@
 
 from dataclasses import field
 
+ONE_OR_MORE = range(1, 2**31)
+
 
 def setting(
-    default, help, *, unit="", low=None, high=None, choices=None, paper="", resumable=False, needs=None
+    default,
+    help,
+    *,
+    unit="",
+    low=None,
+    high=None,
+    choices=None,
+    paper="",
+    resumable=False,
+    at_start=False,
+    needs=None,
 ):
     """A dataclass field that carries its own documentation.
 
@@ -18,7 +30,9 @@ def setting(
         paper: what the paper says, or where the value comes from.
         resumable: True where a change does not alter the weights that a run arrives at, so that a
             run may be resumed with another value.
-        needs: {setting: value, or tuple of values} of others without which it does nothing, or None.
+        at_start: True where it is read at a run's beginning alone, so that not even --force can change it.
+        needs: {setting: value, or tuple or range of values} of others without which it does nothing; a tuple
+            of such where any one of them is enough; or None.
     """
     return field(
         default=default,
@@ -30,6 +44,17 @@ def setting(
             "choices": choices,
             "paper": paper,
             "resumable": resumable,
+            "at_start": at_start,
             "needs": needs,
         },
     )
+
+
+def in_words(allowed, between):
+    """Values that a setting may have, for people.
+
+    Args:
+        allowed: tuple or range of them; of a range only the start counts.
+        between: what stands between two of them.
+    """
+    return f"{allowed.start} or more" if isinstance(allowed, range) else between.join(map(str, allowed))

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from mmgl_tf.flags.methods import FINETUNING, PRETRAINING
 from mmgl_tf.flags.setting import setting
 
+# LARS spares vectors, unless it adapts them as well.
+WHERE_VECTORS_DECAY = ({"optimizer": ("sgd", "adam")}, {"swav_adapt_vectors": True})
+
 
 @dataclass(frozen=True)
 class Run:
@@ -145,9 +148,17 @@ class Optimization:
         needs={"optimizer": "sgd"},
     )
     weight_decay: float = setting(5e-4, "coupled weight decay, as in PyTorch", low=0.0, paper="0.0005")
-    wd_on_bn: bool = setting(True, "decay batch norm's gamma and beta too, as PyTorch does", paper="silent")
+    wd_on_bn: bool = setting(
+        True,
+        "decay batch norm's gamma and beta too, as PyTorch does",
+        paper="silent",
+        needs=WHERE_VECTORS_DECAY,
+    )
     wd_on_bias: bool = setting(
-        True, "decay the biases of dense layers and convolutions too, as PyTorch does", paper="silent"
+        True,
+        "decay the biases of dense layers and convolutions too, as PyTorch does",
+        paper="silent",
+        needs=WHERE_VECTORS_DECAY,
     )
     clip_norm: float = setting(0.0, "clip the global gradient norm; 0 = never", low=0.0, paper="silent")
     precision: str = setting(

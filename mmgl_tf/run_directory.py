@@ -12,7 +12,7 @@ try:
 except ImportError:  # Windows; two runs in one directory are then the user's to avoid.
     fcntl = None
 
-from mmgl_tf.flags.config import differences, recorded
+from mmgl_tf.flags.config import differences, recorded, settled_at_start
 
 
 @contextlib.contextmanager
@@ -123,12 +123,15 @@ class RunDirectory:
     def claim(self, config):
         """Write the resolved configuration, or compare it with the one already there.
 
+        The file of a run that has a checkpoint is left as it is: other settings may yet turn out not to fit
+        its weights. `record` writes them once they do.
+
         Args:
             config: `mmgl_tf.flags.config.Config`.
 
         Raises:
             ValueError: the directory holds a run with other decisive settings and --force is not given, or
-                another process is at work in it.
+                with others of those that --force cannot change; or another process is at work in it.
         """
         try:
             self.root.mkdir(parents=True, exist_ok=True)
@@ -137,7 +140,7 @@ class RunDirectory:
                 f"--workdir={self.root} cannot be made ({error.strerror}); choose a place you may write to"
             ) from error
         self._lock()
-        new = recorded(config)
+        begun = self.begun()
         if self.config_path.exists():
             try:
                 old = json.loads(self.config_path.read_text())
@@ -145,9 +148,13 @@ class RunDirectory:
                 raise ValueError(
                     f"{self.config_path} is not readable JSON ({error}); mend it or choose another --workdir"
                 ) from error
-            changed = differences(old, new)
-            # Before its first checkpoint a run has nothing to lose: correct the command and start again.
-            begun = any(self.checkpoints.glob("step_*.npz"))
+            changed = differences(old, recorded(config))
+            for name, was, now in changed:
+                if begun and name in settled_at_start():
+                    raise ValueError(
+                        f"{self.root} holds a run of --{name}={was}; --{name}={now} cannot go on with what "
+                        "it has learned, not even with --force. Choose another --workdir"
+                    )
             if changed and begun and not config.run.force:
                 listing = "\n".join(f"  --{name}: was {was!r}, now {now!r}" for name, was, now in changed)
                 raise ValueError(
@@ -155,8 +162,17 @@ class RunDirectory:
                     "Give the old settings to go on with it, another --workdir to start anew, "
                     "or --force to go on with the new settings."
                 )
+        if not begun:
+            self.record(config)
+
+    def begun(self):
+        """Whether there is a checkpoint. Before its first a run has nothing to lose: settings may change."""
+        return any(self.checkpoints.glob("step_*.npz"))
+
+    def record(self, config):
+        """Write the settings of a claimed run, `mmgl_tf.flags.config.Config`, to its config.json."""
         with atomic_file(self.config_path, "w") as file:
-            json.dump(new, file, indent=2)
+            json.dump(recorded(config), file, indent=2)
 
     def _lock(self):
         """Keep other processes out until this one ends, however it ends."""

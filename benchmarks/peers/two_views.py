@@ -55,7 +55,8 @@ def view(picture: Image.Image, views, colour: bool) -> Image.Image:
 
     Args:
         picture: RGB.
-        views: `mmgl_tf.flags.methods.views.Views`.
+        views: whatever has the fields of `Views` and `AlikeViews` of
+            `mmgl_tf.flags.methods.shared.views`.
         colour: False for infrared images.
     """
     picture = resized_crop(picture, views)
@@ -71,13 +72,14 @@ def view(picture: Image.Image, views, colour: bool) -> Image.Image:
 
 
 def two_views_loader(
-    colour: list[str], grey: list[str], height: int, width: int, batch_size: int, number: int
+    colour: list[str], grey: list[str], views, height: int, width: int, batch_size: int, number: int
 ):
     """A `DataLoader` without worker processes, its best case per core, with the resized images in memory.
 
     Args:
         colour: files of visible images.
         grey: files of infrared images.
+        views: as for `view`.
         height: rows after resizing.
         width: columns after resizing.
         batch_size: images in a batch.
@@ -92,9 +94,6 @@ def two_views_loader(
     """
     import torch
 
-    from mmgl_tf.flags.methods.views import Views
-
-    views = Views()
     mean, deviation = torch.tensor(MEAN).view(3, 1, 1), torch.tensor(STD).view(3, 1, 1)
 
     def tensor(picture):

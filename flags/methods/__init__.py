@@ -20,35 +20,35 @@ A method's settings are a frozen dataclass. Beside its fields, each of which is 
 - `FIXED`: names of its fields that are built into the weights, and cannot be changed afterwards; a group in
   `SHARED` may have it too;
 - `EVALUATED`: {setting of an evaluation: value}, as its authors test it, where that is not the default;
-- `WITH_BATCH`: names of its fields whose defaults are for the default batch, and grow with it;
+- `WITH_BATCH`: names of its fields that follow --batch_size in proportion, unless they are typed;
 - `TINY`: {setting: value} that makes the method small, for `tests/contracts`.
 """
 
 from mmgl_tf.flags.methods.agw import Agw, AgwNetwork, PairWeights
-from mmgl_tf.flags.methods.augmentation import Crops, Distortions, Flips
 from mmgl_tf.flags.methods.barlow_twins import BarlowTwins
 from mmgl_tf.flags.methods.baseline import OneStream, TwoStream
 from mmgl_tf.flags.methods.byol import Byol
 from mmgl_tf.flags.methods.caj import Caj
 from mmgl_tf.flags.methods.colorization import Colorization
 from mmgl_tf.flags.methods.ddag import Ddag
-from mmgl_tf.flags.methods.held_out_orders import HeldOutOrders
 from mmgl_tf.flags.methods.jigsaw import Jigsaw
 from mmgl_tf.flags.methods.mmgl import Mmgl
 from mmgl_tf.flags.methods.mpanet import MpaNet
 from mmgl_tf.flags.methods.nfs import Nfs
 from mmgl_tf.flags.methods.psl import Psl
-from mmgl_tf.flags.methods.residual_start import ResidualStart
+from mmgl_tf.flags.methods.shared.augmentation import Crops, Distortions, Flips
+from mmgl_tf.flags.methods.shared.held_out_orders import HeldOutOrders
+from mmgl_tf.flags.methods.shared.residual_start import ResidualStart
+from mmgl_tf.flags.methods.shared.tile_puzzles import TilePuzzles
+from mmgl_tf.flags.methods.shared.triplet import BatchHard, Triplet
+from mmgl_tf.flags.methods.shared.two_views import TwoViews
+from mmgl_tf.flags.methods.shared.unseen_stem import UnseenStem
+from mmgl_tf.flags.methods.shared.views import AlikeViews, UnlikeViews, Views
 from mmgl_tf.flags.methods.simclr import SimClr
 from mmgl_tf.flags.methods.simsiam import SimSiam
 from mmgl_tf.flags.methods.supervised import Supervised
 from mmgl_tf.flags.methods.swav import SwAv
-from mmgl_tf.flags.methods.tile_puzzles import TilePuzzles
-from mmgl_tf.flags.methods.triplet import BatchHard, Triplet
-from mmgl_tf.flags.methods.two_views import TwoViews
-from mmgl_tf.flags.methods.unseen_stem import UnseenStem
 from mmgl_tf.flags.methods.vcd import Vcd
-from mmgl_tf.flags.methods.views import AlikeViews, UnlikeViews, Views
 
 PRETRAINING = {
     "mmgl": Mmgl,

@@ -34,7 +34,7 @@ class BarlowTwins:
     }
 
     barlow_twins_embedding_size: int = setting(
-        2048, "width of the projector's three layers; the authors have 8192", low=2, paper="silent"
+        2048, "width of the projector's three layers; the authors have 8192", low=8, paper="silent"
     )
     barlow_twins_off_diagonal: float = setting(
         0.0051, "weight lambda of the off-diagonal correlations", low=0.0, paper="silent"

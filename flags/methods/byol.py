@@ -41,5 +41,5 @@ class Byol:
         4096, "width of the hidden layers of projector and predictor", low=2, paper="silent"
     )
     byol_embedding_size: int = setting(
-        256, "width of the outputs of projector and predictor", low=2, paper="silent"
+        256, "width of the outputs of projector and predictor", low=8, paper="silent"
     )

@@ -39,6 +39,7 @@ class Colorization:
         "colour bins: an .npy file with CIE a and b of each, such as the 313 of the method's authors; empty "
         "= those bins of a grid of 10 units that occur in the training images",
         paper="silent",
+        at_start=True,
     )
     colorization_neighbours: int = setting(
         5,
@@ -53,6 +54,7 @@ class Colorization:
         low=0.0,
         high=1.0,
         paper="silent (its authors have 0.5)",
+        at_start=True,
     )
     colorization_infrared: str = setting(
         "skip",

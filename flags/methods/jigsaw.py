@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from mmgl_tf.flags.methods.tile_puzzles import TilePuzzles
+from mmgl_tf.flags.methods.shared.tile_puzzles import TilePuzzles
 
 
 @dataclass(frozen=True)

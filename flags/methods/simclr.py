@@ -37,4 +37,4 @@ class SimClr:
         paper="silent",
     )
     simclr_hidden_size: int = setting(2048, "width of the projector's hidden layer", low=2, paper="silent")
-    simclr_embedding_size: int = setting(128, "width of the projector's output", low=2, paper="silent")
+    simclr_embedding_size: int = setting(128, "width of the projector's output", low=8, paper="silent")

@@ -28,7 +28,7 @@ class SimSiam:
         }
     }
 
-    simsiam_embedding_size: int = setting(2048, "width of the projector's layers", low=2, paper="silent")
+    simsiam_embedding_size: int = setting(2048, "width of the projector's layers", low=8, paper="silent")
     simsiam_hidden_size: int = setting(512, "width of the predictor's hidden layer", low=2, paper="silent")
     simsiam_fixed_predictor_rate: bool = setting(
         False, "the predictor learns at the peak rate from the first step to the last", paper="silent"

@@ -13,7 +13,7 @@ class Supervised:
     TITLE: ClassVar = "Supervised"
     TITLED_BY: ClassVar = "supervised_modalities"
     WITH_IDENTITIES: ClassVar = True
-    NOTE: ClassVar = "trained with identities: an upper row that knows the data set, no stand-in for ImageNet"
+    NOTE: ClassVar = "told who is on the training images; no stand-in for ImageNet"
     READS: ClassVar = ("unseen_stem",)
     IMAGES: ClassVar = ("flips", "crops", "distortions")
     TINY: ClassVar = {"unseen_stem_batches": 2}
@@ -21,8 +21,8 @@ class Supervised:
 
     supervised_modalities: str = setting(
         "visible",
-        "modality whose images are trained on; with the identities of this data set it is an upper bound, "
-        "no stand-in for ImageNet",
+        "modality whose images are trained on; on people of this data set that is a start that was told who "
+        "is who, no stand-in for ImageNet",
         choices=("visible", "infrared", "both"),
         paper="visible (ImageNet's)",
     )

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from mmgl_tf.flags.setting import setting
+from mmgl_tf.flags.setting import ONE_OR_MORE, setting
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class SwAv:
     swav_queue_size: int = setting(
         3840,
         "earlier embeddings that take part in the codes, a multiple of the images of a step (twice "
-        "--batch_size); 0 = none",
+        "--batch_size, which the default follows); 0 = none",
         unit="embeddings",
         low=0,
         paper="silent",
@@ -79,6 +79,7 @@ class SwAv:
         "epoch from which on embeddings join the queue, which takes part once it is full",
         unit="epochs",
         low=0,
+        needs={"swav_queue_size": ONE_OR_MORE},
     )
     swav_frozen_epochs: int = setting(
         1, "first epochs, during which the prototypes are frozen", unit="epochs", low=0, paper="silent"
@@ -87,17 +88,35 @@ class SwAv:
         4, "small crops of an image beside its two full-size views", low=0, paper="silent"
     )
     swav_small_height: int = setting(
-        128, "height of the small crops, a multiple of 16", unit="pixels", low=16
+        128,
+        "height of the small crops, a multiple of 16",
+        unit="pixels",
+        low=16,
+        needs={"swav_small_crops": ONE_OR_MORE},
     )
-    swav_small_width: int = setting(64, "width of the small crops, a multiple of 16", unit="pixels", low=16)
+    swav_small_width: int = setting(
+        64,
+        "width of the small crops, a multiple of 16",
+        unit="pixels",
+        low=16,
+        needs={"swav_small_crops": ONE_OR_MORE},
+    )
     swav_small_min_scale: float = setting(
-        0.1, "smallest share of the image's area that a small crop shows", low=0.01, high=1.0
+        0.1,
+        "smallest share of the image's area that a small crop shows",
+        low=0.01,
+        high=1.0,
+        needs={"swav_small_crops": ONE_OR_MORE},
     )
     swav_small_max_scale: float = setting(
-        0.35, "largest share of the image's area that a small crop shows", low=0.01, high=1.0
+        0.35,
+        "largest share of the image's area that a small crop shows",
+        low=0.01,
+        high=1.0,
+        needs={"swav_small_crops": ONE_OR_MORE},
     )
     swav_hidden_size: int = setting(2048, "width of the projector's hidden layer", low=2, paper="silent")
-    swav_embedding_size: int = setting(128, "width of the projector's output", low=2, paper="silent")
+    swav_embedding_size: int = setting(128, "width of the projector's output", low=8, paper="silent")
     swav_adapt_vectors: bool = setting(
         False,
         "LARS adapts the steps of biases and batch norm too, as in the code of SwAV's authors",

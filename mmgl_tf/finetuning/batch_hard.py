@@ -10,7 +10,7 @@ def batch_hard(features, labels, options):
     Args:
         features: float32 [n, C], pooled, un-normalised.
         labels: int32 [n].
-        options: whatever has the fields of `mmgl_tf.flags.methods.triplet.BatchHard`.
+        options: whatever has the fields of `mmgl_tf.flags.methods.shared.triplet.BatchHard`.
 
     Returns:
         (loss, {"accuracy/triplet": share of anchors that are right}), float32 scalars.

@@ -18,7 +18,7 @@ from mmgl_tf.pretraining.unseen_stem import UnseenStemModel
 class Supervised(UnseenStemModel):
     """A classifier on the pooled feature map, as ImageNet's networks have it.
 
-    On the people of the data set it is an upper row, and no stand-in for ImageNet: it is told who is who.
+    On the people of the data set it is told who is who, and is no stand-in for ImageNet.
 
     A batch is a dict: `visible` and/or `infrared` float32 [B, H, W, 3], and `labels` int32, a row for each
     image, visible ones first. Whether the features know people that were held out is measured by

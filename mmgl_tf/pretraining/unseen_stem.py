@@ -13,7 +13,7 @@ from mmgl_tf.pretraining.base import PretrainingModel
 
 
 class UnseenStemModel(PretrainingModel):
-    """An encoder of which a modality may stay unseen; `options` as in `mmgl_tf.flags.methods.unseen_stem`.
+    """An encoder of which a modality may stay unseen; `options` has `UnseenStem` of `flags.methods.shared`.
 
     With --unseen_stem=copy, the stem that was not trained takes weights and statistics of the one that was at
     the end of each epoch, before anything is validated, looked at or saved. The encoder that is saved by

@@ -87,7 +87,7 @@ class Training:
 
         Raises:
             Interrupted: a signal asked to stop; all is saved.
-            Diverged: a loss or gradient was not finite, or all embeddings became one.
+            Diverged: a loss or gradient was not finite, or the embeddings collapsed.
             ValueError: the workers do not start from the same weights.
         """
         distribution, epochs = self.distribution, self.settings.optimization.epochs

@@ -1,4 +1,4 @@
-"""Callback that stops a run whose projections became a point, as the monitor of pre-training judges it."""
+"""Callback that stops a run whose projections collapsed, as the monitor of pre-training judges it."""
 
 import keras
 
@@ -34,5 +34,6 @@ class ProjectionGuard(keras.callbacks.Callback):
         reason = self.distribution.from_chief(reason)
         if reason:
             raise Collapsed(
-                f"{reason} (epoch {epoch + 1}). Try another --recipe or a smaller --learning_rate."
+                f"{reason} (epoch {epoch + 1}). Try a smaller --learning_rate, or --recipe=native where the "
+                "method has it."
             )

@@ -65,7 +65,8 @@ def fail(run, failure):
         json.dump(content, file, indent=2)
     print(
         f"\nfail: {failure}\nA run fails, as the paper's tables have it, when a loss, gradient or weight "
-        "stops being finite or all embeddings become one; no weights of that epoch were saved.",
+        "stops being finite, or its embeddings collapse so that images cannot be told apart any more; no "
+        "weights of that epoch were saved.",
         file=sys.stderr,
     )
     return FAIL

@@ -16,7 +16,7 @@ from mmgl_tf.pipelines.batches.build import held_out_dataset, training_dataset
 from mmgl_tf.pipelines.batches.plans import image_classes, image_plan
 from mmgl_tf.pipelines.batches.recipe import HeldOut, Recipe, each_modality
 from mmgl_tf.pipelines.batches.recipe_engine import rows_by_modality
-from mmgl_tf.pipelines.records import INFRARED, VISIBLE
+from mmgl_tf.pipelines.records import INFRARED, MODALITIES, VISIBLE
 from mmgl_tf.pretraining import PRETRAINING
 from mmgl_tf.pretraining.monitor.probe import Probe
 from mmgl_tf.training.plan import TrainingPlan
@@ -39,6 +39,7 @@ class Images(Material):
         modalities = recipe.modalities
         self.splits, self.stores = distribution.chief_first(lambda: read_data(config, modalities))
         agree_on_images(distribution, self.stores)
+        self._require_several(modalities)
         if self._chosen_by_search:
             self._require_people_held_out()
         if recipe.labelled:
@@ -95,6 +96,18 @@ class Images(Material):
     def _chosen_by_search(self):
         return self.config.pretraining.select_by != "method"
 
+    def _require_several(self, modalities):
+        """Refuses a split whose embeddings could not be compared with each other, as the probe does."""
+        name = "validation" if len(self.splits.validation) else "train"
+        for modality in modalities:
+            usable = len(self.stores[name, modality].usable)
+            if usable < 2:
+                raise ValueError(
+                    f"there is {usable} readable {MODALITIES[modality]} image in {name} of "
+                    f"{self.splits.root}; expected at least 2, to compare embeddings. Add images, or hold "
+                    "none out with --train_ids=trainval."
+                )
+
     def _require_people_held_out(self):
         """Refuses a choice by search where nobody is there to be searched for."""
         held_out, flag = self.splits.validation, f"--select_by={self.config.pretraining.select_by}"
@@ -119,7 +132,8 @@ class Images(Material):
                 self.config.run.seed,
                 max_images=most * size,
                 threads=self.config.data.data_threads,
-            ).map(lambda batch: {view.name: batch[view.name] for view in views})
+            ).take(most)
+            self._plain = self._plain.map(lambda batch: {view.name: batch[view.name] for view in views})
         return self._plain
 
     def batches(self, first_step, steps, wait, shards):

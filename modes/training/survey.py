@@ -34,7 +34,7 @@ def survey(config, method, options, stores, distribution):
         return _Spread(stores["train", MODALITIES.index(modality)], most)
 
     def find():
-        kept = not distribution.chief or any(run.checkpoints.glob("step_*.npz"))
+        kept = not distribution.chief or run.begun()
         found = _read(run.survey) if kept else None
         if found is None:
             found = method.survey(options, images)

@@ -102,6 +102,7 @@ def _train(material_of, config, run, distribution):
     training = Training(model, run, config, plan, data_fingerprint(splits), distribution)
     notes = material.start(model, training.first_step)
     if distribution.chief:
+        run.record(config)  # now that they fit what is there
         announce(config, splits, stores, model, training, distribution, notes)
         write_figures(run, model.shown)
 

@@ -19,8 +19,8 @@ def person_views(views, asymmetric: bool) -> tuple[list[tuple[Operation, ...]], 
     """The chains of two views, for `mmgl_tf.pipelines.batches.recipe.each_modality`.
 
     Args:
-        views: whatever has the fields of `mmgl_tf.flags.methods.views`: of `Views`, and of `UnlikeViews` or
-            `AlikeViews`.
+        views: whatever has the fields of `Views`, and of `UnlikeViews` or `AlikeViews`, in
+            `mmgl_tf.flags.methods.shared.views`.
         asymmetric: whether the two views are blurred and solarised with odds of their own, as BYOL and
             Barlow Twins have it; else both are blurred with `view_blur` and never solarised.
 

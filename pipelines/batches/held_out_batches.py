@@ -33,7 +33,8 @@ class HeldOutBatches:
 
     Attributes:
         batch_size: images per modality, b.
-        num_batches: batches until every modality is through.
+        num_batches: batches until every modality is through; whole ones, until the larger is, but for images
+            at its end that fill none.
 
     Raises:
         ValueError: see `RecipeEngine` and `image_size`; labels are wanted, and no classes given; rows are

@@ -244,8 +244,8 @@ def baseline_chain(augmentation, modality: int) -> tuple[Operation, ...]:
     normalised image, hence after AugMix.
 
     Args:
-        augmentation: whatever has the fields of `mmgl_tf.flags.methods.augmentation`, such as a method's
-            options.
+        augmentation: whatever has the fields of `mmgl_tf.flags.methods.shared.augmentation`, such as the
+            options of a method.
         modality: VISIBLE or INFRARED.
     """
     named = ("both", MODALITIES[modality])

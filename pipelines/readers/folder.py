@@ -74,8 +74,8 @@ def read_folder(root: str, train_ids: str = "trainval", name: str = "folder") ->
     trained_names = {number_of[n]: n for n in sorted(names[VISIBLE] | names[INFRARED])}
     validated = _validation_samples(samples, trained_names, root) if train_ids == "train" else set()
     problems = [
-        f"There is no directory {MODALITIES[m]} (there are {', '.join(visible_entries(root)[:8])}); only "
-        "what does without such images can use this data set."
+        f"{root} has no directory {MODALITIES[m]}, only {', '.join(visible_entries(root)[:8])}: what needs "
+        f"{MODALITIES[m]} images cannot use it."
         for m in absent
     ]
     problems += _identity_problems(samples, names) + _identity_problems(tests, test_names)

@@ -63,9 +63,9 @@ def finish(cell, *result_cells, steps=1510, seconds=100.0):
     path.write_text(json.dumps(results))
 
 
-def fail(cell):
-    stage_files.lock(cell.stages[-2])
-    stage_files.write_done(cell.stages[-2], 3, 30.0, [])
+def fail(cell, stage=-2):
+    stage_files.lock(cell.stages[stage])
+    stage_files.write_done(cell.stages[stage], 3, 30.0, [])
 
 
 def cells(root, seeds=3):
@@ -165,6 +165,14 @@ def test_an_empty_and_a_failed_experiment_are_tables_too(tmp_path):
     shown = rows(table("example", EXPERIMENT, found, SELECTION))
     assert shown["random"][:2] == ["fail", "fail"] and shown["MMGL"][:2] == ["", ""]
     assert shown["random"][-1] == "0:30"
+
+
+def test_a_pre_training_that_failed_fails_its_arm(tmp_path):
+    found, by_name = cells(tmp_path, seeds=2)
+    fail(by_name["MMGL", 0], stage=0)
+    finish(by_name["MMGL", 1], result_cell(8.15, 9.08))
+    shown = rows(table("example", EXPERIMENT, found, SELECTION))
+    assert shown["MMGL"][:3] == ["fail", "8.2 / 9.1", "8.2 (1 fail)"]
 
 
 def test_the_selected_evaluation_is_shown(tmp_path):

@@ -4,11 +4,21 @@ import json
 
 import pytest
 
-from mmgl_tf.flags.config import GROUPS, differences, from_flat, options, recorded, to_flat, unread_settings
+from mmgl_tf.flags.config import (
+    GROUPS,
+    differences,
+    from_flat,
+    options,
+    recorded,
+    settings,
+    to_flat,
+    unread_settings,
+)
 from mmgl_tf.flags.methods import FINETUNING, METHODS, PRETRAINING, SHARED
 from mmgl_tf.flags.reading import configs_of
 from mmgl_tf.flags.resolution import resolve
 from mmgl_tf.flags.validation import validate
+from mmgl_tf.pretraining.monitor.collapse import RANK, RULES
 
 
 def refusal(**typed):
@@ -109,12 +119,37 @@ def test_a_method_without_a_recipe_of_its_own_is_not_trained_by_it(method):
         ({"augmix_severity": 2.0, "augmix_modalities": "none"}, "--augmix_modalities=none"),
         ({"erase_min_area": 0.1, "erase_modalities": "none"}, "--erase_modalities=none"),
         ({"pcc_universe": "pair", "pcc_own_set": "part"}, "--pcc_own_set=part"),
+        ({"gumbel_samples": 5, "permutation": False}, "--permutation=False"),
+        ({"part_ce_input": "post", "part": False}, "--part=False"),
+        ({"pcc_centre": "slot", "pcc": False}, "--pcc=False"),
+        ({"pcb_relu": True, "pcc": False, "part": False}, "--pcc=False; leave it out, or give --pcc=True"),
+        ({"wd_on_bn": True, "method": "byol", "recipe": "native"}, "--optimizer=lars"),
+        ({"wd_on_bias": False, "optimizer": "lars"}, "--optimizer=lars; leave it out, or give"),
+        (
+            {"swav_small_width": 32, "method": "swav", "swav_small_crops": 0},
+            "--swav_small_crops=0; leave it out, or give --swav_small_crops=1 or more",
+        ),
+        ({"swav_queue_start_epoch": 3, "method": "swav", "swav_queue_size": 0}, "--swav_queue_size=0"),
+        (
+            {"unseen_stem": "keep", "method": "supervised", "supervised_modalities": "both"},
+            "--supervised_modalities=both; leave it out, or give --supervised_modalities=visible or infrared",
+        ),
+        (
+            {"unseen_stem_batches": 3, "method": "colorization", "unseen_stem": "keep"},
+            "--unseen_stem=keep; leave it out, or give --unseen_stem=copy",
+        ),
     ],
 )
 def test_what_does_nothing_beside_the_others_is_refused(typed, lacking):
     name = next(iter(typed))
     told = refusal(mode="pretrain", **typed)
     assert f"--{name}={typed[name]} does nothing with {lacking}" in told
+
+
+def test_one_of_several_ways_to_act_is_enough():
+    configs_of({"mode": "pretrain", "method": "swav", "recipe": "native", "wd_on_bn": False})
+    configs_of({"mode": "pretrain", "pcb_relu": True, "part": False})
+    configs_of({"mode": "pretrain", "pcb_relu": True, "pcc": False})
 
 
 def test_what_does_nothing_in_either_run_blocks_no_resume():
@@ -182,7 +217,19 @@ def test_what_would_fail_later_is_refused_at_once(typed, words):
 
 
 def test_small_crops_that_are_not_made_may_be_of_any_size():
-    configs_of({"mode": "pretrain", "method": "swav", "swav_small_crops": 0, "swav_small_height": 24})
+    validate(
+        from_flat({"mode": "pretrain", "method": "swav", "swav_small_crops": 0, "swav_small_height": 24})
+    )
+
+
+@pytest.mark.parametrize("preset", ["paper", "demo", "smoke"])
+def test_a_queue_that_is_not_typed_follows_the_batch(preset):
+    def queue(**typed):
+        (config,) = configs_of({"mode": "pretrain", "method": "swav", "preset": preset} | typed)
+        return config.swav.swav_queue_size / config.optimization.batch_size
+
+    assert queue(batch_size=50) == queue() > 0
+    assert queue(batch_size=50, swav_queue_size=200) == 4
 
 
 @pytest.mark.parametrize("method", [*PRETRAINING, *FINETUNING])
@@ -192,3 +239,9 @@ def test_every_preset_and_recipe_of_a_method_can_work(method, recipe, preset):
     mode = "pretrain" if method in PRETRAINING else "finetune"
     if recipe == "common" or hasattr(METHODS[method], "RECIPES"):
         configs_of({"mode": mode, "method": method, "recipe": recipe, "preset": preset})
+
+
+def test_no_embedding_is_so_small_that_its_rank_means_collapse():
+    least = {entry.name: entry.metadata["low"] for _, entry in settings() if "embedding_size" in entry.name}
+    (rule,) = [rule for rule in RULES if rule.figure == RANK]
+    assert len(least) >= 6 and min(least.values()) >= 2 * rule.alarm

@@ -42,8 +42,53 @@ def test_the_same_settings_may_go_on_and_others_are_refused_with_the_difference(
         RunDirectory(tmp_path / "run").claim(from_flat({"epochs": 30}))
     assert "--force" in str(error.value)
     assert json.loads(run.config_path.read_text())["epochs"] == 20, "a refused start must not change the run"
-    RunDirectory(tmp_path / "run").claim(from_flat({"epochs": 30, "force": True}))
+    forced = from_flat({"epochs": 30, "force": True})
+    again = RunDirectory(tmp_path / "run")
+    again.claim(forced)
+    assert json.loads(run.config_path.read_text())["epochs"] == 20, "whether they fit is not known yet"
+    again.record(forced)
     assert json.loads(run.config_path.read_text())["epochs"] == 30
+
+
+SETTLED = {"mode": "pretrain", "method": "colorization"}
+
+
+@pytest.mark.parametrize("force", [False, True])
+@pytest.mark.parametrize(
+    ("changes", "was"),
+    [
+        (SETTLED | {"colorization_rebalance": 0.25}, SETTLED),
+        (SETTLED | {"colorization_bins": "bins.npy"}, SETTLED),
+        (SETTLED | {"stem_init": "independent"}, SETTLED),
+        ({"zero_init_residual": False}, {"mode": "pretrain", "method": "simsiam"}),
+        ({"perm_init_stddev": 0.5}, {"mode": "pretrain", "method": "mmgl"}),
+    ],
+)
+def test_what_is_read_at_the_start_alone_never_changes(tmp_path, changes, was, force):
+    run = RunDirectory(tmp_path / "run")
+    run.claim(from_flat(was))
+    Checkpoints(run.checkpoints).save(3, {}, {})
+    name = list(changes)[-1]
+    with pytest.raises(ValueError, match=f"--{name}=.*cannot go on.*not even with --force"):
+        RunDirectory(tmp_path / "run").claim(from_flat(was | changes | {"force": force}))
+
+
+@pytest.mark.parametrize("force", [False, True])
+@pytest.mark.parametrize(
+    ("other", "named"),
+    [
+        ({"mode": "pretrain", "method": "byol"}, "--method=simclr.*--method=byol"),
+        ({"mode": "finetune", "method": "agw"}, "--mode=pretrain.*--mode=finetune"),
+    ],
+)
+def test_a_run_never_becomes_one_of_another_method(tmp_path, force, other, named):
+    run = RunDirectory(tmp_path / "run")
+    run.claim(from_flat({"mode": "pretrain", "method": "simclr"}))
+    before = run.config_path.read_text()
+    Checkpoints(run.checkpoints).save(3, {}, {})
+    with pytest.raises(ValueError, match=f"{named}.*Choose another --workdir"):
+        RunDirectory(tmp_path / "run").claim(from_flat(other | {"force": force}))
+    assert run.config_path.read_text() == before
 
 
 def test_before_the_first_checkpoint_settings_may_be_corrected(tmp_path):

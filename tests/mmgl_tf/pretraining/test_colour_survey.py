@@ -77,3 +77,12 @@ def test_rgb_of_lab_is_the_image_again():
     difference = rgb_of(lab_of(image)).astype(int) - image
     assert np.abs(difference).max() <= 1
     assert rgb_of(np.array([[[100.0, 0, 0], [0, 0, 0], [50, 0, -200]]]))[0, :, 2].tolist() == [255, 0, 255]
+
+
+def test_every_fourth_pixel_of_both_axes_counts_from_the_first():
+    seen = np.zeros((9, 9, 3), np.uint8)
+    seen[::4, ::4] = (255, 0, 0)
+    all_red = np.zeros((3, 3, 3), np.uint8) + np.array([255, 0, 0], np.uint8)
+    first, second = colour_survey([seen]), colour_survey([all_red.repeat(4, axis=0).repeat(4, axis=1)])
+    np.testing.assert_array_equal(first["bins"], second["bins"])
+    np.testing.assert_array_equal(first["prior"], second["prior"])

@@ -2,6 +2,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from mmgl_tf.flags.config import options_type
+from mmgl_tf.pipelines.augmentation.operations.gaussian_blur import GaussianBlur
+from mmgl_tf.pipelines.augmentation.operations.resized_crop import ResizedCrop
+from mmgl_tf.pretraining.swav import SwAv
 from mmgl_tf.training.plan import TrainingPlan
 from mmgl_tf.training.step.state import move_state
 from tests.contracts.cases import take_step
@@ -90,3 +94,16 @@ def test_prototypes_stand_still_in_the_frozen_epoch_and_are_of_unit_length_after
         np.testing.assert_allclose(seen[step + 1], seen[0], atol=1e-6)  # normalised anew
     assert np.abs(seen[-1] - seen[0]).max() > 1e-3
     np.testing.assert_allclose(np.linalg.norm(seen[-1], axis=1), 1.0, rtol=1e-5)
+
+
+def test_small_views_are_blurred_as_large_ones_and_show_less():
+    options = options_type("swav")(view_blur=0.25, swav_small_crops=2)
+    views = SwAv.recipe(options).views
+    assert len(views) == 2 * (2 + 2)
+    blurs = [op.probability for view in views for op in view.chain if isinstance(op, GaussianBlur)]
+    assert blurs == [0.25] * len(views)
+    shares = [
+        (op.min_scale, op.max_scale) for view in views for op in view.chain if isinstance(op, ResizedCrop)
+    ]
+    assert sorted(shares) == [(0.1, 0.35)] * 4 + [(0.35, 1.0)] * 4
+    assert sorted({(view.height, view.width) for view in views}) == [(0, 0), (128, 64)]

@@ -220,3 +220,13 @@ def test_what_goes_through_trunk_and_heads_in_one_pass(method, joint, monkeypatc
             expected |= {f"{name}_{k}": part for k, part in zip(numbers, parts, strict=True)}
     for name in [name for name in found if not name.startswith("target")]:
         np.testing.assert_allclose(found[name], expected[name], rtol=2e-3, atol=2e-3, err_msg=name)
+
+
+def test_training_measures_each_modality_by_itself():
+    first = np.eye(6, D, dtype=np.float32)
+    second = first.copy()
+    second[[3, 4]] = second[[4, 3]]  # of the infrared images, the last three, one alone is found
+    for order in (range(6), [3, 4, 5, 0, 1, 2]):
+        outputs = {f"projection_{k}": tf.constant(v[list(order)]) for k, v in ((1, first), (2, second))}
+        measured = TwoViewModel.partner_measure(outputs)["accuracy/partner"]
+        assert float(measured) == pytest.approx((1 + 1 / 3) / 2)

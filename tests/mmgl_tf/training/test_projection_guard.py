@@ -24,7 +24,7 @@ ROWS = [{"epoch": epoch, "loss/total": 1.0} for epoch in range(3)]
 
 def test_a_reason_ends_the_run():
     made, _ = guard(ROWS, judged="the projector's infrared embeddings are a point")
-    with pytest.raises(Collapsed, match=r"infrared embeddings are a point \(epoch 2\). Try another --recipe"):
+    with pytest.raises(Collapsed, match=r"infrared embeddings are a point \(epoch 2\). Try a smaller"):
         made.on_epoch_end(1)
 
 

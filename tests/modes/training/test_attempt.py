@@ -2,7 +2,9 @@
 
 import json
 import signal
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
@@ -10,6 +12,7 @@ from mmgl_tf.machines.distribution import Distribution
 from mmgl_tf.modes.training.attempt import attempt
 from mmgl_tf.modes.training.pretrain import pretrain
 from mmgl_tf.run_directory import RunDirectory
+from mmgl_tf.training.checkpoints import Checkpoints
 from mmgl_tf.training.fit import Training
 from mmgl_tf.training.guards import Collapsed, Interrupted, NonFiniteLoss
 from tests.modes.small_run import settings
@@ -74,3 +77,16 @@ def test_a_pre_training_that_diverges_fails_as_a_fine_tuning_does(tmp_path, monk
     assert (summary["status"], summary["reason"]) == ("fail", "loss/part stopped being finite at step 2")
     assert "no weights of that epoch were saved" in capsys.readouterr().err
     assert not list((tmp_path / "run").glob("*.weights.h5"))
+
+
+def test_settings_that_do_not_fit_the_checkpoint_are_not_recorded(tmp_path, monkeypatch):
+    places = {"workdir": str(tmp_path / "run"), "cache_dir": str(tmp_path / "cache")}
+    short = {"epochs": 1, "steps_per_epoch": 2, "warmup_epochs": 0.0, "batch_size": 4, "probe_images": 4}
+    config = settings("pretrain", train_ids="train", **short, **places)
+    run = RunDirectory(tmp_path / "run")
+    run.claim(config)
+    Checkpoints(run.checkpoints).save(1, {"strange": np.zeros(3)}, {"data": "other images"})
+    before = run.config_path.read_text()
+    with pytest.raises(ValueError, match="does not fit this model"):
+        pretrain(replace(config, run=replace(config.run, force=True), mmgl=replace(config.mmgl, nce_tau=0.5)))
+    assert run.config_path.read_text() == before

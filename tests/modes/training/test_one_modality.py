@@ -72,3 +72,21 @@ def test_infrared_images_that_are_asked_for_are_missed(config):
     for named, needs in (("both", "both modalities are needed"), ("infrared", "infrared ones are needed")):
         with pytest.raises(ValueError, match=f"0 infrared images were found for train; {needs}"):
             Images(config(method="supervised", supervised_modalities=named), Distribution("none"))
+
+
+def test_a_single_image_of_a_modality_cannot_be_compared(config, tmp_path):
+    (tmp_path / "data" / "infrared" / "class0").mkdir(parents=True)
+    Image.new("L", (16, 32)).save(tmp_path / "data" / "infrared" / "class0" / "1.png")
+    with pytest.raises(
+        ValueError, match=r"there is 1 readable infrared image in train of .*expected at least 2"
+    ):
+        Images(config(method="simclr", batch_size=1), Distribution("none"))
+
+
+def test_no_more_plain_batches_than_asked_for_where_a_modality_is_small(config, tmp_path):
+    (tmp_path / "data" / "infrared").mkdir()
+    for number in range(2):
+        Image.new("L", (16, 32), number).save(tmp_path / "data" / "infrared" / f"{number}.png")
+    material = Images(config(method="colorization"), Distribution("none"))
+    plain = list(material._plain_batches(2))
+    assert [len(batch["visible"]) for batch in plain] == [2, 2]

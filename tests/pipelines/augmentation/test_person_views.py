@@ -4,8 +4,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from mmgl_tf.flags.methods.views import AlikeViews, UnlikeViews
-from mmgl_tf.flags.methods.views import Views as CommonViews
+from mmgl_tf.flags.methods.shared.views import AlikeViews, UnlikeViews
+from mmgl_tf.flags.methods.shared.views import Views as CommonViews
 from mmgl_tf.pipelines.augmentation.operations.colour_jitter import ColourJitter
 from mmgl_tf.pipelines.augmentation.operations.flip import Flip
 from mmgl_tf.pipelines.augmentation.operations.gaussian_blur import GaussianBlur

@@ -99,7 +99,10 @@ def test_one_modality_alone_is_read_and_is_one_problem(tmp_path):
     assert [s.identity for s in splits.train.samples] == [0, 1, 1]
     assert {s.modality for s in splits.train.samples} == {VISIBLE}
     (problem,) = splits.problems  # and not one for each class
-    assert problem.startswith("There is no directory infrared (there are visible)")
+    assert (
+        problem
+        == f"{root} has no directory infrared, only visible: what needs infrared images cannot use it."
+    )
     assert not len(splits.query)
 
 

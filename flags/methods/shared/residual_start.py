@@ -14,4 +14,5 @@ class ResidualStart:
         "start the last gamma of each residual block at 0, so that the block begins as its shortcut, as the "
         "authors' code does; false = at 1, as every other method starts",
         paper="silent",
+        at_start=True,
     )

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from mmgl_tf.flags.setting import setting
 
+OF_ONE_MODALITY = {"supervised_modalities": ("visible", "infrared")}
+
 
 @dataclass(frozen=True)
 class UnseenStem:
@@ -16,12 +18,14 @@ class UnseenStem:
         "start, with the statistics of training",
         choices=("copy", "keep"),
         paper="silent (the field copies ImageNet's)",
+        needs=OF_ONE_MODALITY,
     )
     unseen_stem_batches: int = setting(
         200,
-        "batches of plain training images that the statistics of a saved encoder are estimated from, at the "
-        "end of each epoch; each image at most once",
+        "most batches of plain training images that the statistics of a saved encoder are estimated from, at "
+        "the end of each epoch; images of the smaller modality come more than once",
         unit="batches",
         low=1,
         paper="silent",
+        needs=OF_ONE_MODALITY | {"unseen_stem": "copy"},
     )
