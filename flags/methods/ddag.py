@@ -13,7 +13,7 @@ class Ddag:
     TITLE: ClassVar = "DDAG"
     READS: ClassVar = ("triplet", "batch_hard")
     IMAGES: ClassVar = ("flips", "crops", "distortions")
-    FIXED: ClassVar = ("ddag_parts",)
+    FIXED: ClassVar = ("ddag_parts", "ddag_residual")
     TINY: ClassVar = {"ddag_heads": 2, "ddag_head_size": 8}
     # Of MMGL's code; DDAG's own has 20,50.
     PRESETS: ClassVar = {

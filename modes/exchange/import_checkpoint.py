@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from mmgl_tf.backbones import Encoder
-from mmgl_tf.flags.config import from_flat, recorded, to_flat
-from mmgl_tf.flags.methods import evaluated, preset_of, title
+from mmgl_tf.flags.config import built_in, from_flat, recorded, to_flat
+from mmgl_tf.flags.methods import evaluated, fixed, preset_of, title
 from mmgl_tf.interchange.checkpoint import open_checkpoint
 from mmgl_tf.interchange.fill import fill
 from mmgl_tf.interchange.plain_text import plain
@@ -90,6 +90,11 @@ def _with_architecture(config, found):
         chosen = " (a one-stream fine-tuning chooses a stem with --stem_from)" if found.stems == 2 else ""
         raise ValueError(f"has {has}, so --stream={config.network.stream} does not fit; leave it out{chosen}")
     method = _method(config, found)
+    idle = [
+        name for name in built_in() if name in config.typed and name not in (fixed(method) if method else ())
+    ]
+    if idle:
+        raise ValueError(f"holds {found.name}, which --{min(idle)} says nothing about; leave it out")
     known = {"init": str(config.importing.checkpoint), "method": method, "backbone": found.backbone}
     if method:
         known["stream"] = stems

@@ -175,6 +175,15 @@ def test_what_the_tensors_tell_cannot_be_said_otherwise(tmp_path):
 
 
 @pytest.mark.slow
+def test_what_no_tensor_tells_can_be_said_for_its_own_method_alone(tmp_path):
+    assert imported(tmp_path, TREES["ddag"](), ddag_residual="pool")["ddag_residual"] == "pool"
+    (tmp_path / "other").mkdir()
+    refused(
+        tmp_path / "other", TREES["vcd"](), "VCD.*--ddag_residual says nothing about", ddag_residual="pool"
+    )
+    refused(tmp_path / "other", torchvision(RESNET10), "--gem_power says nothing about", gem_power=2.0)
+
+
 def test_ddag_s_golden_numbers_come_out_of_a_checkpoint_file(tmp_path):
     imported(tmp_path, {"net": ddag(RESNET50)}, **SMALL)
     embedder, _ = load_embedder(looking_at(tmp_path / "run"), "last")
