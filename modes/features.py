@@ -77,7 +77,7 @@ class Extractor:
     def _embed(self, modality, images):
         """The graph for one modality. Concrete: TensorFlow counts traces by source line and would warn."""
         if modality not in self._traced:
-            function = tf.function(lambda batch: self.embedder.embed({modality: batch}))
+            function = tf.function(lambda batch: self.embedder.embed({modality: batch}), autograph=False)
             spec = tf.TensorSpec(images.shape, images.dtype)
             self._traced[modality] = function.get_concrete_function(spec)
         return self._traced[modality]
