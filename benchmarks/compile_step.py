@@ -31,7 +31,7 @@ def step_of(config, batch, compiled):
     model = build_model(config, TrainingPlan(100))
     batch = {name: tf.constant(value) for name, value in batch.items()}
     # As Keras compiles: the step alone.
-    step = tf.function(model.train_step, jit_compile=compiled)
+    step = tf.function(model.train_step, jit_compile=compiled, autograph=False)
     return lambda: float(step(batch)["loss/total"])
 
 

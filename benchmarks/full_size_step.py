@@ -58,7 +58,7 @@ def measure(method, people, accumulate):
     model.optimizer.build(model.trained_variables)
     batch = random_batch(config)
     before = _held()
-    step = tf.function(model.train_step).get_concrete_function(batch)
+    step = tf.function(model.train_step, autograph=False).get_concrete_function(batch)
     for _ in range(2):
         start = time.perf_counter()
         loss = float(step(batch)["loss/total"])

@@ -129,7 +129,7 @@ def step_of(config, trunk):
     model.optimizer.build(model.trained_variables)
     batch = random_batch(config)
     # Concrete: TensorFlow counts traces by source line and would warn of ten methods.
-    step = tf.function(model.train_step).get_concrete_function(batch)
+    step = tf.function(model.train_step, autograph=False).get_concrete_function(batch)
     return lambda: float(step(batch)["loss/total"])
 
 

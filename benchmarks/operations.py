@@ -50,10 +50,10 @@ def traced(config, images, number=1):
     batch["permutation"] = tf.TensorSpec([2 * images, config.mmgl.num_stripes], tf.int32)
     seed = tf.TensorSpec([2], tf.int32)
     with ReplicaOfMany(number, Messages()).pretended():
-        forward = tf.function(lambda batch, seed: model.loss_terms(batch, seed)[0])
+        forward = tf.function(lambda batch, seed: model.loss_terms(batch, seed)[0], autograph=False)
         forward = operations(forward.get_concrete_function(batch, seed).graph)
     with ReplicaOfMany(number, messages).pretended():
-        step = tf.function(model.train_step).get_concrete_function(batch)
+        step = tf.function(model.train_step, autograph=False).get_concrete_function(batch)
     return model, forward, operations(step.graph), messages
 
 

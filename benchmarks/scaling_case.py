@@ -77,7 +77,7 @@ def make_steps(model, distribution, batch):
         )
 
     def make():
-        @tf.function
+        @tf.function(autograph=False)
         def step(inputs):
             if strategy is None:
                 return model.train_step(inputs)["loss/total"]

@@ -85,7 +85,7 @@ def count(model):
 def our_step(model, batch):
     """A function that takes one training step on a batch and returns the loss as a float."""
     batch = {name: tf.constant(value) for name, value in batch.items()}
-    step = tf.function(lambda: model.train_step(batch))
+    step = tf.function(lambda: model.train_step(batch), autograph=False)
     return lambda: float(step()["loss/total"])
 
 
@@ -96,7 +96,7 @@ def trunk_step(encoder, batch):
     optimizer = TorchSGD(0.0)
     optimizer.build(variables)
 
-    @tf.function
+    @tf.function(autograph=False)
     def step():
         with tf.GradientTape() as tape:
             loss = tf.reduce_mean(tf.cast(encoder(images, training=True), tf.float32))
@@ -116,7 +116,7 @@ def heads_step(batch, precision):
     permutation = tf.constant(batch["permutation"])
     variables = [v.value for v in model.trainable_variables]
 
-    @tf.function
+    @tf.function(autograph=False)
     def step(counter):
         with tf.GradientTape() as tape:
             tape.watch(maps)

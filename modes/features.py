@@ -99,7 +99,7 @@ class Extractor:
         """The graph for one modality. Concrete: TensorFlow counts traces by source line and would warn."""
         if modality not in self._traced:
             embed = self.embedder if self.lengths else self.embedder.embed
-            function = tf.function(lambda batch: embed({modality: batch}))
+            function = tf.function(lambda batch: embed({modality: batch}), autograph=False)
             spec = tf.TensorSpec(images.shape, images.dtype)
             self._traced[modality] = function.get_concrete_function(spec)
         return self._traced[modality]

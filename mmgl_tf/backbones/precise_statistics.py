@@ -32,7 +32,7 @@ class PreciseStatistics:
         self._norms = [part for part in self._copy._flatten_layers() if isinstance(part, FusedBatchNorm)]
         for norm in self._norms:
             norm.momentum = 0.0  # what a pass leaves behind is then that batch's own
-        self._pass = tf.function(self._statistics, reduce_retracing=True)
+        self._pass = tf.function(self._statistics, reduce_retracing=True, autograph=False)
 
     def __call__(self, batches):
         """Estimates.

@@ -164,7 +164,7 @@ class Distribution:
             texts = self._gather(tf.constant(np.frombuffer(own, np.uint8), tf.float32)).numpy()
         return texts[0].astype(np.uint8).tobytes().rstrip(b"\0").decode(errors="replace")
 
-    @tf.function
+    @tf.function(autograph=False)
     def _gather(self, own):
         """float32 [n] of each worker -> [replicas, n] of all."""
 

@@ -121,7 +121,7 @@ class RunSource:
                 return self._embedder.embed({modality: normalise(images)})[self._feature]
 
             spec = tf.TensorSpec([None], tf.string)
-            self._graphs[modality] = tf.function(embed).get_concrete_function(spec)
+            self._graphs[modality] = tf.function(embed, autograph=False).get_concrete_function(spec)
         return self._graphs[modality]
 
 

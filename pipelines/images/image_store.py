@@ -68,6 +68,7 @@ class ImageStore:
         self._decode = tf.function(
             lambda encoded: decode_with_grey(encoded, height, width, resize),
             input_signature=[tf.TensorSpec((), tf.string)],
+            autograph=False,
         )
         self.cached = images is not None
         self.notes = list(notes)

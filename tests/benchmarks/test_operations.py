@@ -25,7 +25,11 @@ def small_recipe(*words, **settings):
 
 
 def traced_graph(function, *shapes):
-    return tf.function(function).get_concrete_function(*(tf.TensorSpec(s) for s in shapes)).graph
+    return (
+        tf.function(function, autograph=False)
+        .get_concrete_function(*(tf.TensorSpec(s) for s in shapes))
+        .graph
+    )
 
 
 def products(function, *shapes):

@@ -186,4 +186,4 @@ def assert_equal(found, expected):
 def traced_step(model, of, step=0):
     """The concrete function of a training step on batches as a step has them."""
     signature = {name: tf.TensorSpec(value.shape, value.dtype) for name, value in of.batch(step).items()}
-    return tf.function(model.train_step).get_concrete_function(signature)
+    return tf.function(model.train_step, autograph=False).get_concrete_function(signature)

@@ -34,7 +34,7 @@ def test_the_compiled_step_is_the_eager_one(method, stage):
     model.optimizer.iterations.assign(stage)
     start, ends, figures = collect(model), [], []
     eager = model.train_step
-    for step in (eager, tf.function(eager, jit_compile=True)):
+    for step in (eager, tf.function(eager, jit_compile=True, autograph=False)):
         restore(model, start)
         model.train_step = step
         figures.append(take_step(model, batch))

@@ -47,7 +47,7 @@ def main(method, out):
         told = results(one.train_step(whole))
         cut = parts(of, step, Shards(0, DEVICES, DEVICES))
 
-        @tf.function
+        @tf.function(autograph=False)
         def on_each(batch):
             return strategy.run(two.train_step, args=(batch,))
 

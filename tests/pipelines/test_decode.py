@@ -38,7 +38,7 @@ def drawing(seed=0, size=(150, 350), mode="RGB"):
     return image.convert(mode)
 
 
-IN_GRAPH = tf.function(decode_pixels, input_signature=[tf.TensorSpec((), tf.string)])
+IN_GRAPH = tf.function(decode_pixels, input_signature=[tf.TensorSpec((), tf.string)], autograph=False)
 EXACT = {
     "jpeg": encoded(drawing(), "JPEG", quality=90),
     "jpeg, not subsampled": encoded(drawing(1), "JPEG", quality=75, subsampling=0),
@@ -178,7 +178,7 @@ def test_graph_and_eager_are_bit_identical_and_exportable(tmp_path):
         return normalise(decode_image(data, 48, 24))
 
     module = tf.Module()
-    module.decode = tf.function(decode, input_signature=[tf.TensorSpec((), tf.string)])
+    module.decode = tf.function(decode, input_signature=[tf.TensorSpec((), tf.string)], autograph=False)
     assert module.decode(EXACT["jpeg"]).shape == (48, 24, 3)
     tf.saved_model.save(module, str(tmp_path))
     served = tf.saved_model.load(str(tmp_path)).decode

@@ -55,7 +55,7 @@ class Probe:
         self.identities = identities or (None, None)
         self.source = source
         self.found = None
-        self._probed = tf.function(model.probed)
+        self._probed = tf.function(model.probed, autograph=False)
 
     def __call__(self):
         """Look.

@@ -84,7 +84,7 @@ def _shapes(model, split, each):
     """{output name: (shape [2 each, ...] or [each, ...], dtype)}, by tracing the network on a part."""
     specs = {name: tf.TensorSpec(value.shape[1:], value.dtype) for name, value in split.items()}
     with frozen_statistics():
-        traced = tf.function(model.outputs).get_concrete_function(specs)
+        traced = tf.function(model.outputs, autograph=False).get_concrete_function(specs)
     return {
         name: ([value.shape[0] or 2 * each, *value.shape[1:]], value.dtype)
         for name, value in traced.structured_outputs.items()

@@ -181,7 +181,7 @@ def _require_all(gradients, variables):
 def _replicated(strategy, step):
     """A step on all replicas: iterator -> {name: what the first replica of this process returned}."""
 
-    @tf.function
+    @tf.function(autograph=False)
     def run(iterator):
         results = strategy.run(step, args=(next(iterator),))
         return {name: strategy.experimental_local_results(value)[0] for name, value in results.items()}

@@ -38,7 +38,7 @@ class SharedStatistics(keras.callbacks.Callback):
         if self._variables:
             self._on_replicas()
 
-    @tf.function
+    @tf.function(autograph=False)
     def _on_replicas(self):
         self._strategy.run(self._take_the_firsts)
 

@@ -83,5 +83,5 @@ def softmax(scores):
 
 def largest_tensor(function, *specifications):
     """Numbers in the largest tensor of a traced function."""
-    graph = tf.function(function).get_concrete_function(*specifications).graph
+    graph = tf.function(function, autograph=False).get_concrete_function(*specifications).graph
     return max(np.prod(t.shape) for op in graph.get_operations() for t in op.outputs if t.shape.rank)

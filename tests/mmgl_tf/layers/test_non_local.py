@@ -60,7 +60,7 @@ def test_output_follows_the_slow_version(inner_channels, training, jit):
     layer.norm.gamma.assign(2 + drawn((8, 1, 1, 1)).ravel())
     x = drawn((3, 8, 5, 4))
     expected = slow_non_local(layer, x, training)
-    call = tf.function(lambda x: layer(x, training=training), jit_compile=jit)
+    call = tf.function(lambda x: layer(x, training=training), jit_compile=jit, autograph=False)
     np.testing.assert_allclose(call(x), expected, atol=2e-5)
     assert np.abs(expected - x).max() > 0.1
 
@@ -75,7 +75,9 @@ def test_positions_in_another_order_give_the_same_in_that_order():
 
 def test_no_pair_of_positions_is_stored():
     layer = built(16)
-    call = tf.function(lambda x: layer(x)).get_concrete_function(tf.TensorSpec([1, 50, 40, 16]))
+    call = tf.function(lambda x: layer(x), autograph=False).get_concrete_function(
+        tf.TensorSpec([1, 50, 40, 16])
+    )
     largest = max(np.prod(t.shape) for op in call.graph.get_operations() for t in op.outputs if t.shape.rank)
     assert largest == 50 * 40 * 16
 
@@ -151,7 +153,7 @@ def test_sums_over_positions_are_float32_under_mixed_precision():
     assert found.dtype == tf.bfloat16
     expected = slow_non_local(layer, tf.cast(x, tf.float32).numpy())
     np.testing.assert_allclose(tf.cast(found, tf.float32), expected, atol=0.03)
-    call = tf.function(lambda x: layer(x)).get_concrete_function(x)
+    call = tf.function(lambda x: layer(x), autograph=False).get_concrete_function(x)
     products = [op for op in call.graph.get_operations() if op.type.startswith("BatchMatMul")]
     assert any(op.outputs[0].dtype == tf.float32 for op in products)
 

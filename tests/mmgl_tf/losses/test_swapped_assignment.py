@@ -80,7 +80,7 @@ def test_codes_with_a_queue_of_another_implementation():
 @pytest.mark.parametrize("jit", [False, True])
 @pytest.mark.parametrize(("epsilon", "iterations"), [(0.05, 3), (0.05, 1), (0.3, 5)])
 def test_codes_follow_the_slow_version(epsilon, iterations, jit):
-    compiled = tf.function(lambda x: sinkhorn_codes(x, epsilon, iterations), jit_compile=jit)
+    compiled = tf.function(lambda x: sinkhorn_codes(x, epsilon, iterations), jit_compile=jit, autograph=False)
     scores = drawn_scores()
     found = compiled(tf.constant(scores, tf.float32))
     assert found.dtype == tf.float32

@@ -68,7 +68,7 @@ def test_a_group_follows_the_trajectory_of_its_own_rate(mode):
         optimizer.apply([gradient, gradient], [trunk, head])
 
     if mode != "eager":
-        step = tf.function(step, jit_compile=mode == "jit")
+        step = tf.function(step, jit_compile=mode == "jit", autograph=False)
     found = []
     for gradient, rate in zip(gradients, rates, strict=True):
         optimizer.learning_rate = rate
@@ -190,7 +190,7 @@ def test_a_factor_of_one_step_scales_its_rate_and_0_freezes(optimizer, mode):
             return own.apply([gradient * own.loss_scale.scale] * 5, variables, rates)
 
         if mode == "graph":
-            step = tf.function(step)
+            step = tf.function(step, autograph=False)
         for gradient, factor in zip(gradients, factors, strict=True):
             assert bool(step(gradient, tf.constant(factor)))
         return [v.numpy() for v in variables]

@@ -41,7 +41,7 @@ def run(optimizer, start, gradients, rates, mode="eager"):
         optimizer.apply([gradient], [variable])
 
     if mode != "eager":
-        step = tf.function(step, jit_compile=mode == "jit")
+        step = tf.function(step, jit_compile=mode == "jit", autograph=False)
     path = []
     for gradient, rate in zip(gradients, rates, strict=True):
         optimizer.learning_rate = rate

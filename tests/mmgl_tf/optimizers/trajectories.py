@@ -36,7 +36,7 @@ def paths_of(optimizer, starts, gradients, rates, mode="eager"):
         optimizer.apply(list(given), variables)
 
     if mode != "eager":
-        step = tf.function(step, jit_compile=mode == "jit")
+        step = tf.function(step, jit_compile=mode == "jit", autograph=False)
     found = []
     for given, rate in zip(gradients, rates, strict=True):
         optimizer.learning_rate = rate

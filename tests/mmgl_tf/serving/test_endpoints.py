@@ -189,7 +189,11 @@ def test_one_stream_takes_no_modality(tmp_path):
 
 def test_decoding_stays_on_the_cpu(embedder):
     endpoints = Endpoints(InferenceNetwork(embedder, "pool"), *SIZE)
-    graph = tf.function(endpoints.decode).get_concrete_function(tf.TensorSpec((None,), tf.string)).graph
+    graph = (
+        tf.function(endpoints.decode, autograph=False)
+        .get_concrete_function(tf.TensorSpec((None,), tf.string))
+        .graph
+    )
     (loop,) = [op for op in graph.get_operations() if op.type in ("While", "StatelessWhile")]
     assert "CPU:0" in loop.device
     body = [node for found in graph.as_graph_def().library.function for node in found.node_def]

@@ -36,7 +36,7 @@ def test_the_inference_network_says_what_the_embedder_says(method):
         alone = network({"infrared": batch["infrared"]})
         np.testing.assert_allclose(alone, expected[feature][3:], atol=1e-5, err_msg=feature)
         if feature == embedder.FEATURES[0]:
-            embed = tf.function(network.__call__)
+            embed = tf.function(network.__call__, autograph=False)
             nothing = batch | {"visible": batch["visible"][:0]}
             np.testing.assert_allclose(embed(nothing), expected[feature][3:], atol=1e-5)
             half = InferenceNetwork(embedder, feature, "bfloat16")(batch).numpy()

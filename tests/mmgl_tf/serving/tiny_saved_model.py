@@ -24,7 +24,8 @@ class TinyEmbedder(tf.Module):
         input_signature=[
             tf.TensorSpec([None], tf.string, "image_bytes"),
             tf.TensorSpec([None], tf.int32, "modality"),
-        ]
+        ],
+        autograph=False,
     )
     def serve(self, image_bytes, modality):
         known = tf.reduce_all((modality >= 0) & (modality < 2))

@@ -169,7 +169,7 @@ def test_parts_have_the_gradient_of_the_whole(stage):
     states = []
     for accumulate in (1, 2):
         model = staged(accumulate)
-        tf.function(model.train_step)(
+        tf.function(model.train_step, autograph=False)(
             {name: tf.constant(value) for name, value in batch_of(stage, 0).items()}
         )
         states.append(collect(model))

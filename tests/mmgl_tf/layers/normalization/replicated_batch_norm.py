@@ -56,7 +56,7 @@ def replicated_step(strategy, layer, differentiate=True):
         sources = [x, *(variable.value for variable in layer.trainable_variables)]
         return y, tape.gradient(y, sources, output_gradients=direction) if differentiate else []
 
-    return tf.function(lambda x, direction: strategy.run(own_step, args=(x, direction)))
+    return tf.function(lambda x, direction: strategy.run(own_step, args=(x, direction)), autograph=False)
 
 
 def as_numpy(values, strategy):

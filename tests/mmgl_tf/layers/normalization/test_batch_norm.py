@@ -48,7 +48,11 @@ def test_training_output_follows_the_formula(shape, epsilon):
 @pytest.mark.parametrize("jit", [False, True])
 def test_moving_statistics_take_the_unbiased_variance(shape, compiled, jit):
     layer = drawn_layer(momentum=0.7)
-    step = tf.function(lambda x: layer(x, training=True), jit_compile=jit) if compiled else layer
+    step = (
+        tf.function(lambda x: layer(x, training=True), jit_compile=jit, autograph=False)
+        if compiled
+        else layer
+    )
     mean, variance = layer.moving_mean.numpy(), layer.moving_variance.numpy()
     for seed in range(3):
         x = drawn_input(shape, seed)
@@ -84,7 +88,11 @@ def test_a_frozen_layer_infers_even_in_training():
 @pytest.mark.parametrize("compiled", [False, True])
 def test_batch_statistics_can_be_used_without_being_recorded(compiled):
     layer, x = drawn_layer(), drawn_input((6, 5))
-    step = tf.function(lambda x: layer(x, training=True)) if compiled else lambda x: layer(x, training=True)
+    step = (
+        tf.function(lambda x: layer(x, training=True), autograph=False)
+        if compiled
+        else lambda x: layer(x, training=True)
+    )
     before = layer.get_weights()
     with frozen_statistics():
         y = step(x)

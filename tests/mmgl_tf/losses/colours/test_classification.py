@@ -45,7 +45,10 @@ def slow_rows(logits, ab, neighbours=5, sigma=5.0):
 def test_rows_follow_the_slow_version(neighbours, jit):
     bins, weights = keras.Variable(BINS, trainable=False), tf.Variable(WEIGHTS)  # as a model keeps them
     compiled = tf.function(
-        lambda x, y: colour_rows(x, y, bins, weights, neighbours), jit_compile=jit, reduce_retracing=True
+        lambda x, y: colour_rows(x, y, bins, weights, neighbours),
+        jit_compile=jit,
+        reduce_retracing=True,
+        autograph=False,
     )
     right = []
     for seed in range(4):

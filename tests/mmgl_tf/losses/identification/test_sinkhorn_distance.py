@@ -56,7 +56,7 @@ def test_value_rounds_and_gradients_follow_the_slow_version(scale, jit):
     if jit is not None:
         plain = distance
 
-        @tf.function(jit_compile=jit)
+        @tf.function(jit_compile=jit, autograph=False)
         def value_and_gradients(x, y):
             with tf.GradientTape() as tape:
                 tape.watch((x, y))
@@ -120,7 +120,7 @@ def test_bad_arguments_say_what_was_expected():
 def test_no_gradient_within_the_loop_is_a_sum_of_more_than_two():
     """TensorFlow rewrites those of a large graph such that a loop's later rounds fail."""
 
-    @tf.function
+    @tf.function(autograph=False)
     def gradient(first, second):
         with tf.GradientTape() as tape:
             tape.watch(first)

@@ -56,7 +56,7 @@ def test_tiny_batch_by_hand():
 @pytest.mark.parametrize("margin", [0.0, 0.3, 4.0])
 def test_uneven_batches_follow_the_slow_version(margin, jit):
     triplet = tf.function(
-        lambda x, y: batch_hard_triplet(x, y, margin), jit_compile=jit, reduce_retracing=True
+        lambda x, y: batch_hard_triplet(x, y, margin), jit_compile=jit, reduce_retracing=True, autograph=False
     )
     for seed in range(5):
         random = np.random.RandomState(seed)

@@ -32,7 +32,7 @@ def test_assignment_is_the_hungarian_one(random, size):
     recovered = recover(logits)
     assert recovered.dtype == tf.int32
     np.testing.assert_array_equal(recovered, expected)
-    graph = tf.function(recover, input_signature=[tf.TensorSpec([None, size, size])])
+    graph = tf.function(recover, input_signature=[tf.TensorSpec([None, size, size])], autograph=False)
     np.testing.assert_array_equal(graph(logits), expected)
     assert graph(logits).shape == (50, size)
 

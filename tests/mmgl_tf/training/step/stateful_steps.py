@@ -35,7 +35,7 @@ def main(out):
             if scale is not None:
                 model.optimizer.loss_scale.scale.assign(scale)
 
-        @tf.function
+        @tf.function(autograph=False)
         def step(batch, model=model):
             return strategy.run(model.train_step, args=(batch,))
 

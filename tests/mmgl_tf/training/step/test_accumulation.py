@@ -61,7 +61,7 @@ def gradients(model, parts, data):
         with tf.GradientTape() as tape:
             loss, figures = weighted(model.outputs(data))
         return tape.gradient(loss, model.trainable_variables), figures
-    return tf.function(lambda: accumulated_gradients(model, data, parts, weighted))()
+    return tf.function(lambda: accumulated_gradients(model, data, parts, weighted), autograph=False)()
 
 
 @pytest.mark.parametrize("parts", [2, 4])
@@ -96,7 +96,7 @@ def test_a_step_in_parts_moves_the_weights_as_a_whole_one():
         one.assign(other)
     parted.accumulate = 2
     for model in (whole, parted):
-        tf.function(model.train_step)(data)
+        tf.function(model.train_step, autograph=False)(data)
     for one, other in zip(parted.weights, whole.weights, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-12)
     assert not np.allclose(whole.encoder.kernel, small().encoder.kernel)

@@ -29,7 +29,7 @@ def batches(steps=STEPS):
 def trained(jit_compile=False, **options):
     """A model after steps."""
     model = stateful(**options)
-    step = tf.function(model.train_step, jit_compile=jit_compile)
+    step = tf.function(model.train_step, jit_compile=jit_compile, autograph=False)
     for batch in batches():
         step(batch)
     return model
