@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from mmgl_tf.flags.methods import recipes
 from tests.contracts.cases import METHODS, case
 from tests.contracts.course import course, take_course
 
@@ -29,6 +30,7 @@ def by_construction(taken, names):
 
 # Methods with more stages than two steps see: epochs have a step each, and stages an epoch at least.
 STAGED = tuple(method for method in METHODS if len(case(method).stages) > 2)
+NATIVE = tuple(method for method in METHODS if "native" in recipes(method))
 
 
 @pytest.mark.parametrize(
@@ -36,7 +38,7 @@ STAGED = tuple(method for method in METHODS if len(case(method).stages) > 2)
     [
         *((method, "common", 0) for method in METHODS),
         *((method, "common", 1) for method in STAGED),
-        *(pytest.param(method, "native", 0, marks=pytest.mark.slow) for method in METHODS),
+        *(pytest.param(method, "native", 0, marks=pytest.mark.slow) for method in NATIVE),
     ],
 )
 def test_steps_move_each_trained_weight_and_nothing_else(method, recipe, first):

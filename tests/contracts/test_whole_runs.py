@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from mmgl_tf.figures import from_json
+from mmgl_tf.flags.config import unread_settings
 from mmgl_tf.flags.methods import METHODS as SETTINGS
 from mmgl_tf.pretraining import PRETRAINING
 from tests.contracts.cases import METHODS
@@ -41,7 +42,9 @@ def flags_of(method):
     mode = "pretrain" if method in PRETRAINING else "finetune"
     tiny = getattr(SETTINGS[method], "TINY", {})
     own = [f"--{name}={str(v).lower() if isinstance(v, bool) else v}" for name, v in tiny.items()]
-    return (f"--mode={mode}", f"--method={method}", *SMALL, *own)
+    unread = unread_settings(mode, method)
+    small = [flag for flag in SMALL if flag.removeprefix("--").partition("=")[0] not in unread]
+    return (f"--mode={mode}", f"--method={method}", *small, *own)
 
 
 @pytest.fixture(scope="module")
