@@ -7,15 +7,12 @@ from dataclasses import replace
 
 from experiments.cell import Arm, Experiment
 from experiments.paper_tables import FAIL, TABLE_6, TABLE_7, TABLE_8, table_2, table_4, table_5
+from experiments.short_schedules import SHORT
 from mmgl_tf.flags.config import defaults
 from mmgl_tf.flags.methods import PRETRAINING, title
 
-# Half the demo's pre-training, 40 % of its fine-tuning: many arms, and early differences are the larger ones.
-SHORT_PRETRAINING = {"epochs": 6, "warmup_epochs": 0.6}
-SHORT_FINETUNING = {"epochs": 4, "warmup_epochs": 0.4, "method": "two_stream"}
 LAST = {"init_weights": "last"}  # the contrast alone has no accuracy by which a best epoch could be chosen
 METHOD_TITLES = {name: title(name, defaults()) for name in PRETRAINING}
-SHORT = "600 steps of pre-training and 604 of fine-tuning on the demo's world."
 
 
 def start_against_start(method, pretrain):
@@ -68,16 +65,8 @@ def head_arms():
 
 
 def shortened(experiment):
-    """The same arms with SHORT schedules; an arm's own flags win."""
-    arms = tuple(
-        replace(
-            arm,
-            pretrain=None if arm.pretrain is None else SHORT_PRETRAINING | arm.pretrain,
-            finetune=SHORT_FINETUNING | arm.finetune,
-        )
-        for arm in experiment.arms
-    )
-    return replace(experiment, arms=arms, about=f"{experiment.about} {SHORT}")
+    """The same, with SHORT trainings in the demo."""
+    return replace(experiment, about=f"{experiment.about} {SHORT}", shortened=True)
 
 
 def table_4_arms():
@@ -97,8 +86,8 @@ def table_4_arms():
             note = getattr(kind, "NOTE", "")
             arms.append(Arm(name, {"method": start}, chosen, partner, paper=paper(start), note=note))
         # Two views are twice as many images a step: MMGL with as many images has twice the steps.
-        twice = {"method": "mmgl", "epochs": 2 * SHORT_PRETRAINING["epochs"], "warmup_epochs": 1.2}
-        arms.append(Arm(f"MMGL, equal images{behind}", twice, chosen, partner))
+        equal = Arm(f"MMGL, equal images{behind}", {"method": "mmgl"}, chosen, partner)
+        arms.append(replace(equal, pretraining_times=2.0))
     return tuple(arms)
 
 

@@ -15,6 +15,7 @@ from experiments.settings import (
     settings_digest,
     slug,
 )
+from experiments.short_schedules import with_lengths
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Arm:
         note: one remark for the table.
         untrained: what is evaluated instead of a network, a name that `--mode=eval --init=` takes without a
             run ("chance", "hog"); the other settings are then without meaning.
+        pretraining_times: factor on the epochs of the pre-training.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Arm:
     paper: Mapping = field(default_factory=dict)
     note: str = ""
     untrained: str = ""
+    pretraining_times: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,7 @@ class Experiment:
         paper: what the paper's column is, e.g. "Table VI, AGW on SYSU-MM01"; "" = the paper has none.
         max_seeds: at most so many seeds; 0 = as many as asked for.
         weights: which weights of a run the table shows, "last" or "best" (by validation identities).
+        shortened: whether the demo's trainings are cut, see `experiments.short_schedules`.
     """
 
     about: str
@@ -63,6 +67,7 @@ class Experiment:
     paper: str = ""
     max_seeds: int = 0
     weights: str = "last"
+    shortened: bool = False
 
     def partner_of(self, arm):
         """Name of the arm that `arm` is compared with, or ""."""
@@ -124,10 +129,9 @@ def cells_of(experiment, seeds, preset, extra, root):
         list of `Cell`, seed by seed. Equal stages of different cells are equal objects.
     """
     seeds = list(seeds)[: experiment.max_seeds or None]
+    arms = [(arm, with_lengths(arm, preset, extra, experiment.shortened)) for arm in experiment.arms]
     return [
-        Cell(arm, seed, stages_of(arm, seed, preset, extra, root))
-        for seed in seeds
-        for arm in experiment.arms
+        Cell(arm, seed, stages_of(whole, seed, preset, extra, root)) for seed in seeds for arm, whole in arms
     ]
 
 
