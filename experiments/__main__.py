@@ -128,9 +128,15 @@ def _listed(name, cells, lanes):
     left = [stage for stage in stages if stage_files.read_done(stage) is None]
     runs = [stage for stage in stages if stage.mode != "eval"]
     runs_left = [stage for stage in left if stage.mode != "eval"]
-    time_left = clock(Estimates(stages).left(left, [], lanes)) if left else "nothing"
+    estimates = Estimates(stages)
+    if not left:
+        time_left = "about nothing left"
+    elif estimates.knows(left):
+        time_left = f"about {clock(estimates.left(left, [], lanes))} left"
+    else:
+        time_left = f"how long is not known before some of --preset={left[0].preset} have run"
     return (
-        f"{name:16} {len(cells)} cells, {len(runs)} runs, {len(runs_left)} to do, about {time_left} left\n"
+        f"{name:16} {len(cells)} cells, {len(runs)} runs, {len(runs_left)} to do, {time_left}\n"
         f"{'':16} {EXPERIMENTS[name].about}"
     )
 

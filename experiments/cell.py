@@ -16,6 +16,7 @@ from experiments.settings import (
     settings_digest,
     slug,
 )
+from experiments.short_schedules import with_lengths
 from experiments.starts import start_digest
 
 
@@ -37,6 +38,7 @@ class Arm:
             run ("chance", "hog"); the other settings are then without meaning.
         init: a run or a weights file that is there already, which the encoder starts from; "" = none. In the
             catalogue it may be the name of an option of the command line that says which.
+        pretraining_times: factor on the epochs of the pre-training.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Arm:
     note: str = ""
     untrained: str = ""
     init: str = ""
+    pretraining_times: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,7 @@ class Experiment:
             `experiments.results.Selection`: value} over what was asked for.
         by_trial: a seed's number is that of a split of RegDB less 1, and every run has seed 0; all
             fine-tunings of an arm start from one pre-training.
+        shortened: whether the demo's trainings are cut, see `experiments.short_schedules`.
     """
 
     about: str
@@ -75,6 +79,7 @@ class Experiment:
     weights: str = "last"
     evaluations: tuple = ({},)
     by_trial: bool = False
+    shortened: bool = False
 
     def partner_of(self, arm):
         """Name of the arm that `arm` is compared with, or ""."""
@@ -147,11 +152,15 @@ def cells_of(experiment, seeds, preset, extra, root, finetune_extra=None):
         list of `Cell`, seed by seed. Equal stages of different cells are equal objects.
     """
     cells = []
+    lengths = [
+        (arm, with_lengths(arm, preset, extra, experiment.shortened, finetune_extra))
+        for arm in experiment.arms
+    ]
     for number in list(seeds)[: experiment.max_seeds or None]:
-        for arm in experiment.arms:
-            seed, own = number, arm
+        for arm, whole in lengths:
+            seed, own = number, whole
             if experiment.by_trial:
-                seed, own = 0, replace(arm, finetune={**arm.finetune, "trial": number + 1})
+                seed, own = 0, replace(whole, finetune={**whole.finetune, "trial": number + 1})
             stages = stages_of(own, seed, preset, extra, root, finetune_extra)
             cells.append(Cell(arm, number, stages))
     return cells

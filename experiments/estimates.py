@@ -37,6 +37,10 @@ class Estimates:
         known = self._by_mode[stage.mode]
         return relative_length(stage) * (statistics.fmean(known) if known else GUESSES[stage.mode])
 
+    def knows(self, stages):
+        """Whether anything is known about how long stages take: finished ones of their mode, or the demo."""
+        return all(stage.preset == "demo" or self._by_mode[stage.mode] for stage in stages)
+
     def chains(self, stages):
         """Expected seconds from a stage's start to the end of the longest chain that waits for it.
 

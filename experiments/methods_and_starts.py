@@ -2,7 +2,7 @@
 
 from experiments.cell import Arm
 from experiments.paper_tables import table_2, table_3, table_4
-from experiments.short_schedules import LAST, SHORT_PRETRAINING
+from experiments.short_schedules import LAST
 from mmgl_tf.flags.config import defaults
 from mmgl_tf.flags.methods import FINETUNING, PRETRAINING, stream, title
 from mmgl_tf.retrieval.published import DIRECTIONS
@@ -84,6 +84,6 @@ def table_4_arms():
             note = getattr(kind, "NOTE", "")
             arms.append(Arm(name, {"method": start}, chosen, partner, paper=paper(start), note=note))
         # Two views are twice as many images a step: MMGL with as many images has twice the steps.
-        twice = {"method": "mmgl", "epochs": 2 * SHORT_PRETRAINING["epochs"], "warmup_epochs": 1.2}
-        arms.append(Arm(f"MMGL, equal images{behind}", twice, chosen, partner))
+        equal = Arm(f"MMGL, equal images{behind}", {"method": "mmgl"}, chosen, partner, pretraining_times=2.0)
+        arms.append(equal)
     return tuple(arms)

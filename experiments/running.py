@@ -194,9 +194,11 @@ class Engine:
         """One line: what happened, how much is done, what runs, how long it will take."""
         running = [(running.stage, running.seconds()) for running in self.lanes if running]
         waiting = self.waiting()
-        left = self.estimates.left(waiting, running, len(self.lanes))
         total = len(self.done) + len(running) + len(waiting)
-        self.say(f"{len(self.done)}/{total} done, {len(running)} running, about {clock(left)} left: {what}")
+        left = "time left not known yet"
+        if self.estimates.knows([*waiting, *(stage for stage, _ in running)]):
+            left = f"about {clock(self.estimates.left(waiting, running, len(self.lanes)))} left"
+        self.say(f"{len(self.done)}/{total} done, {len(running)} running, {left}: {what}")
 
     @contextlib.contextmanager
     def _signals(self):

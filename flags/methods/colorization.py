@@ -14,7 +14,7 @@ class Colorization:
     TITLE: ClassVar = "Colorization"
     READS: ClassVar = ("unseen_stem",)
     IMAGES: ClassVar = ("flips", "crops")
-    TINY: ClassVar = {"colorization_hidden_size": 8, "unseen_stem_batches": 2}
+    TINY: ClassVar = {"colorization_hidden_size": 8, "unseen_stem_batches": 1}
     PRESETS: ClassVar = {
         "demo": {"colorization_hidden_size": 128, "unseen_stem_batches": 40},
         "smoke": {"colorization_hidden_size": 128, "unseen_stem_batches": 5},

@@ -16,7 +16,7 @@ class Supervised:
     NOTE: ClassVar = "told who is on the training images; no stand-in for ImageNet"
     READS: ClassVar = ("unseen_stem",)
     IMAGES: ClassVar = ("flips", "crops", "distortions")
-    TINY: ClassVar = {"unseen_stem_batches": 2}
+    TINY: ClassVar = {"unseen_stem_batches": 1}
     PRESETS: ClassVar = {"demo": {"unseen_stem_batches": 40}, "smoke": {"unseen_stem_batches": 5}}
 
     supervised_modalities: str = setting(

@@ -12,7 +12,7 @@ from unittest import mock
 import numpy as np
 import tensorflow as tf
 
-from mmgl_tf.flags.config import from_flat, unread_settings
+from mmgl_tf.flags.config import defaults, from_flat, unmet, unread_settings
 from mmgl_tf.flags.methods import METHODS as SETTINGS
 from mmgl_tf.flags.resolution import resolve
 from mmgl_tf.flags.validation import validate
@@ -114,8 +114,8 @@ def case(method, recipe="common", **changes):
     mode = "pretrain" if method in PRETRAINING else "finetune"
     typed = SIZES | (OPTIMIZATION if recipe == "common" else {"weight_decay": 0.0})
     typed |= getattr(SETTINGS[method], "TINY", {}) | changes | {"method": method, "recipe": recipe}
-    unread = set(unread_settings(mode, method)) & SIZES.keys()
-    typed = {name: value for name, value in typed.items() if name not in unread or name in changes}
+    idle = {name for name in typed if unmet(name, defaults() | typed)} | set(unread_settings(mode, method))
+    typed = {name: value for name, value in typed.items() if name not in idle or name in changes}
     settings = resolve(mode, typed) | {"mode": mode, "workdir": tempfile.mkdtemp(dir=_directory().name)}
     config = from_flat(settings)
     validate(config)

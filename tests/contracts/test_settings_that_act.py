@@ -10,7 +10,7 @@ import functools
 import numpy as np
 import pytest
 
-from mmgl_tf.flags.config import GROUPS, ways_to_act
+from mmgl_tf.flags.config import GROUPS, to_flat, unmet
 from mmgl_tf.flags.methods import SHARED, groups_read
 from mmgl_tf.training.checkpoints import collect
 from tests.contracts.cases import METHODS, case, take_step
@@ -70,7 +70,8 @@ def acts(method, entry, value):
     Raises:
         ValueError: the method does not take the value.
     """
-    needs = {name: allowed[0] for name, allowed in ways_to_act(entry)[0].items()}
+    lacking = unmet(entry.name, to_flat(case(method).config))
+    needs = {name: allowed[0] for name, allowed in lacking.items()}
     plain, other = case(method, **needs), case(method, **needs | {entry.name: value})
     if differ(plain.batch(), other.batch()):
         return "batch"
