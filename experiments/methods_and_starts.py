@@ -12,26 +12,29 @@ IMAGENET = "--imagenet"
 TITLES = {name: title(name, defaults()) for name in PRETRAINING | FINETUNING}
 # Pre-trainings that are told who is on an image: today one, of visible images.
 LABELLED = [name for name, settings in PRETRAINING.items() if getattr(settings, "WITH_IDENTITIES", False)]
-IN_DOMAIN = "identities of the same people are its labels: an upper row within the domain, not ImageNet's"
+IN_DOMAIN = "it is told who is on its images, which show the same people; no stand-in for ImageNet"
+OTHER_PEOPLE = "it is told who is on its images, which show other people; no stand-in for ImageNet"
 
 
-def starts_of(method, finetune, paper):
+def starts_of(method, finetune, paper, labelled=IN_DOMAIN):
     """A fine-tuning method from every start of Tables II and III; random is the partner of all.
 
     Args:
         method: its name.
         finetune: {setting: value} of every fine-tuning.
         paper: function start -> what `Arm.paper` is to be.
+        labelled: a remark on starts that were told who is who.
     """
+    own = getattr(FINETUNING[method], "NOTE", "")
     kind = {"stream": stream(method)}
     name, chosen = TITLES[method], LAST | finetune | {"method": method}
     random = f"{name}, random"
     given = {"stem_from": "visible"} if stream(method) == "one" else {}  # both stems of an import are alike
     return (
-        Arm(random, None, chosen, paper=paper("random")),
+        Arm(random, None, chosen, paper=paper("random"), note=own),
         Arm(f"{name}, ImageNet", None, chosen | given, random, paper=paper("imagenet"), init=IMAGENET),
         *(
-            Arm(f"{name}, {TITLES[start]}", kind | {"method": start}, chosen, random, note=IN_DOMAIN)
+            Arm(f"{name}, {TITLES[start]}", kind | {"method": start}, chosen, random, note=labelled)
             for start in LABELLED
         ),
         Arm(f"{name}, MMGL", kind | {"method": "mmgl"}, chosen, random, paper=paper("mmgl")),
@@ -63,7 +66,7 @@ def table_3_arms():
                 if (numbers := table_3(method, start, direction))
             }
 
-        arms += starts_of(method, {"world_layout": "regdb"}, paper)
+        arms += starts_of(method, {"world_layout": "regdb"}, paper, OTHER_PEOPLE)
     return tuple(arms)
 
 

@@ -2,6 +2,7 @@
 
 from experiments.estimates import clock
 from experiments.paired import mean_and_deviation, paired_difference
+from experiments.paper_tables import OWN
 from experiments.pretext import methods_differ, pretext_by_method, pretext_rows
 from experiments.results import METRICS, read
 from experiments.settings import resolved
@@ -93,7 +94,7 @@ def _arm_table(experiment, seeds, readings, selection):
         own = [readings[arm.name, seed] for seed in seeds]
         row = [arm.name, *map(_seed_text, own), *(_mean_text(own, metric) for metric in METRICS)]
         if paper_metrics:
-            row.append(" / ".join(_number(paper.get(metric)) for metric in paper_metrics) if paper else "")
+            row.append(_paper_text(paper, paper_metrics))
         row += _validation_texts(own) if held_out else []
         rows.append([*row, _steps_text(own), _time_text(own)])
     what = "Trials" if experiment.by_trial else "Seeds"
@@ -103,6 +104,16 @@ def _arm_table(experiment, seeds, readings, selection):
     if held_out:
         caption += " Validation mAP: of the last epoch; best epoch: the one with the highest, of how many."
     return f"{markdown(header, rows)}\n\n{caption}"
+
+
+def _paper_text(paper, metrics):
+    """The paper's numbers, and in brackets those that the method's own authors report where they differ."""
+    if not paper:
+        return ""
+    own = paper.get(OWN, {})
+    beside = [f"{METRICS[metric]} {_number(own[metric])}" for metric in metrics if metric in own]
+    text = " / ".join(_number(paper.get(metric)) for metric in metrics)
+    return f"{text} (its code: {', '.join(beside)})" if beside else text
 
 
 def _paired_table(experiment, seeds, readings):

@@ -12,14 +12,14 @@ _CENTRE, _HETERO_CENTRE = "centre", "hetero_centre"
 class Nfs:
     """NFS-style: a search for the channels and places that tell people apart (after Chen et al., 2021)."""
 
-    TITLE: ClassVar = "NFS-style"
+    TITLE: ClassVar = "NFS-style reconstruction"
     NOTE: ClassVar = (
         "a reconstruction from the abstract and one figure: NFS has published no code, so what the paper "
         "reports of NFS is another network's"
     )
     READS: ClassVar = ("triplet", "batch_hard")
     IMAGES: ClassVar = ("flips", "crops", "distortions")
-    FIXED: ClassVar = ("nfs_reduction",)
+    FIXED: ClassVar = ("nfs_reduction", "nfs_residual")
     TINY: ClassVar = {"nfs_reduction": 4}
     # As many epochs as AGW's other schedules have milestones for; a reconstruction has no released number.
     PRESETS: ClassVar = {"paper": {"epochs": 80}}

@@ -34,7 +34,7 @@ def published(dataset, method, init, search="", shots=0, direction="infrared_to_
     if not row or row[place] is NO_CELL:
         return None
     found = _cell(table, row[place], COLUMNS)
-    own = OWN_REPORTS.get((dataset, method)) if init == "imagenet" else None
+    own = OWN_REPORTS.get((dataset, method, init))
     first = (search, shots) == ("all", 1) if dataset == "sysu" else direction == "visible_to_infrared"
     return found | ({"own_report": _fractions(own)} if own and first else {})
 

@@ -139,4 +139,9 @@ def _beside(paper):
     """What `mmgl_tf.retrieval.published` knows of a cell: nothing, that training failed, or figures."""
     if not paper:
         return ""
-    return "   fail" if paper.get("failed") else f"   {100 * paper['rank1']:.2f}, {100 * paper['mAP']:.2f}"
+    if paper.get("failed"):
+        return "   fail"
+    own = paper.get("own_report", {})
+    text = f"   {100 * paper['rank1']:.2f}, {100 * paper['mAP']:.2f}"
+    beside = ", ".join(f"{100 * value:.2f}" for value in own.values())
+    return f"{text} (its code: {beside})" if own else text

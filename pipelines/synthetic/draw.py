@@ -37,7 +37,7 @@ def draw_image(spec, identity, camera, frame):
         raise ValueError(f"frame is {frame}; frames are numbered from 1.")
     look = spec.look(camera)
     height, width, seed = spec.height, spec.width, spec.seed
-    person = draw_person(seed, identity)
+    person = draw_person(seed, identity, spec.layout)
     # RegDB's two cameras take one moment: its frames share pose and view, so their key has no camera.
     paired = spec.layout == "regdb"
     moment = (

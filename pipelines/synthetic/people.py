@@ -117,17 +117,19 @@ def _draw_garment(dice, kinds, pattern_kinds, camouflage, skin):
 
 
 @functools.lru_cache(maxsize=256)
-def draw_person(seed, identity):
+def draw_person(seed, identity, layout="sysu"):
     """The person with this number.
 
     Args:
         seed: world seed.
         identity: identity number, from 1.
+        layout: of the world. Nobody lives in two, as nobody is in SYSU-MM01 and in RegDB: what is
+            pre-trained on one has never seen the people of the other.
 
     Returns:
         A `Person`, the same at every call.
     """
-    dice = Dice(seed, "person", identity)
+    dice = Dice(seed, "person" if layout == "sysu" else f"person-{layout}", identity)
     camouflage = noise_banks(seed, 48)[2]
     stocky = dice.normal(0, 0.08)
     body = {

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from mmgl_tf.flags.setting import setting
+from mmgl_tf.flags.setting import ONE_OR_MORE, setting
 
 WHOSE = ("both", "visible", "infrared", "none")
 WITH_AUGMIX = {"augmix_modalities": ("both", "visible", "infrared")}
@@ -32,6 +32,7 @@ class Crops:
         low=0,
         high=255,
         paper="0 (baseline's); 127 with MPANet",
+        needs={"pad_pixels": ONE_OR_MORE},
     )
 
 

@@ -10,8 +10,19 @@ from mmgl_tf.interchange.networks.torch_names import encoder_pairs
 from mmgl_tf.interchange.plain_text import plain
 
 ANCHOR = "layer1.0.conv1.weight"  # a tensor that every trunk has
-# Pieces of a ResNet that a trunk or stem uses; anything else there is another architecture's.
-PIECES = re.compile(r"(conv1|bn1|layer\d+)\.")
+# What may stand behind a trunk without a prefix of its own, and is of no use here.
+BEHIND = re.compile(
+    r"(head|heads|fc\d*|\w*classifier\d*|project(or|ion)\w*|predict(or|ion)\w*|mlp|prototypes|queue\w*)(\.|$)"
+)
+# Attention acts between the stages of a trunk, wherever a file keeps its tensors.
+_BETWEEN_STAGES = re.compile(
+    r"(mam\d*|_?cam(_\w+)?|att|\w*att(n|ention)\w*|nl_\d+|non_?local\w*|se\d?|cbam)", re.I
+)
+
+
+def acts_between_stages(name):
+    """Whether a part of a tensor's name is one of attention: without it the trunk is another function."""
+    return any(_BETWEEN_STAGES.fullmatch(part) for part in name.split("."))
 
 
 def one_stem(prefix=""):
@@ -61,6 +72,9 @@ class TorchvisionNetwork(Network):
         """Whether it is the trunk's.
 
         Below a prefix of its own everything is, such as attention between its stages: without it the rest
-        would be another network, although every tensor of a plain ResNet is there.
+        would be another network, although every tensor of a plain ResNet is there. Without a prefix it is
+        what is no known head.
         """
-        return name.startswith(self.prefix) and bool(self.prefix or PIECES.match(name))
+        if acts_between_stages(name):
+            return True
+        return name.startswith(self.prefix) if self.prefix else not BEHIND.match(name)

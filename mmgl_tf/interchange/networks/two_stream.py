@@ -12,12 +12,15 @@ from typing import ClassVar
 from mmgl_tf.interchange.networks.network import Network
 from mmgl_tf.interchange.networks.residual_plan import backbone_of
 from mmgl_tf.interchange.networks.torch_names import encoder_pairs, layer_pairs
+from mmgl_tf.interchange.networks.torchvision import acts_between_stages
 
 TWO_STREAM = {
     "stem_visible": "visible_module.visible.",
     "stem_infrared": "thermal_module.thermal.",
     "trunk": "base_resnet.base.",
 }
+# Of each of the three ResNets a stem or the stages are used; the rest is there all the same.
+_UNUSED = re.compile(r"(conv1|bn1|layer[1-4]|fc)\.")
 # Heads of MMGL's pre-training (spec 0.3); a file with them is no fine-tuned network.
 PRETRAINING_HEADS = ("fc1.", "fc2.", "local_conv_list")
 
@@ -77,13 +80,14 @@ class TwoStreamNetwork(Network):
 
     def kind(self, name):
         """Each of the three ResNets is whole there, and a stem or the stages of it are used."""
-        stems = (TWO_STREAM["stem_visible"], TWO_STREAM["stem_infrared"])
-        if name.startswith(stems) or re.match(r"base_resnet\.base\.(conv1|bn1|fc)\.", name):
-            return "unused copies"
+        for prefix in TWO_STREAM.values():
+            if name.startswith(prefix) and _UNUSED.match(name.removeprefix(prefix)):
+                return "unused copies"
         heads = ("classifier.", *PRETRAINING_HEADS)
-        heads += () if self.method else ("bottleneck.", "NL_")
+        heads += () if self.method else ("bottleneck.",)
         return "heads" if name.startswith(heads) else "unknown"
 
     def is_foreign(self, name):
-        """Whatever a fine-tuned network has, and the trunk; see `Network.is_foreign`."""
-        return bool(self.method) or name.startswith(TWO_STREAM["trunk"])
+        """Whatever a fine-tuned network has, and trunk and stems; see `Network.is_foreign`."""
+        inside = name.startswith(tuple(TWO_STREAM.values())) or acts_between_stages(name)
+        return bool(self.method) or inside

@@ -48,7 +48,7 @@ def biased(model, logit):
 
 
 def test_it_is_called_a_reconstruction():
-    assert title("nfs") == "NFS-style"
+    assert title("nfs") == "NFS-style reconstruction"
 
 
 def test_with_all_gates_open_it_is_the_two_stream_baseline(tiny):

@@ -264,6 +264,30 @@ def test_what_is_not_known_within_the_trunk_makes_it_another_network(name):
     assert filled(beside, encoder_of()).unexpected["unknown"] == ["visible_classifier.weight"]
 
 
+@pytest.mark.parametrize(
+    "name", ["MAM4.spatial_attention.weight", "cam_32._cam_module.gamma", "NL_2.0.theta.weight", "adapter.w"]
+)
+def test_nor_is_it_a_plain_one_where_the_trunk_has_no_prefix(name):
+    tensors = torchvision(RESNET10) | {name: np.zeros((2, 2), "f")}
+    with pytest.raises(ValueError, match=rf"1 of another architecture: {re.escape(name)}"):
+        filled(tensors, encoder_of())
+
+
+def test_attention_is_found_beside_a_trunk_with_a_prefix():
+    tensors = {f"base.{own}": value for own, value in torchvision(RESNET10).items()}
+    tensors["cam_32._cam_module.gamma"] = np.zeros(1, "f")
+    with pytest.raises(ValueError, match="1 of another architecture: cam_32"):
+        filled(tensors, encoder_of())
+
+
+@pytest.mark.parametrize("name", ["NL_2.0.theta.weight", "visible_module.visible.att.weight"])
+def test_nor_is_a_two_stream_file_with_attention_an_encoder_alone(name):
+    tensors = {own: v for own, v in two_stream(RESNET10).items() if not own.startswith("bottleneck.")}
+    tensors[name] = np.zeros((2, 2), "f")
+    with pytest.raises(ValueError, match=rf"1 of another architecture: {re.escape(name)}"):
+        filled(tensors, encoder_of("two"))
+
+
 def test_heads_that_are_not_known_are_listed_beside_an_encoder():
     tensors = torchvision(RESNET10) | {"head.mlp.0.weight": np.zeros((2, 2), "f")}
     assert filled(tensors, encoder_of()).unexpected["unknown"] == ["head.mlp.0.weight"]

@@ -65,5 +65,7 @@ def test_what_a_method_reports_of_itself_stands_beside_where_it_differs():
     assert found["rank1"] == 0.6662 and found["own_report"] == {"rank1": 0.6988, "mAP": 0.6689}
     assert "own_report" not in published("sysu", "caj", "imagenet", "indoor", 1)
     assert "own_report" not in published("sysu", "caj", "mmgl", "all", 1)
+    assert published("sysu", "ddag", "mmgl", "all", 1)["own_report"] == {"rank1": 0.5675, "mAP": 0.5396}
+    assert published("sysu", "vcd", "imagenet", "all", 1)["own_report"] == {"rank1": 0.6002}
     regdb = published("regdb", "caj", "imagenet", direction="visible_to_infrared")
     assert regdb["own_report"] == {"rank1": 0.8503, "mAP": 0.7914}
