@@ -94,6 +94,8 @@ def read(cell, selection):
     if after.get("at_chance"):
         return Reading("fail", seconds=seconds)
     path, results = _results(cell.run / "eval", selection)
+    if results.get("at_chance"):
+        return Reading("fail", seconds=seconds)
     chosen = _only(path, results, selection)
     values = {metric: 100.0 * chosen[metric]["mean"] for metric in METRICS}
     before = _last_row(_summary(runs[0].directory)).get("step") if len(runs) == 2 else None

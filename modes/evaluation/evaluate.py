@@ -21,6 +21,7 @@ from mmgl_tf.modes.features import extractor
 from mmgl_tf.modes.model import prepare
 from mmgl_tf.modes.reading import open_stores, read_splits, require_labels
 from mmgl_tf.modes.saved_run import load_embedder, run_settings
+from mmgl_tf.retrieval.chance import chance_of
 from mmgl_tf.retrieval.protocols import evaluate_settings
 from mmgl_tf.run_directory import atomic_file, claim_directory
 
@@ -60,7 +61,10 @@ def evaluate(config):
             results["best_epoch" if which == "best" else "steps"] = place
         for feature in found["query"]:
             sides = (found["query"][feature], found["gallery"][feature])
-            for result in evaluate_settings(*sides, protocol, **rules):
+            made = evaluate_settings(*sides, protocol, **rules)
+            if embedder is not None and not results["cells"] and not results["at_chance"]:
+                results["at_chance"] = _at_chance(made[0], sides, protocol)
+            for result in made:
                 results["cells"].append(cell(result, results, feature, which, config.evaluation.flip))
         shown = (embedder, found, which)
     with atomic_file(root / "results.json", "w") as file:
@@ -71,6 +75,20 @@ def evaluate(config):
     if config.evaluation.pictures and shown[0] is not None:
         _draw(config, splits, stores, (protocol, rules), root, *shown)
     return results
+
+
+def _at_chance(result, sides, protocol):
+    """A sentence where a search of test people found nobody, else None; see `mmgl_tf.retrieval.chance`.
+
+    A run that held people out has been judged by them at its end; one with --train_ids=trainval has not.
+    """
+    found, chance = result.mean("mAP"), chance_of(*sides, protocol, result.setting)
+    if found > chance.limit:
+        return None
+    return (
+        f"mAP on test people is {found:.2%}, which is not above chance: {chance.mean:.2%} on average, "
+        f"{chance.limit:.2%} at most"
+    )
 
 
 def _write_scalars(results, root):
