@@ -5,10 +5,13 @@ RUN := $(VENV)/bin/python
 DEMO_DIR ?= runs/demo
 SMOKE_DIR ?= runs/smoke
 RUN_DIR ?=
+# The fine-tuning that starts from MMGL, below either directory.
+FROM_MMGL := finetune-*-mmgl_*-seed0
 
-.PHONY: help demo smoke serve-check test test-fast test-slow lint format bench clean
+.PHONY: help install demo smoke serve-check test test-fast test-slow lint format bench clean
 
 help:
+	@echo "make install    the virtual environment and its packages (about 2 GB); the others do it where it is missing"
 	@echo "make demo       pre-train on drawn people, fine-tune, find unseen people, compare with random weights, serve (about 15 minutes)"
 	@echo "make smoke      the same path in three minutes, to see that the installation works"
 	@echo "make serve-check  export a run, serve it on loopback and compare (the demo's; RUN_DIR=... for another)"
@@ -20,23 +23,26 @@ help:
 	@echo "make clean      remove runs/, cache/ and the virtual environment"
 
 $(VENV)/installed: requirements.txt requirements-dev.txt
+	@echo "setting up $(VENV): about 2 GB of packages, some minutes"
 	$(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
 	@touch $@
 
+install: $(VENV)/installed
+
 demo: $(VENV)/installed
 	$(RUN) -m experiments demo --seeds=1 --root=$(DEMO_DIR) --pictures
-	$(MAKE) --no-print-directory serve-check
+	$(RUN) main.py --mode=serve_check --init="$$(ls -d $(DEMO_DIR)/$(FROM_MMGL))"
 
 smoke: $(VENV)/installed
 	$(RUN) -m experiments demo --seeds=1 --root=$(SMOKE_DIR) --preset=smoke --pictures
-	$(MAKE) --no-print-directory serve-check DEMO_DIR=$(SMOKE_DIR)
+	$(RUN) main.py --mode=serve_check --init="$$(ls -d $(SMOKE_DIR)/$(FROM_MMGL))"
 
 # The demo's fine-tuning from MMGL, the smoke run's where there is no demo; made where there is neither.
 serve-check: $(VENV)/installed
 	@run="$(RUN_DIR)"; \
 	for root in $(DEMO_DIR) $(SMOKE_DIR); do \
-	  test -n "$$run" || run=$$(ls -d $$root/finetune-*-mmgl_*-seed0 2>/dev/null | head -1); \
+	  test -n "$$run" || run=$$(ls -d $$root/$(FROM_MMGL) 2>/dev/null | head -1); \
 	done; \
 	test -n "$$run" || exec $(MAKE) --no-print-directory smoke; \
 	exec $(RUN) main.py --mode=serve_check --init="$$run"

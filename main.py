@@ -10,7 +10,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
 try:
     from absl import app
 except ModuleNotFoundError:
-    sys.exit("error: the packages are not installed; run `make test` once, then use .venv/bin/python main.py")
+    sys.exit("error: the packages are not installed; run `make install`, then use .venv/bin/python main.py")
 
 from mmgl_tf.flags.definitions import USAGE, define_flags, parse_command_line, read_configs
 from mmgl_tf.modes import MODES

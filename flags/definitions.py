@@ -33,6 +33,7 @@ What to type:
   python main.py --mode=eval --init=RUN                              find unseen people with a fine-tuned run
   python main.py --mode=visualize --init=RUN,RUN2                    pictures of one run, or of several
   python main.py --mode=export --init=RUN                            a SavedModel for TF Serving
+  python main.py --mode=serve_check --init=RUN                       export it, serve it, compare
   python main.py --mode=embed --init=RUN --images=DIR                embeddings of images, as .npz and .tsv
   python main.py --mode=search --gallery=EMBEDDED --images=QUERIES   who in the gallery looks like whom
   python main.py --mode=import --checkpoint=FILE                     a PyTorch checkpoint as a run of ours

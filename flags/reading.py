@@ -78,7 +78,8 @@ def _of_saved_runs(values, typed):
     if not runs or values["init"] == "random":
         several = ", or several with commas" if mode in _MODES_OF_SEVERAL_RUNS else ""
         raise ValueError(
-            f"--mode={mode} with --init={values['init']}: give the --workdir of an earlier run{several}"
+            f"--mode={mode} with --init={values['init']}: expected --init=RUN, the directory of an earlier "
+            f"run{several}"
         )
     if len(runs) > 1 and mode not in _MODES_OF_SEVERAL_RUNS:
         raise ValueError(f"--mode={mode} takes one run; --init names {len(runs)}: {', '.join(runs)}")

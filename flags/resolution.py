@@ -6,6 +6,8 @@ A recipe may state three things by rule rather than by number, as its authors do
 - `warmup_share`, `milestone_shares`: of the run's epochs.
 """
 
+import difflib
+
 from mmgl_tf.flags.config import OF_TRAINING, defaults, unmet, unread_settings
 from mmgl_tf.flags.methods import (
     DEFAULTS,
@@ -68,7 +70,9 @@ def require_method(mode, method):
     if method in methods_of(mode):
         return
     other = next((other for other in DEFAULTS if other != mode and method in methods_of(other)), None)
-    why = f"it is a method of --mode={other}" if other else "there is no such method"
+    like = difflib.get_close_matches(method, methods_of(mode), 1)
+    unknown = "there is no such method" + (f"; did you mean {like[0]}?" if like else "")
+    why = f"it is a method of --mode={other}" if other else unknown
     raise ValueError(f"--mode={mode} --method={method}: {why}; expected one of {', '.join(methods_of(mode))}")
 
 

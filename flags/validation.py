@@ -30,14 +30,11 @@ def _range_problems(name, value):
         return [f"--{name}={value}: expected one of {', '.join(allowed['choices'])}"]
     if isinstance(value, float) and not math.isfinite(value):
         return [f"--{name}={value}: expected a finite number"]
+    unit = f" ({allowed['unit']})" if allowed["unit"] else ""
     if allowed["low"] is not None and value < allowed["low"]:
-        return [
-            f"--{name}={value}: the smallest allowed value is {allowed['low']} {allowed['unit']}".rstrip()
-        ]
+        return [f"--{name}={value}: the smallest allowed value is {allowed['low']}{unit}"]
     if allowed["high"] is not None and value > allowed["high"]:
-        return [
-            f"--{name}={value}: the largest allowed value is {allowed['high']} {allowed['unit']}".rstrip()
-        ]
+        return [f"--{name}={value}: the largest allowed value is {allowed['high']}{unit}"]
     return []
 
 

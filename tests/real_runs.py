@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 
+from mmgl_tf.flags.config import unread_settings
 from mmgl_tf.training.checkpoints import Checkpoints
 from tests.forked_runs import ROOT, run_main
 
@@ -11,6 +12,12 @@ from tests.forked_runs import ROOT, run_main
 def command(cache, *flags):
     """The command line of a run whose images lie in `cache`."""
     return [sys.executable, "main.py", f"--cache_dir={cache}", *flags]
+
+
+def read_by(mode, method, flags):
+    """Those of some flags that a run reads."""
+    unread = unread_settings(mode, method)
+    return tuple(flag for flag in flags if flag.removeprefix("--").partition("=")[0] not in unread)
 
 
 def run(cache, *flags, status=0):

@@ -105,14 +105,16 @@ def case(method, recipe="common", **changes):
 
     Args:
         method: key of `METHODS`.
-        recipe: "common" has this module's optimisation, "native" the method's own.
+        recipe: "common" has this module's optimisation, "native" the method's own but for rate and decay.
         **changes: settings that are not as usual.
 
     Raises:
         ValueError: the method does not take such settings.
     """
     mode = "pretrain" if method in PRETRAINING else "finetune"
-    typed = SIZES | (OPTIMIZATION if recipe == "common" else {"weight_decay": 0.0})
+    # A native rate is for hundreds of images: of these few a step would be lost in rounding.
+    native = {name: OPTIMIZATION[name] for name in ("learning_rate", "weight_decay")}
+    typed = SIZES | (OPTIMIZATION if recipe == "common" else native)
     typed |= getattr(SETTINGS[method], "TINY", {}) | changes | {"method": method, "recipe": recipe}
     idle = {name for name in typed if unmet(name, defaults() | typed)} | set(unread_settings(mode, method))
     typed = {name: value for name, value in typed.items() if name not in idle or name in changes}

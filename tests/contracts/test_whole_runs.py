@@ -11,11 +11,10 @@ import numpy as np
 import pytest
 
 from mmgl_tf.figures import from_json
-from mmgl_tf.flags.config import unread_settings
 from mmgl_tf.flags.methods import METHODS as SETTINGS
 from mmgl_tf.pretraining import PRETRAINING
 from tests.contracts.cases import METHODS
-from tests.real_runs import assert_same_end, rows, run, run_and_signal
+from tests.real_runs import assert_same_end, read_by, rows, run, run_and_signal
 
 pytestmark = pytest.mark.slow
 
@@ -28,6 +27,7 @@ SMALL = (
     "--world_test_identities=2",
     "--batch_size=8",
     "--epochs=3",
+    "--learning_rate=0.01",  # so few images span few dimensions; at a tenth they collapse
     "--steps_per_epoch=2",
     "--probe_images=8",
     "--identities_per_batch=4",
@@ -42,9 +42,7 @@ def flags_of(method):
     mode = "pretrain" if method in PRETRAINING else "finetune"
     tiny = getattr(SETTINGS[method], "TINY", {})
     own = [f"--{name}={str(v).lower() if isinstance(v, bool) else v}" for name, v in tiny.items()]
-    unread = unread_settings(mode, method)
-    small = [flag for flag in SMALL if flag.removeprefix("--").partition("=")[0] not in unread]
-    return (f"--mode={mode}", f"--method={method}", *small, *own)
+    return (f"--mode={mode}", f"--method={method}", *read_by(mode, method, SMALL), *own)
 
 
 @pytest.fixture(scope="module")

@@ -169,7 +169,10 @@ def test_a_run_to_look_at_must_exist_and_its_network_cannot_be_changed(past_run)
     assert "nowhere is no run to look at" in done.stderr
     for mode, init in (("eval", ""), ("visualize", " ,")):
         done, _ = resolve(f"--mode={mode}", f"--init={init}")
-        assert f"--mode={mode} with --init={init}: give the --workdir of an earlier run" in done.stderr
+        assert (
+            f"--mode={mode} with --init={init}: expected --init=RUN, the directory of an earlier run"
+            in done.stderr
+        )
     done, _ = resolve("--mode=eval", f"--init={past_run}", "--backbone=resnet50")
     assert "was trained with --backbone=resnet18" in done.stderr
 

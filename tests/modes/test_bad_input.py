@@ -164,8 +164,11 @@ def test_fine_tunings_that_cannot_start_say_why_and_save_nothing(tmp_path, tree,
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ([], "--mode=eval with --init=random: give the --workdir of an earlier run"),
-        (["--init="], "error: --mode=eval with --init=: give the --workdir of an earlier run"),
+        ([], "--mode=eval with --init=random: expected --init=RUN, the directory of an earlier run"),
+        (
+            ["--init="],
+            "error: --mode=eval with --init=: expected --init=RUN, the directory of an earlier run",
+        ),
         (["--init=typo"], "--init=typo is no run to look at: "),
         (["--init={begun}{{trial}}"], "begun1 is no run to look at: "),
         (["--init={begun}", "--backbone=resnet50"], "was trained with --backbone=resnet10; leave it out"),

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.real_runs import ROOT, assert_same_end, last_checkpoint
+from tests.real_runs import ROOT, assert_same_end, last_checkpoint, read_by
 from tests.test_end_to_end import TINY
 
 SHORT = ("--epochs=2", "--steps_per_epoch=5")
@@ -28,7 +28,7 @@ def cache(tmp_path_factory):
     return tmp_path_factory.mktemp("cache")
 
 
-def launched(workdir, cache, *flags, restarts=3):
+def launched(workdir, cache, *flags, restarts=3, tiny=TINY):
     """Start two workers; the launcher's process."""
     command = [
         sys.executable,
@@ -39,7 +39,7 @@ def launched(workdir, cache, *flags, restarts=3):
     ]
     command += [
         "--",
-        *TINY,
+        *tiny,
         "--strategy=multi_worker",
         f"--workdir={workdir}",
         f"--cache_dir={cache}",
@@ -175,9 +175,10 @@ def test_fine_tuning_under_two_workers_is_that_of_one_and_goes_on_with_another_n
         "--steps_per_epoch=4",
         "--learning_rate=0.0001",
     )  # hard triplets tip over at more
-    status, text = watched(launched(tmp_path / "two", cache, *flags))
+    tiny = read_by("finetune", "two_stream", TINY)
+    status, text = watched(launched(tmp_path / "two", cache, *flags, tiny=tiny))
     assert status == 0, text[-3000:]
-    single = [sys.executable, "main.py", *TINY, *flags, f"--cache_dir={cache}"]
+    single = [sys.executable, "main.py", *tiny, *flags, f"--cache_dir={cache}"]
     done = subprocess.run(
         [*single, f"--workdir={tmp_path / 'one'}"], cwd=ROOT, capture_output=True, text=True, timeout=300
     )
