@@ -11,7 +11,7 @@ FROM_MMGL := finetune-*-mmgl_*-seed0
 .PHONY: help install demo smoke serve-check test test-fast test-slow lint format bench clean
 
 help:
-	@echo "make install    the virtual environment and its packages (about 2 GB); the others do it where it is missing"
+	@echo "make install    the virtual environment and its packages (2.6 GB); the others do it where it is missing"
 	@echo "make demo       pre-train on drawn people, fine-tune, find unseen people, compare with random weights, serve (about 15 minutes)"
 	@echo "make smoke      the same path in three minutes, to see that the installation works"
 	@echo "make serve-check  export a run, serve it on loopback and compare (the demo's; RUN_DIR=... for another)"
@@ -23,7 +23,7 @@ help:
 	@echo "make clean      remove runs/, cache/ and the virtual environment"
 
 $(VENV)/installed: requirements.txt requirements-dev.txt
-	@echo "setting up $(VENV): about 2 GB of packages, some minutes"
+	@echo "setting up $(VENV): 2.6 GB of packages, some minutes"
 	$(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
 	@touch $@

@@ -39,9 +39,9 @@ class Images(Material):
         modalities = recipe.modalities
         self.splits, self.stores = distribution.chief_first(lambda: read_data(config, modalities))
         agree_on_images(distribution, self.stores)
-        self._require_several(modalities)
         if self._chosen_by_search:
             self._require_people_held_out()
+        self._require_several(modalities)
         if recipe.labelled:
             for split in (self.splits.train, self.splits.validation):
                 require_identities(split, f"--method={config.run.method}", modalities)

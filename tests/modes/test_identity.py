@@ -22,8 +22,8 @@ def test_what_a_run_is_is_said_once_and_whether_it_knew_people():
         "Colorization (as published but for colorization_rebalance=1.0), no identities"
     )
     assert words(method="supervised") == "Supervised (visible)"
-    assert words(method="supervised", supervised_modalities="both", unseen_stem="keep") == (
-        "Supervised (both) (as published but for unseen_stem=keep)"
+    assert words(method="supervised", supervised_modalities="infrared", unseen_stem="keep") == (
+        "Supervised (infrared) (as published but for unseen_stem=keep)"
     )
     assert words(mode="finetune", method="agw") == "AGW"
     assert words(mode="finetune", method="agw", trunk_lr_multiplier=1.0) == (
