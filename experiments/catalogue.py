@@ -76,9 +76,7 @@ def table_4_arms():
         behind = "" if method == "agw" else ", two_stream"
         chosen = LAST | {"method": method}
         paper = table_4 if method == "agw" else lambda start: {}
-        note = "Table IV has no row of random weights; the paper's numbers are those of its Table II" * (
-            method == "agw"
-        )
+        note = "" if behind else "Table IV has no row of random weights; the paper's numbers are Table II's"
         partner = f"MMGL{behind}"
         arms.append(Arm(f"random{behind}", None, chosen, partner, paper=paper("random"), note=note))
         for start, kind in PRETRAINING.items():
@@ -86,8 +84,8 @@ def table_4_arms():
             note = getattr(kind, "NOTE", "")
             arms.append(Arm(name, {"method": start}, chosen, partner, paper=paper(start), note=note))
         # Two views are twice as many images a step: MMGL with as many images has twice the steps.
-        equal = Arm(f"MMGL, equal images{behind}", {"method": "mmgl"}, chosen, partner)
-        arms.append(replace(equal, pretraining_times=2.0))
+        name = f"MMGL, equal images{behind}"
+        arms.append(Arm(name, {"method": "mmgl"}, chosen, partner, pretraining_times=2.0))
     return tuple(arms)
 
 
@@ -232,7 +230,7 @@ EXPERIMENTS = {
                 Arm("slot means removed", {"pcc_centre": "slot"}),
                 Arm("other slots only", {"pcc_universe": "other_slots"}),
                 Arm("by body part", {"pcc_own_set": "part"}),
-                Arm("PCC from half-time on", {"pcc_start_epoch": 3}),
+                Arm("PCC from epoch 3 on", {"pcc_start_epoch": 3}),
             ),
             reference="no PCC",
         )
