@@ -32,11 +32,11 @@ install: $(VENV)/installed
 
 demo: $(VENV)/installed
 	$(RUN) -m experiments demo --seeds=1 --root=$(DEMO_DIR) --pictures
-	$(RUN) main.py --mode=serve_check --init="$$(ls -d $(DEMO_DIR)/$(FROM_MMGL))"
+	$(RUN) main.py --mode=serve_check --init="$$(ls -d $(DEMO_DIR)/$(FROM_MMGL) | head -1)"
 
 smoke: $(VENV)/installed
 	$(RUN) -m experiments demo --seeds=1 --root=$(SMOKE_DIR) --preset=smoke --pictures
-	$(RUN) main.py --mode=serve_check --init="$$(ls -d $(SMOKE_DIR)/$(FROM_MMGL))"
+	$(RUN) main.py --mode=serve_check --init="$$(ls -d $(SMOKE_DIR)/$(FROM_MMGL) | head -1)"
 
 # The demo's fine-tuning from MMGL, the smoke run's where there is no demo; made where there is neither.
 serve-check: $(VENV)/installed

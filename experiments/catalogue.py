@@ -220,7 +220,7 @@ EXPERIMENTS = {
                 Arm("slot means removed", {"pcc_centre": "slot"}),
                 Arm("other slots only", {"pcc_universe": "other_slots"}),
                 Arm("by body part", {"pcc_own_set": "part"}),
-                Arm("PCC from half-time on", {"pcc_start_epoch": 3}),
+                Arm("PCC from epoch 3 on", {"pcc_start_epoch": 3}),
             ),
             reference="no PCC",
         )

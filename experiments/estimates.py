@@ -7,7 +7,7 @@ from collections import defaultdict
 from experiments.settings import resolved
 from experiments.stage_files import read_done
 
-# Before anything is finished only the proportions matter: the demo's on one core, seconds.
+# Of the demo on one core, seconds; once something is finished only their proportions matter.
 GUESSES = {"pretrain": 240.0, "finetune": 200.0, "eval": 20.0}
 
 
@@ -35,7 +35,14 @@ class Estimates:
         if self._by_group[stage.group]:
             return statistics.fmean(self._by_group[stage.group])
         known = self._by_mode[stage.mode]
-        return relative_length(stage) * (statistics.fmean(known) if known else GUESSES[stage.mode])
+        return relative_length(stage) * (
+            statistics.fmean(known) if known else self._pace() * GUESSES[stage.mode]
+        )
+
+    def _pace(self):
+        """How many times as long as guessed the stages took that are finished; 1 before that."""
+        known = [statistics.fmean(own) / GUESSES[mode] for mode, own in self._by_mode.items() if own]
+        return statistics.fmean(known) if known else 1.0
 
     def knows(self, stages):
         """Whether anything is known about how long stages take: finished ones of their mode, or the demo."""

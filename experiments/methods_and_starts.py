@@ -77,9 +77,7 @@ def table_4_arms():
         behind = "" if method == "agw" else ", two_stream"
         chosen = LAST | {"method": method}
         paper = table_4 if method == "agw" else lambda start: {}
-        note = "Table IV has no row of random weights; the paper's numbers are those of its Table II" * (
-            method == "agw"
-        )
+        note = "" if behind else "Table IV has no row of random weights; the paper's numbers are Table II's"
         partner = f"MMGL{behind}"
         arms.append(Arm(f"random{behind}", None, chosen, partner, paper=paper("random"), note=note))
         for start, kind in PRETRAINING.items():
@@ -87,6 +85,6 @@ def table_4_arms():
             note = getattr(kind, "NOTE", "")
             arms.append(Arm(name, {"method": start}, chosen, partner, paper=paper(start), note=note))
         # Two views are twice as many images a step: MMGL with as many images has twice the steps.
-        equal = Arm(f"MMGL, equal images{behind}", {"method": "mmgl"}, chosen, partner, pretraining_times=2.0)
-        arms.append(equal)
+        name = f"MMGL, equal images{behind}"
+        arms.append(Arm(name, {"method": "mmgl"}, chosen, partner, pretraining_times=2.0))
     return tuple(arms)

@@ -19,7 +19,7 @@ def shortened(experiment):
 
 
 def with_lengths(arm, preset, extra, shortened, finetune_extra=None):
-    """An arm with what its share of a training comes to: epochs, warm-up and milestones.
+    """An arm with what its share of a training comes to: epochs and warm-up.
 
     Args:
         arm: `experiments.cell.Arm`; what its flags say of epochs stays.
@@ -50,9 +50,6 @@ def _cut(mode, preset, extra, flags, share):
     usual = resolved(mode, preset, asked | {name: flags[name] for name in ("method",) if name in flags})
     epochs = max(1, round(share * usual["epochs"]))
     part = epochs / usual["epochs"]
+    # No milestones: the demo's schedules are one cosine.
     changed = {"epochs": epochs, "warmup_epochs": round(part * usual["warmup_epochs"], 6)}
-    if usual["lr_schedule"] == "step":
-        milestones = [int(number) for number in usual["lr_milestones"].split(",") if number.strip()]
-        moved = dict.fromkeys(max(1, round(part * number)) for number in milestones)
-        changed["lr_milestones"] = ",".join(map(str, moved))
     return {name: value for name, value in changed.items() if name not in extra} | flags

@@ -103,9 +103,9 @@ class Images(Material):
             usable = len(self.stores[name, modality].usable)
             if usable < 2:
                 raise ValueError(
-                    f"there is {usable} readable {MODALITIES[modality]} image in {name} of "
-                    f"{self.splits.root}; expected at least 2, to compare embeddings. Add images, or hold "
-                    "none out with --train_ids=trainval."
+                    f"{usable} of the {MODALITIES[modality]} images in {name} of {self.splits.root} can be "
+                    "read; expected at least 2, to compare embeddings. Add images, or hold none out with "
+                    "--train_ids=trainval."
                 )
 
     def _require_people_held_out(self):

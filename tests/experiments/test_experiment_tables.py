@@ -270,6 +270,15 @@ def test_estimates_come_from_the_same_stage_then_from_its_mode_in_proportion(tmp
     assert fresh.of(found[0].stages[0]) == 40.0  # half the epochs
 
 
+def test_a_slow_machine_is_slow_in_what_it_has_not_done_yet(tmp_path):
+    found = cells_of(Experiment("", (Arm("MMGL", {}),)), [0], "demo", {}, tmp_path)
+    before, fine, _ = found[0].stages
+    estimates = Estimates()
+    guessed = estimates.of(before), estimates.of(fine)
+    estimates.learn(before, 10 * guessed[0])
+    assert estimates.of(fine) == pytest.approx(10 * guessed[1])
+
+
 def test_the_command_line(tmp_path, capsys):
     words = ["--seeds=2", f"--root={tmp_path}"]
     assert main(["--list", *words]) == 0

@@ -78,7 +78,7 @@ def test_a_single_image_of_a_modality_cannot_be_compared(config, tmp_path):
     (tmp_path / "data" / "infrared" / "class0").mkdir(parents=True)
     Image.new("L", (16, 32)).save(tmp_path / "data" / "infrared" / "class0" / "1.png")
     with pytest.raises(
-        ValueError, match=r"there is 1 readable infrared image in train of .*expected at least 2"
+        ValueError, match=r"1 of the infrared images in train of .* can be read; expected at least 2"
     ):
         Images(config(method="simclr", batch_size=1), Distribution("none"))
 
