@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mmgl_tf.flags.config import defaults, from_flat, migrated, settings, unread_settings
 from mmgl_tf.flags.methods import DEFAULTS, evaluated
-from mmgl_tf.flags.resolution import refuse_unread, resolve
+from mmgl_tf.flags.resolution import layout_of, refuse_unread, resolve
 from mmgl_tf.flags.validation import validate
 
 # Settings that are never taken over from a saved run.
@@ -169,7 +169,7 @@ def _data(values):
 def _options(values):
     """What makes an evaluation another than the method's usual one; part of its directory's name."""
     plain = {entry.name: entry.default for group, entry in settings() if group == "evaluation"}
-    plain |= evaluated(values.get("method"))
+    plain |= evaluated(values.get("method"), layout_of(defaults() | values))
     chosen = {
         name: values.get(name, default)
         for name, default in plain.items()

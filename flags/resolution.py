@@ -45,7 +45,8 @@ def resolve(mode, typed):
         method = typed.get("method") or found.get("method") or DEFAULTS[mode]
         require_method(mode, method)
         refuse_unread(mode, method, typed)
-        found |= evaluated(method) | preset_of(method, name, _dataset(defaults() | found | typed))
+        layout = layout_of(defaults() | found | typed)
+        found |= evaluated(method, layout) | preset_of(method, name, layout)
         recipe = _recipe(method, typed.get("recipe", defaults()["recipe"]))
         found |= _with_batch(METHODS[method], defaults() | found, typed)
         found |= _by_rule(recipe, defaults() | found | typed)
@@ -56,7 +57,7 @@ def resolve(mode, typed):
     return found | {key: value for key, value in typed.items() if key != "method" or mode not in DEFAULTS}
 
 
-def _dataset(values):
+def layout_of(values):
     """The data set that a run's images are of, or are drawn like."""
     return values["world_layout"] if values["dataset"] == "synthetic" else values["dataset"]
 

@@ -19,7 +19,8 @@ A method's settings are a frozen dataclass. Beside its fields, each of which is 
 - `obstacle_to_xla(options)`: why XLA cannot compile a step, "" where it can;
 - `FIXED`: names of its fields that are built into the weights, and cannot be changed afterwards; a group in
   `SHARED` may have it too;
-- `EVALUATED`: {setting of an evaluation: value}, as its authors test it, where that is not the default;
+- `EVALUATED`: {data set: {setting of an evaluation: value}}, as its authors test it, where that is not the
+  default;
 - `WITH_BATCH`: names of its fields that follow --batch_size in proportion, unless they are typed;
 - `TINY`: {setting: value} that makes the method small, for `tests/contracts`.
 """
@@ -164,9 +165,17 @@ def fixed(method):
     return tuple(name for kind in kinds for name in getattr(kind, "FIXED", ()))
 
 
-def evaluated(method):
-    """{setting of an evaluation: value} of a method's authors, where not the default; {} of no method."""
-    return getattr(METHODS.get(method), "EVALUATED", {})
+def evaluated(method, dataset):
+    """How a method's authors test it, where not as the default has it.
+
+    Args:
+        method: its name; there is nothing for no method.
+        dataset: as in `preset_of`.
+
+    Returns:
+        {setting of an evaluation: value}.
+    """
+    return getattr(METHODS.get(method), "EVALUATED", {}).get(dataset, {})
 
 
 def stream(method):

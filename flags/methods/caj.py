@@ -13,7 +13,7 @@ class Caj:
     TITLE: ClassVar = "CAJ"
     READS: ClassVar = ("triplet", "pair_weights", "agw_network")
     IMAGES: ClassVar = ("flips", "crops")
-    EVALUATED: ClassVar = {"flip": True}
+    EVALUATED: ClassVar = {dataset: {"flip": True} for dataset in ("sysu", "regdb", "folder")}
     PRESETS: ClassVar = {"paper": {"epochs": 100}}
 
     caj_erase_probability: float = setting(

@@ -38,3 +38,14 @@ class Ddag:
     ddag_dropout: float = setting(
         0.2, "dropout of DDAG's graph attention", low=0.0, high=0.9, paper="0.2 (released code)"
     )
+
+    @staticmethod
+    def problems(config):
+        """What is wrong with a run's settings, a list of sentences."""
+        height, parts = config.data.image_height, config.ddag.ddag_parts
+        if parts > height // 16:
+            return [
+                f"--ddag_parts={parts}: the feature map of a {height}-pixel image has {height // 16} rows; "
+                "use at most as many parts, or a larger --image_height"
+            ]
+        return []

@@ -44,6 +44,8 @@ class MpaNet:
         "demo": _IMAGES | _ADAM | {"epochs": 20, "warmup_epochs": 2.0},
         "smoke": _IMAGES | _ADAM,
     }
+    # On SYSU-MM01 as all methods; on RegDB vectors as long as they are, and identities in the match curve.
+    EVALUATED: ClassVar = {"regdb": {"distance": "euclidean", "count_identities": "always"}}
     DATASET_PRESETS: ClassVar = {
         "regdb": {
             "paper": {

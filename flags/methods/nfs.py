@@ -63,3 +63,15 @@ class Nfs:
         paper="silent",
         needs={"nfs_contrast": _HETERO_CENTRE},
     )
+
+    @staticmethod
+    def problems(config):
+        """What is wrong with a run's settings, a list of sentences."""
+        reduction, backbone = config.nfs.nfs_reduction, config.network.backbone
+        channels = 256 if backbone == "resnet50" else 64  # of the first stage; the others' are multiples
+        if reduction and channels % reduction:
+            return [
+                f"--nfs_reduction={reduction} does not divide the {channels} channels of the first stage of "
+                f"--backbone={backbone}; use a power of 2 up to {channels}, or 0"
+            ]
+        return []

@@ -38,13 +38,15 @@ def _judge_distance(config):
     """Refuses --distance=euclidean beside what works on embeddings of unit length."""
     if config.evaluation.distance == "cosine":
         return
-    beside = [f"--{name}" for name in ("flip", "rerank") if getattr(config.evaluation, name)]
+    chosen = [name for name in ("flip", "rerank") if getattr(config.evaluation, name)]
+    beside, ways = [f"--{name}" for name in chosen], [f"--no{name}" for name in chosen]
     if config.finetuning.init in UNTRAINED_BASELINES:
-        beside.append(f"--init={config.finetuning.init}")
+        beside, ways = [*beside, f"--init={config.finetuning.init}"], []
     if beside:
+        # Either may be what the method's authors have, which nobody typed.
         raise ValueError(
-            f"--distance=euclidean with {' '.join(beside)}: these compare embeddings of unit length; leave "
-            "--distance out, or them"
+            f"--distance=euclidean with {' '.join(beside)}, which compares embeddings of unit length; give "
+            + " or ".join(["--distance=cosine", *([" ".join(ways)] if ways else [])])
         )
 
 

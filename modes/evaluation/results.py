@@ -4,6 +4,7 @@ from mmgl_tf.finetuning import FINETUNING
 from mmgl_tf.flags.config import defaults, to_flat
 from mmgl_tf.flags.config import settings as every_setting
 from mmgl_tf.flags.methods import evaluated
+from mmgl_tf.flags.resolution import layout_of
 from mmgl_tf.modes.evaluation.untrained_baselines import UNTRAINED_BASELINES
 from mmgl_tf.modes.identity import departures
 from mmgl_tf.modes.saved_run import is_finetuned, run_settings, run_status, run_summary
@@ -84,7 +85,8 @@ def cell(result, results, feature, weights, flip):
 
 def _changed_rules(config):
     """{setting: value} of the evaluation's settings that are not as the method's authors have them."""
-    flat, usual = to_flat(config), defaults() | evaluated(config.run.method)
+    flat = to_flat(config)
+    usual = defaults() | evaluated(config.run.method, layout_of(flat))
     own = [entry.name for group, entry in every_setting() if group == "evaluation"]
     return {name: flat[name] for name in own if name not in _SHOWING and flat[name] != usual[name]}
 
@@ -95,7 +97,7 @@ def _paper(found, results):
     # The paper measures what each method is compared by: the first of its features.
     known = FINETUNING.get(results["method"])
     first = known.EMBEDDER.FEATURES[0] if known else None
-    flipped = (defaults() | evaluated(results["method"]))["flip"]
+    flipped = (defaults() | evaluated(results["method"], results["dataset"]))["flip"]
     plain = found["feature"] == first and found["flip"] == flipped and not found["rerank"]
     if (
         start is None

@@ -99,8 +99,9 @@ def _with_architecture(config, found):
     if method:
         known["stream"] = stems
         regdb = found.identities == _REGDB_IDENTITIES or config.data.dataset == "regdb"
-        images = preset_of(method, config.run.preset, "regdb" if regdb else "sysu")
-        usual = evaluated(method) | {name: images[name] for name in _OF_IMAGES if name in images}
+        dataset = "regdb" if regdb else "sysu"
+        images = preset_of(method, config.run.preset, dataset)
+        usual = evaluated(method, dataset) | {name: images[name] for name in _OF_IMAGES if name in images}
         known |= {name: value for name, value in usual.items() if name not in config.typed}
     return replace(from_flat(to_flat(config) | known | found.settings), typed=config.typed)
 

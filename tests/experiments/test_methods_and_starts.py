@@ -42,6 +42,10 @@ def test_every_method_meets_every_start(name, imagenet):
             "MMGL": cell.stages[0].directory.as_posix(),
         }
         assert tuned.flags["init"] == starts[cell.arm.name.split(", ")[1]]
+        assert tuned.flags["init_weights"] == "last"
+        # Both stems of an import alike: a method with one takes either.
+        alike = cell.arm.init and stream(tuned.flags["method"]) == "one"
+        assert tuned.flags.get("stem_from") == ("visible" if alike else None)
         assert len(cell.stages) == (3 if cell.arm.pretrain else 2)
         if cell.arm.pretrain:
             assert cell.stages[0].flags["stream"] == stream(tuned.flags["method"])

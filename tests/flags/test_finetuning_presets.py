@@ -2,10 +2,9 @@
 
 import pytest
 
-from mmgl_tf.flags.config import defaults, from_flat
+from mmgl_tf.flags.config import defaults
 from mmgl_tf.flags.methods import FINETUNING
 from mmgl_tf.flags.resolution import resolve
-from mmgl_tf.flags.validation import validate
 
 # What the methods have alike, unless they say otherwise.
 USUAL = {
@@ -81,8 +80,17 @@ def test_paper_is_what_the_methods_authors_do(method, dataset):
     assert {name: found[name] for name in expected} == expected
 
 
-@pytest.mark.parametrize("preset", ["paper", "demo", "smoke"])
 @pytest.mark.parametrize("method", FINETUNING)
-def test_every_preset_can_work(method, preset):
-    values = resolve("finetune", {"method": method, "preset": preset}) | {"mode": "finetune"}
-    validate(from_flat(values))
+@pytest.mark.parametrize("layout", ["sysu", "regdb", "folder"])
+def test_a_run_is_tested_as_its_methods_authors_do_on_the_data_set_that_it_is_of(method, layout):
+    of_its_own = {
+        ("mpanet", "regdb"): {"distance": "euclidean", "count_identities": "always"},
+        **{("caj", each): {"flip": True} for each in ("sysu", "regdb", "folder")},
+    }
+    usual = {"flip": False, "distance": "cosine", "count_identities": "protocol", "gallery_draw": "seeded"}
+    expected = usual | of_its_own.get((method, layout), {})
+    typed = [{"dataset": layout}]
+    typed += [{"dataset": "synthetic", "world_layout": layout}] if layout != "folder" else []
+    for words in typed:
+        found = defaults() | resolve("finetune", {"method": method} | words)
+        assert {name: found[name] for name in expected} == expected

@@ -216,6 +216,20 @@ def test_what_would_fail_later_is_refused_at_once(typed, words):
     validate(from_flat(typed | {"mode": "eval"}))
 
 
+@pytest.mark.parametrize(
+    ("method", "name", "wrong", "right", "typed"),
+    [
+        ("nfs", "nfs_reduction", 7, 8, {"backbone": "resnet50"}),
+        ("nfs", "nfs_reduction", 128, 64, {"backbone": "resnet10"}),
+        ("ddag", "ddag_parts", 7, 6, {"image_height": 96}),
+    ],
+)
+def test_what_no_feature_map_has_is_refused_before_any_data_is_read(method, name, wrong, right, typed):
+    typed = {"mode": "finetune", "method": method} | typed
+    assert f"--{name}={wrong}" in refusal(**typed, **{name: wrong})
+    configs_of(typed | {name: right})
+
+
 def test_small_crops_that_are_not_made_may_be_of_any_size():
     validate(
         from_flat({"mode": "pretrain", "method": "swav", "swav_small_crops": 0, "swav_small_height": 24})

@@ -202,3 +202,11 @@ def test_parameters_are_as_many_as_published():
         parts = [getattr(model, f"{name}_{whose}") for name in ("bottleneck", "represented_classifier")]
         assert size([v for part in parts for v in part.trainable_variables]) == 3_042_367
     assert size(model.trainable_variables) - size(model.trained_variables) == 3 * (1000 + 500 + 256)
+
+
+def test_classifiers_of_observations_start_from_values_as_small_as_the_authors(model):
+    for whose in ("infrared", "visible", "shared"):
+        classifier = getattr(model, f"classifier_{whose}")
+        kernel = classifier.kernel.numpy()
+        assert kernel.std() == pytest.approx(0.001, rel=0.1) and abs(kernel.mean()) < 1e-4
+        assert not classifier.bias.numpy().any()

@@ -5,6 +5,27 @@ import pytest
 from mmgl_tf.retrieval.published import published
 from mmgl_tf.retrieval.published_tables import FAIL, TABLE_2, TABLE_3
 
+STARTS = ("random", "imagenet", "mmgl")
+# Sums of all numbers that the paper prints for a method and a start, in hundredths of a per cent.
+SUMS_2 = {
+    "one_stream": (86339, 112043, 120557),
+    "agw": (86868, 115738, 124765),
+    "ddag": (0, 123659, 123591),
+    "nfs": (91602, 126139, 130561),
+    "caj": (0, 134458, 137488),
+    "vcd": (0, 64674, 131757),
+    "mpanet": (0, 138408, 139248),
+}
+SUMS_3 = {
+    "one_stream": (22941, 59617, 62384),
+    "agw": (0, 62308, 65338),
+    "ddag": (0, 61580, 60590),
+    "nfs": (42155, 67148, 69721),
+    "caj": (0, 70217, 70870),
+    "vcd": (0, 28670, 66254),
+    "mpanet": (0, 32810, 71910),
+}
+
 
 def test_numbers_of_the_paper():
     assert published("sysu", "agw", "mmgl", "all", 1) == {
@@ -70,3 +91,12 @@ def test_what_a_method_reports_of_itself_stands_beside_where_it_differs():
     assert published("sysu", "vcd", "imagenet", "all", 1)["own_report"] == {"rank1": 0.6002}
     regdb = published("regdb", "caj", "imagenet", direction="visible_to_infrared")
     assert regdb["own_report"] == {"rank1": 0.8503, "mAP": 0.7914}
+
+
+@pytest.mark.parametrize(("table", "sums"), [(TABLE_2, SUMS_2), (TABLE_3, SUMS_3)])
+def test_no_cell_is_misprinted(table, sums):
+    """One digit that is another changes a sum."""
+    for (method, start), row in table.items():
+        numbers = [n for cell in row if cell not in (None, FAIL) for n in cell if n is not None]
+        expected = dict(zip(STARTS, sums[method], strict=True))[start]
+        assert round(100 * sum(numbers)) == expected, (method, start)

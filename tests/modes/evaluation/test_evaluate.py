@@ -287,7 +287,7 @@ def test_wishes_that_do_not_fit_are_refused(look, tmp_path):
         ({"rerank": True}, "--rerank"),
         ({"init": "hog"}, "--init=hog"),
     ):
-        with pytest.raises(ValueError, match=f"--distance=euclidean with {words}: these compare"):
+        with pytest.raises(ValueError, match=f"--distance=euclidean with {words}, which compares"):
             evaluate(look(distance="euclidean", **beside))
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").write_text("not a result")

@@ -44,7 +44,7 @@ def paper_like(tmp_path):
     def make(start=None, splits=SPLITS, status="complete", evaluation=None, method="agw", **changes):
         given = {"init": str(tmp_path / "pre")} | changes
         write_run(tmp_path / "run", published_settings("finetune", method, **given), status=status)
-        looked_at = {"init": str(start or tmp_path / "run"), "seed": 9, "trial": 4}
+        looked_at = {"init": str(start or tmp_path / "run"), "method": method, "seed": 9, "trial": 4}
         return about(settings("eval", **looked_at, **(evaluation or {})), splits, PROTOCOL)
 
     return make
