@@ -17,6 +17,7 @@ MAIN = (sys.executable, str(Path(__file__).resolve().parents[1] / "main.py"))
 # One core a lane: two single-threaded runs on two cores do about twice the work of one run on both.
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 NOTE_EVERY_SECONDS = 10.0  # how much of the time of a killed engine may go uncounted
+SAY_EVERY_SECONDS = 60.0  # how long the engine may be silent while something runs
 
 
 @dataclass
@@ -34,8 +35,8 @@ class Running:
     told: bool = False
 
     def seconds(self):
-        """Seconds of this attempt."""
-        return time.monotonic() - self.started
+        """Seconds of all attempts."""
+        return self.earlier_seconds + time.monotonic() - self.started
 
 
 class Engine:
@@ -63,6 +64,7 @@ class Engine:
         self.done = {}  # directory -> status
         self.broken = {}  # directory -> exit status of this call
         self._signum = None
+        self._said = time.monotonic()
 
     def run(self):
         """Do what is left to do.
@@ -83,6 +85,8 @@ class Engine:
                         self._start_next(lane, cores)
                 if not any(self.lanes) and not self._open():
                     break
+                if time.monotonic() - self._said > SAY_EVERY_SECONDS:
+                    self._tell_of_the_runs()
                 time.sleep(self.poll_seconds)
                 self._look()
         for directory, status in self.broken.items():
@@ -133,7 +137,7 @@ class Engine:
                 self.done[stage.directory] = mark["status"]
                 continue
             self.lanes[lane] = self._start(stage, lock, {cores[lane % len(cores)]} if cores else None)
-            self._progress(f"start {stage.directory.name if stage.mode != 'eval' else stage.directory}")
+            self._progress(f"start {_name(stage)}")
             return
 
     def _start(self, stage, lock, cores):
@@ -163,7 +167,7 @@ class Engine:
             if running is None:
                 continue
             status = running.process.poll()
-            seconds = running.earlier_seconds + running.seconds()
+            seconds = running.seconds()
             if status is None:
                 if time.monotonic() - running.noted > NOTE_EVERY_SECONDS:
                     running.noted = time.monotonic()
@@ -192,6 +196,7 @@ class Engine:
 
     def _progress(self, what):
         """One line: what happened, how much is done, what runs, how long it will take."""
+        self._said = time.monotonic()
         running = [(running.stage, running.seconds()) for running in self.lanes if running]
         waiting = self.waiting()
         total = len(self.done) + len(running) + len(waiting)
@@ -199,6 +204,12 @@ class Engine:
         if self.estimates.knows([*waiting, *(stage for stage, _ in running)]):
             left = f"about {clock(self.estimates.left(waiting, running, len(self.lanes)))} left"
         self.say(f"{len(self.done)}/{total} done, {len(running)} running, {left}: {what}")
+
+    def _tell_of_the_runs(self):
+        """Where each run is, in the last words of its log: several minutes may pass without an event."""
+        self._progress("at work")
+        for running in filter(None, self.lanes):
+            self.say(f"  {_name(running.stage)}: {stage_files.last_lines(running.stage, 1).strip()}")
 
     @contextlib.contextmanager
     def _signals(self):
@@ -233,3 +244,8 @@ class Engine:
             time.sleep(self.poll_seconds)
         self.say("stopped; give the same command again to go on")
         return 128 + self._signum
+
+
+def _name(stage):
+    """What a stage is called in a line: its directory's last part says nothing of an evaluation."""
+    return stage.directory if stage.mode == "eval" else stage.directory.name

@@ -133,13 +133,19 @@ def training_curves(runs, figures):
     for axes, (title, own, lines) in zip(grid, panels, strict=False):
         known = [figure for figure in own if figure.chance is not None]
         chances = [value for figure in known for value in (figure.chance, figure.chance_on_held_out())]
-        _draw(axes, title[0].upper() + title[1:], own[0].axis, lines, chances, len(runs) == 1)
+        _draw(axes, _as_heading(title), own[0].axis, lines, chances, len(runs) == 1)
     for axes in grid[len(panels) :]:
         axes.set_axis_off()
     if len(runs) > 1:
         _name_runs(page, runs, [own for _, own, _ in panels if len(own) > 1])
     canvas.draw()
     return np.array(canvas.buffer_rgba())[..., :3].copy()
+
+
+def _as_heading(title):
+    """A title with a capital letter, unless it begins with a name that has one further on, such as mAP."""
+    first = title.split()[0]
+    return title if first != first.lower() else title[0].upper() + title[1:]
 
 
 def _draw(axes, title, start, lines, chances, legend):

@@ -44,6 +44,7 @@ if flags.get("init", "random") != "random":
 run.mkdir(parents=True, exist_ok=True)
 if listed("slow"):
     (run / "half_done").touch()
+    print("half done", flush=True)
     (desk / f"running_{os.getpid()}").touch()
     end = time.monotonic() + 10
     while time.monotonic() < end and not (desk / "release").exists():

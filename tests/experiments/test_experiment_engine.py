@@ -218,3 +218,23 @@ def test_two_engines_share_the_work(tmp_path, engine_process):
     (tmp_path / "release").touch()
     assert first.wait(timeout=30) == 0 and second.wait(timeout=30) == 0
     assert len(calls(tmp_path)) == len(set(called(tmp_path))) == 2 + 3 + 3
+
+
+def test_where_the_runs_are_is_told_when_nothing_else_happens(tmp_path, monkeypatch):
+    monkeypatch.setattr("experiments.running.SAY_EVERY_SECONDS", 0.2)
+    (tmp_path / "slow").write_text("finetune")
+    lines = []
+
+    def say(line):
+        lines.append(line)
+        if "  " + directory(tmp_path, "finetune", "random").name in line:
+            (tmp_path / "release").touch()
+
+    words = [sys.executable, str(STUB)]
+    assert Engine(stages(tmp_path, ARMS[:1]), 1, words, say, poll_seconds=0.02).run() == 0
+    told = [line for line in lines if line.endswith(": at work")]
+    assert told and told[0].startswith("0/2 done, 1 running, ")
+    (where, *_) = (line for line in lines if line.startswith("  "))
+    assert where.endswith("half done")
+    took = max(call["end"] - call["start"] for call in calls(tmp_path))
+    assert took < 8, "it was told of only when the run had given up waiting"

@@ -92,6 +92,14 @@ def test_chance_is_drawn_only_where_it_belongs(monkeypatch):
     assert seen == {"Total loss": [], "Part loss": [1.79], "Part right": []}
 
 
+@pytest.mark.parametrize(
+    ("title", "heading"),
+    [("total loss", "Total loss"), ("mAP on people", "mAP on people"), ("Rank-1", "Rank-1")],
+)
+def test_a_heading_has_a_capital_letter_and_names_keep_theirs(title, heading):
+    assert curves._as_heading(title) == heading
+
+
 def test_modalities_and_validation_join_their_panel():
     one = rows(4, ["accuracy/part"])
     more = [
