@@ -60,6 +60,23 @@ def head_arms():
     return tuple(arms)
 
 
+def triplet_arms():
+    """two_stream's loss as its authors have it, and what may keep its features from falling into a point."""
+    length = {"epochs": 3, "steps_per_epoch": 100, "warmup_epochs": 0.3}
+    remedies = {
+        "as released": {},
+        "soft margin": {"batch_hard_form": "soft"},
+        "unit features": {"batch_hard_features": "unit"},
+    }
+    others = {"a tenth of the rate": {"learning_rate": 0.01}, "half of it warm-up": {"warmup_epochs": 1.5}}
+    arms = []
+    for backbone, changes in (("resnet10", remedies | others), ("resnet50", remedies)):
+        chosen = length | {"method": "two_stream", "backbone": backbone}
+        first = f"{backbone}, as released"
+        arms += [Arm(f"{backbone}, {name}", None, chosen | own, first) for name, own in changes.items()]
+    return tuple(arms)
+
+
 WITHOUT_LEARNING = (Arm("chance", untrained="chance"), Arm("HOG", untrained="hog"))
 
 EXPERIMENTS = {
@@ -202,6 +219,18 @@ EXPERIMENTS = {
             ),
             reference="no PCC",
         )
+    ),
+    "triplet": Experiment(
+        "Does the baselines' triplet loss draw all features into a point, and what prevents it? From random "
+        "weights, 300 steps of two_stream.",
+        triplet_arms(),
+        endings=(
+            "loss/triplet",
+            "accuracy/triplet",
+            "embedding/spread",
+            "loss/identity",
+            "accuracy/identity",
+        ),
     ),
     "perm_loss": shortened(
         Experiment(

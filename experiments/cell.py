@@ -69,6 +69,7 @@ class Experiment:
         by_trial: a seed's number is that of a split of RegDB less 1, and every run has seed 0; all
             fine-tunings of an arm start from one pre-training.
         shortened: whether the demo's trainings are cut, see `experiments.short_schedules`.
+        endings: names of figures that fine-tunings are compared by at their end (`experiments.endings`).
     """
 
     about: str
@@ -80,6 +81,7 @@ class Experiment:
     evaluations: tuple = ({},)
     by_trial: bool = False
     shortened: bool = False
+    endings: tuple = ()
 
     def partner_of(self, arm):
         """Name of the arm that `arm` is compared with, or ""."""

@@ -6,6 +6,7 @@ from collections import defaultdict
 
 from experiments.settings import resolved
 from experiments.stage_files import read_done
+from mmgl_tf.flags.methods import cost
 
 # Of the demo on one core, seconds; once something is finished only their proportions matter.
 GUESSES = {"pretrain": 240.0, "finetune": 200.0, "eval": 20.0}
@@ -91,13 +92,18 @@ class Estimates:
 
 
 def relative_length(stage):
-    """Pixels that pass through the network in a stage, over those of its preset without further flags."""
+    """How long a stage takes beside its mode's default method as its preset says, about.
+
+    It is the method's `COST` times the pixels that pass through the network, over those of the method's
+    own preset.
+    """
     if stage.mode == "eval":
         return 1.0
-    asked, plain = (resolved(stage.mode, stage.preset, flags) for flags in (stage.flags, {}))
+    asked = resolved(stage.mode, stage.preset, stage.flags)
+    plain = resolved(stage.mode, stage.preset, {"method": asked["method"]})
     names = ["epochs", "image_height", "image_width"]
     names += ["steps_per_epoch"] if asked["steps_per_epoch"] and plain["steps_per_epoch"] else []
-    return math.prod(asked[name] / plain[name] for name in names)
+    return cost(asked["method"]) * math.prod(asked[name] / plain[name] for name in names)
 
 
 def clock(seconds):

@@ -24,7 +24,7 @@ def pretext_rows(experiment, cells):
     columns, found = {}, {}
     for arm in experiment.arms:
         directories = _directories(cells, arm)
-        if rows := _last_rows(directories):
+        if rows := last_rows(directories):
             texts = {figure.name: _text(rows, figure) for figure in _told(directories)}
             found[arm.name] = {name: text for name, text in texts.items() if text}
             columns |= {f.name: _title(f) for f in _told(directories) if f.name in found[arm.name]}
@@ -47,7 +47,7 @@ def pretext_by_method(experiment, cells):
     for arm in experiment.arms:
         directories = [directory for directory in _directories(cells, arm) if directory not in seen]
         seen.update(directories)  # arms may share a pre-training
-        found = _last_rows(directories)
+        found = last_rows(directories)
         for figure in _told(directories) if found else ():
             blind = figure.chance_on_held_out()
             chance = "" if blind is None else _number(figure, blind)
@@ -69,12 +69,12 @@ def _directories(cells, arm):
 def _told(directories):
     """The figures of some runs of one method that tables tell."""
     for directory in directories:
-        if figures := _figures(directory):
+        if figures := figures_of(directory):
             return [figure for figure in figures if figure.summary and figure.of_fixed_images]
     return []
 
 
-def _figures(directory):
+def figures_of(directory):
     """What a run's figures are called, tuple of `mmgl_tf.figures.Figure`; () where it is not known."""
     try:
         return from_json((directory / FILE).read_text())
@@ -105,7 +105,7 @@ def closing_words(cells):
     return [f"{path.parent}\n{path.read_text()}" for path in paths if path.exists()]
 
 
-def _last_rows(directories):
+def last_rows(directories):
     """The figures that runs ended with, of those that left some."""
     found = []
     for directory in directories:

@@ -1,5 +1,6 @@
 """What is on disk about an experiment, as Markdown: seeds, means, paired differences, time, the paper."""
 
+from experiments.endings import ending_rows
 from experiments.estimates import clock
 from experiments.paired import mean_and_deviation, paired_difference
 from experiments.paper_tables import OWN
@@ -39,6 +40,7 @@ def table(name, experiment, cells, selection):
         _arm_table(experiment, seeds, readings, selection),
         _paired_table(experiment, seeds, readings),
         _pretext_table(experiment, cells),
+        _ending_table(experiment, cells),
         "\n".join(f"- {arm.name}: {arm.note}" for arm in experiment.arms if arm.note),
     ]
     return "\n\n".join(part for part in parts if part)
@@ -145,6 +147,11 @@ def _paired_table(experiment, seeds, readings):
 def _pretext_table(experiment, cells):
     found = (pretext_by_method if methods_differ(experiment) else pretext_rows)(experiment, cells)
     header, rows = found
+    return markdown(header, rows) if rows else ""
+
+
+def _ending_table(experiment, cells):
+    header, rows = ending_rows(experiment, cells)
     return markdown(header, rows) if rows else ""
 
 

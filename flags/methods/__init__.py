@@ -4,6 +4,8 @@ A method's settings are a frozen dataclass. Beside its fields, each of which is 
 
 - `TITLE`: what the method is called in tables and sentences;
 - `TITLED_BY`: name of a field of text that belongs to that, as in "Supervised (visible)";
+- `COST`: how long its usual training takes beside that of its mode's default method, about; 1 unless it is
+  said. Estimates of how long experiments take begin with it;
 - `WITH_IDENTITIES`: True where a pre-training method is told who is who;
 - `NOTE`: a remark for below the tables that compare it;
 - `READS`: names of groups in `SHARED` that it reads as well;
@@ -176,6 +178,11 @@ def evaluated(method, dataset):
         {setting of an evaluation: value}.
     """
     return getattr(METHODS.get(method), "EVALUATED", {}).get(dataset, {})
+
+
+def cost(method):
+    """How long a method's usual training takes beside that of its mode's default method, about."""
+    return getattr(METHODS[method], "COST", 1.0)
 
 
 def stream(method):

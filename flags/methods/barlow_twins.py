@@ -11,6 +11,7 @@ class BarlowTwins:
     """Barlow Twins: the two views' embeddings correlate in each dimension alone (Zbontar et al. 2021)."""
 
     TITLE: ClassVar = "Barlow Twins"
+    COST: ClassVar = 2.1
     READS: ClassVar = ("views", "unlike_views", "two_views", "residual_start")
     TINY: ClassVar = {"barlow_twins_embedding_size": 16}
     PRESETS: ClassVar = {

@@ -11,6 +11,7 @@ class Byol:
     """BYOL: predict a slowly moving copy of the network, without negatives (Grill et al. 2020)."""
 
     TITLE: ClassVar = "BYOL"
+    COST: ClassVar = 2.7
     READS: ClassVar = ("views", "unlike_views", "two_views")
     TINY: ClassVar = {"byol_hidden_size": 16, "byol_embedding_size": 8}
     PRESETS: ClassVar = {

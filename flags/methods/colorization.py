@@ -12,6 +12,7 @@ class Colorization:
     """Colorization: the colours of a visible image from its lightness (Zhang et al. 2016)."""
 
     TITLE: ClassVar = "Colorization"
+    COST: ClassVar = 0.7
     READS: ClassVar = ("unseen_stem",)
     IMAGES: ClassVar = ("flips", "crops")
     TINY: ClassVar = {"colorization_hidden_size": 8, "unseen_stem_batches": 1}

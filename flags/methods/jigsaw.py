@@ -11,6 +11,7 @@ class Jigsaw:
     """Jigsaw: which of K orders an image's tiles are in (Noroozi and Favaro 2016; ResNet as in VISSL)."""
 
     TITLE: ClassVar = "Jigsaw"
+    COST: ClassVar = 2.1
     READS: ClassVar = ("tile_puzzles",)
     IMAGES: ClassVar = ("flips", "held_out_orders")
     TINY: ClassVar = TilePuzzles.TINY

@@ -15,6 +15,7 @@ class Psl:
     """
 
     TITLE: ClassVar = "PSL-style"
+    COST: ClassVar = 2.1
     NOTE: ClassVar = "after the abstract alone, as no code is public"
     READS: ClassVar = ("tile_puzzles",)
     IMAGES: ClassVar = ("flips", "held_out_orders")

@@ -11,6 +11,7 @@ class SimClr:
     """SimCLR: views of an image against all other images of the batch (Chen et al. 2020)."""
 
     TITLE: ClassVar = "SimCLR"
+    COST: ClassVar = 2.1
     READS: ClassVar = ("views", "alike_views", "two_views")
     TINY: ClassVar = {"simclr_hidden_size": 16, "simclr_embedding_size": 8}
     PRESETS: ClassVar = {

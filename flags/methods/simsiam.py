@@ -11,6 +11,7 @@ class SimSiam:
     """SimSiam: predict the other view, with a stopped gradient in place of a copy (Chen and He 2021)."""
 
     TITLE: ClassVar = "SimSiam"
+    COST: ClassVar = 2.1
     READS: ClassVar = ("views", "alike_views", "two_views", "residual_start")
     TINY: ClassVar = {"simsiam_embedding_size": 16, "simsiam_hidden_size": 8}
     PRESETS: ClassVar = {

@@ -11,6 +11,7 @@ class Supervised:
     """Supervised: identities (or any labels) as classes; what pre-training without labels is measured by."""
 
     TITLE: ClassVar = "Supervised"
+    COST: ClassVar = 0.5
     TITLED_BY: ClassVar = "supervised_modalities"
     WITH_IDENTITIES: ClassVar = True
     NOTE: ClassVar = "told who is on the training images; no stand-in for ImageNet"

@@ -11,6 +11,7 @@ class SwAv:
     """SwAV: predict one view's cluster from another view (Caron et al. 2020)."""
 
     TITLE: ClassVar = "SwAV"
+    COST: ClassVar = 3.5
     READS: ClassVar = ("views", "alike_views", "two_views")
     WITH_BATCH: ClassVar = ("swav_queue_size",)
     TINY: ClassVar = {
