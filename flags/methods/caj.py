@@ -29,6 +29,13 @@ class Caj:
     caj_square: bool = setting(
         True, "CAJ's triplets count by the square of their gap", paper="true (released code)"
     )
+    caj_clamp: float = setting(
+        88.0,
+        "the largest square that counts in CAJ's triplet, which has no gradient beyond; 0 = none",
+        low=0.0,
+        paper="88 (released code)",
+        needs={"caj_square": True},
+    )
     caj_alpha: float = setting(
         1.0,
         "how sharply CAJ's triplet weighs far positives and near negatives; 0 = all alike",

@@ -65,7 +65,13 @@ class Caj(Agw):
         """The enhanced squared difference, and how many anchors it clamps; see `TripletModel.metric_loss`."""
         o = self.options
         loss, right, clamped = squared_difference_triplet(
-            features, labels, o.caj_alpha, o.caj_gamma, o.caj_square, o.triplet_form
+            features,
+            labels,
+            o.caj_alpha,
+            o.caj_gamma,
+            o.caj_square,
+            o.triplet_form,
+            o.caj_clamp or None,
         )
         return loss, {"accuracy/triplet": right, "triplet/clamped": clamped}
 

@@ -55,6 +55,7 @@ OWN = {
         "caj_erase_probability": 0.5,
         "caj_grey_probability": 0.5,
         "caj_square": True,
+        "caj_clamp": 88.0,
         "caj_alpha": 1.0,
         "caj_gamma": 1.0,
         "caj_divergence_weight": 0.0,

@@ -35,11 +35,9 @@ def teacher_rate(epoch):
     slow <- (1 - rate) slow + rate classifier, before the crossed logits and before the optimiser's step.
 
     Args:
-        epoch: from 1, a number or a tensor.
+        epoch: from 1, a tensor of numbers.
 
     Returns:
-        0.2 up to epoch 99, then falling; as a Python float for a number, else float32.
+        float32, 0.2 up to epoch 99, then falling.
     """
-    if isinstance(epoch, (int, float)):
-        return 0.2 * min(100.0 / (epoch + 1.0), 1.0)
     return 0.2 * tf.minimum(100.0 / (tf.cast(epoch, tf.float32) + 1.0), 1.0)

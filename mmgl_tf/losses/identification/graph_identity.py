@@ -27,10 +27,10 @@ def dynamic_weight(mean_part_loss):
     """Weight of the graph's loss in an epoch: 1 / (1 + mean of the part loss over the epoch before).
 
     The part loss L_P is all else that DDAG minimises: cross-entropy, triplet, cross-entropy of the parts. So
-    the graph joins as the rest is learnt. In the first epoch, which has none before it, the weight is 0.
+    the graph joins as the rest is learnt. The first epoch has none before it, and the weight 0.
 
     Args:
-        mean_part_loss: at least 0, a number; None in the first epoch.
+        mean_part_loss: at least 0, a number.
 
     Returns:
         float in [0, 1].
@@ -38,8 +38,6 @@ def dynamic_weight(mean_part_loss):
     Raises:
         ValueError: a negative mean, or one that is not a number.
     """
-    if mean_part_loss is None:
-        return 0.0
     if not mean_part_loss >= 0.0:
         raise ValueError(
             f"dynamic_weight got mean_part_loss={mean_part_loss}; expected the mean of a loss, at least 0. "

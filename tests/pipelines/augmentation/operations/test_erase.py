@@ -3,14 +3,11 @@ import random
 import numpy as np
 import pytest
 
-from mmgl_tf.pipelines.augmentation.operations.erase import (
-    DRAWS_PER_ERASE,
-    Erase,
-    erase_shuffled,
-    plan_erasing,
-)
+from mmgl_tf.pipelines.augmentation.operations.erase import Erase, erase_shuffled, plan_erasing
 from mmgl_tf.pipelines.augmentation.stripes import shuffle_stripes
 from mmgl_tf.pipelines.random_plan import Stream, uniforms
+
+DRAWS_PER_ERASE = 1 + 4 * 8  # whether at all, then area, aspect and place of each try
 
 
 def drawn(number, count):
