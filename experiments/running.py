@@ -209,7 +209,8 @@ class Engine:
         """Where each run is, in the last words of its log: several minutes may pass without an event."""
         self._progress("at work")
         for running in filter(None, self.lanes):
-            self.say(f"  {_name(running.stage)}: {stage_files.last_lines(running.stage, 1).strip()}")
+            said = stage_files.last_lines(running.stage, 1).strip() or "starting"
+            self.say(f"  {_name(running.stage)}: {said}")
 
     @contextlib.contextmanager
     def _signals(self):

@@ -7,6 +7,8 @@ import keras
 
 from mmgl_tf.figures import SUFFIXES
 
+SILENT_SECONDS = 30.0  # steps of a large network on a CPU take minutes
+
 
 def duration(seconds):
     """Seconds as h:mm:ss or m:ss."""
@@ -17,7 +19,7 @@ def duration(seconds):
 
 
 class Progress(keras.callbacks.Callback):
-    """A bar on a terminal, a line every few steps elsewhere: rate, remaining time, losses.
+    """A bar on a terminal, elsewhere a line every few steps or half a minute: rate, remaining time, losses.
 
     Args:
         position: `Position`.
@@ -40,6 +42,7 @@ class Progress(keras.callbacks.Callback):
         self.terminal = self.stream.isatty()
         self.seconds = 0.0
         self.began = None
+        self.shown = time.perf_counter()
         self.timed_steps = 0
 
     def on_train_batch_begin(self, batch, logs=None):
@@ -53,9 +56,12 @@ class Progress(keras.callbacks.Callback):
             self.seconds += time.perf_counter() - self.began
             self.timed_steps += 1
         within = (self.position.step - 1) % self.position.steps_per_epoch + 1
-        due = within % self.every_steps == 0 or self.position.at_epoch_end
+        now = time.perf_counter()
+        waited = now - self.shown > SILENT_SECONDS
+        due = waited or within % self.every_steps == 0 or self.position.at_epoch_end
         if not (self.terminal or due) or not self.timed_steps:
             return
+        self.shown = now
         rate = self.timed_steps / self.seconds
         left = (self.position.total_steps - self.position.step) / rate
         filled = round(20 * within / self.position.steps_per_epoch)

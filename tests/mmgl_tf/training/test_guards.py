@@ -8,7 +8,6 @@ import pytest
 from mmgl_tf.training.checkpoints import Checkpoints
 from mmgl_tf.training.guards import Interrupted, NonFiniteGuard, NonFiniteLoss, StopRequest, StopWhenRequested
 from mmgl_tf.training.position import Position
-from mmgl_tf.training.progress import duration
 
 
 def test_the_guard_names_the_term_the_step_and_the_last_good_checkpoint(tmp_path):
@@ -43,11 +42,6 @@ def test_position_counts_epochs_from_one_and_knows_their_ends():
         position.on_train_batch_end(0)
         seen.append((position.step, position.epoch, position.at_epoch_end))
     assert seen == [(1, 1, False), (2, 1, False), (3, 1, True), (4, 2, False), (5, 2, False), (6, 2, True)]
-
-
-@pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (59.6, "1:00"), (61, "1:01"), (3661, "1:01:01")])
-def test_durations_read_like_a_clock(seconds, text):
-    assert duration(seconds) == text
 
 
 def test_a_stop_waits_for_the_validation_of_an_epoch():
