@@ -68,7 +68,11 @@ def triplet_arms():
         "soft margin": {"batch_hard_form": "soft"},
         "unit features": {"batch_hard_features": "unit"},
     }
-    others = {"a tenth of the rate": {"learning_rate": 0.01}, "half of it warm-up": {"warmup_epochs": 1.5}}
+    others = {
+        "a tenth of the rate": {"learning_rate": 0.01},
+        "half of it warm-up": {"warmup_epochs": 1.5},
+        "no triplet loss": {"triplet_weight": 0.0},
+    }
     arms = []
     for backbone, changes in (("resnet10", remedies | others), ("resnet50", remedies)):
         chosen = length | {"method": "two_stream", "backbone": backbone}

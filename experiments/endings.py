@@ -20,8 +20,9 @@ def ending_rows(experiment, cells):
     titles, found = {}, {}
     for arm in experiment.arms:
         own = [cell.stages[-2].directory for cell in cells if cell.arm == arm and len(cell.stages) > 1]
-        known = {figure.name: figure for directory in own for figure in figures_of(directory)}
         if rows := last_rows(own):
+            ended = [directory for directory in own if (directory / "summary.json").exists()]
+            known = {figure.name: figure for directory in ended for figure in figures_of(directory)}
             asked = [known[name] for name in experiment.endings if name in known]
             found[arm.name] = {figure.name: _text(rows, figure) for figure in asked}
             titles |= {f.name: f"{f.title} %" if f.axis == "share" else f.title for f in asked}
