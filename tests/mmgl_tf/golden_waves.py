@@ -11,5 +11,5 @@ def waves(rows, columns, phase):
 
 FEATURES = waves(12, 16, 0)
 IDENTITIES = np.arange(12) // 4
-MODALITIES = np.arange(12) % 2
+MODALITY_CODES = np.arange(12) % 2
 LOGITS, OTHER_LOGITS = 2 * waves(12, 5, 0.5), 2 * waves(12, 5, 1.3)

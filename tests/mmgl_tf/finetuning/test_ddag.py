@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from mmgl_tf.backbones import Encoder
+from mmgl_tf.finetuning.part_embedder import PartEmbedder
 from mmgl_tf.training.checkpoints import collect, restore
 from tests.contracts.cases import case, take_step
 
@@ -116,5 +118,6 @@ def test_dropout_follows_the_step(tiny):
 
 
 def test_more_parts_than_rows_are_refused():
+    embedder = PartEmbedder(Encoder("resnet10", "two"), parts=7)
     with pytest.raises(ValueError, match=r"--ddag_parts=7 at --image_height=96: .* has 6 rows"):
-        case("ddag", ddag_parts=7).model()
+        embedder.build_from(96, 48)

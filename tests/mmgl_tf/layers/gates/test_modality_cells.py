@@ -4,9 +4,9 @@ import pytest
 import tensorflow as tf
 
 from mmgl_tf.layers.gates.modality_cells import ModalityCells
+from mmgl_tf.pipelines.records import MODALITIES
 from tests.mmgl_tf.layers.slow_layers import fill
 
-MODALITIES = ("visible", "infrared")
 MAP = tf.constant(np.random.RandomState(0).randn(5, 4, 2, 6), tf.float32)
 SEEDS = tf.constant([[row, 7] for row in range(5)])
 

@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 
 from mmgl_tf.losses.identification.ranked_list import ranked_list
-from tests.mmgl_tf.golden_waves import FEATURES, IDENTITIES, MODALITIES
+from tests.mmgl_tf.golden_waves import FEATURES, IDENTITIES, MODALITY_CODES
 from tests.mmgl_tf.losses.golden_batches import slow_distances
 from tests.mmgl_tf.losses.view_pairs import assert_follows, with_gradients
 
@@ -25,7 +25,7 @@ def slow_ranked_list(x, identities, modalities, margins=(0.9, 1.0), boundaries=(
     return total / len(x)
 
 
-BATCH = (IDENTITIES, MODALITIES)
+BATCH = (IDENTITIES, MODALITY_CODES)
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_values_and_gradients_follow_the_slow_version(options):
 def test_length_does_not_matter_and_neither_do_order_and_names():
     order = np.random.RandomState(0).permutation(12)
     first = [v.numpy() for v in ranked_list(FEATURES, *BATCH)]
-    again = ranked_list(7 * FEATURES[order], 90 - 4 * IDENTITIES[order], 3 - MODALITIES[order])
+    again = ranked_list(7 * FEATURES[order], 90 - 4 * IDENTITIES[order], 3 - MODALITY_CODES[order])
     assert [v.numpy() for v in again] == pytest.approx(first, rel=1e-6)
 
 
