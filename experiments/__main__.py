@@ -7,6 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+try:
+    import absl  # noqa: F401
+except ModuleNotFoundError:
+    sys.exit(
+        "error: the packages are not installed; run `make install`, then use .venv/bin/python -m experiments"
+    )
+
 from experiments import stage_files
 from experiments.catalogue import EXPERIMENTS
 from experiments.cell import cells_of
