@@ -8,6 +8,13 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+try:
+    import absl  # noqa: F401
+except ModuleNotFoundError:
+    sys.exit(
+        "error: the packages are not installed; run `make install`, then use .venv/bin/python -m experiments"
+    )
+
 from experiments import stage_files
 from experiments.catalogue import EXPERIMENTS, IMAGENET
 from experiments.cell import cells_of

@@ -85,7 +85,8 @@ class Estimates:
         Returns:
             float, at least the longest chain.
         """
-        rests = [max(0.0, self.of(stage) - seconds) for stage, seconds in running]
+        # What takes longer than was expected is not over at once.
+        rests = [max(0.1 * seconds, self.of(stage) - seconds) for stage, seconds in running]
         total = sum(rests) + sum(self.of(stage) for stage in waiting)
         longest = max([*self.chains(waiting).values(), *rests], default=0.0)
         return max(total / lanes, longest)

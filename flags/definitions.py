@@ -1,5 +1,6 @@
 """One absl flag per setting of `mmgl_tf.flags.config`, the help page, and the parsing of a command line."""
 
+import re
 import signal
 import sys
 import textwrap
@@ -19,7 +20,7 @@ from mmgl_tf.flags.methods import DEFAULTS, methods_of
 from mmgl_tf.flags.presets import FINETUNE_PRESETS, PRESETS
 from mmgl_tf.flags.reading import configs_of
 from mmgl_tf.flags.resolution import resolve
-from mmgl_tf.flags.setting import in_words
+from mmgl_tf.flags.setting import expected_choice, in_words
 
 FLAGS = flags.FLAGS
 
@@ -129,10 +130,26 @@ def settings_in(words):
 
 def _parse(flag_values, argv):
     """Parse argv; its program name, as nothing positional may be left over."""
-    rest = flag_values(argv)
+    try:
+        rest = flag_values(argv)
+    except flags.IllegalFlagValueError as error:
+        raise flags.Error(_in_our_words(str(error))) from None
     if len(rest) > 1:
         raise flags.Error(f"unexpected {' '.join(rest[1:])!r}; every setting is written as --name=value")
     return rest
+
+
+def _in_our_words(message):
+    """What absl says of a value that a flag cannot have, as our own messages have it."""
+    found = re.match(r"flag --(\w+)=(.*?): ", message, re.DOTALL)
+    entry = found and {entry.name: entry for _, entry in settings()}.get(found[1])
+    if not entry:
+        return message
+    if entry.metadata["choices"]:
+        return f"--{found[1]}={found[2]}: {expected_choice(found[2], entry.metadata['choices'])}"
+    kinds = ((bool, "true or false"), (int, "a whole number"), (float, "a number, such as 0.1"))
+    expected = next(words for kind, words in kinds if isinstance(entry.default, kind))
+    return f"--{found[1]}={found[2]}: expected {expected}"
 
 
 def _typed(flag_values):

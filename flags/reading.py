@@ -45,6 +45,7 @@ def configs_of(typed):
     if _starts_from_saved_run(values):
         chosen = _of_saved_runs(values, typed)
     else:
+        _refuse_empty(typed)
         if values["mode"] == "import":
             _refuse_read_from_checkpoint(typed)
         own = resolve(values["mode"], typed) | {"preset": values["preset"]}
@@ -55,6 +56,15 @@ def configs_of(typed):
     for config in configs:
         validate(config)
     return configs
+
+
+def _refuse_empty(typed):
+    """Refuse an empty word that would be taken for the default, such as that of an unset shell variable."""
+    for _, entry in settings():
+        choices = entry.metadata["choices"]
+        if typed.get(entry.name) == "" and (entry.default or choices) and "" not in (choices or ()):
+            expected = f"one of {', '.join(choices)}" if choices else f"a value, such as {entry.default}"
+            raise ValueError(f"--{entry.name}= is empty: expected {expected}, or leave it out")
 
 
 def is_saved_model(path):

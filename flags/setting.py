@@ -1,5 +1,6 @@
 """A dataclass field that carries its own documentation; one absl flag is made of each."""
 
+import difflib
 from dataclasses import field
 
 ONE_OR_MORE = range(1, 2**31)
@@ -58,3 +59,14 @@ def in_words(allowed, between):
         between: what stands between two of them.
     """
     return f"{allowed.start} or more" if isinstance(allowed, range) else between.join(map(str, allowed))
+
+
+def expected_choice(value, choices):
+    """The end of a sentence about a value that is no choice.
+
+    Args:
+        value: str that was given.
+        choices: tuple of str.
+    """
+    (like,) = difflib.get_close_matches(value, choices, 1) or [""]
+    return f"expected one of {', '.join(filter(None, choices))}" + (f"; did you mean {like}?" if like else "")

@@ -4,6 +4,7 @@ import math
 
 from mmgl_tf.flags.config import GROUPS, options, settings, to_flat
 from mmgl_tf.flags.methods import DEFAULTS, METHODS, groups_of, methods_of, obstacle_to_xla
+from mmgl_tf.flags.setting import expected_choice
 
 
 def validate(config):
@@ -27,7 +28,7 @@ def _range_problems(name, value):
     if allowed["choices"] and value not in allowed["choices"]:
         if value == entry.default:  # "": not chosen
             return []
-        return [f"--{name}={value}: expected one of {', '.join(allowed['choices'])}"]
+        return [f"--{name}={value}: {expected_choice(value, allowed['choices'])}"]
     if isinstance(value, float) and not math.isfinite(value):
         return [f"--{name}={value}: expected a finite number"]
     unit = f" ({allowed['unit']})" if allowed["unit"] else ""

@@ -91,16 +91,45 @@ def weights_file(directory, name, which):
     )
 
 
-def require_start(init):
-    """Refuse an --init that names nothing, before a run directory is made for it.
+def require_start(config):
+    """Refuse an --init that cannot be, before a run directory is made and any image read.
+
+    Args:
+        config: `mmgl_tf.flags.config.Config` of a fine-tuning.
 
     Raises:
-        ValueError: there is neither such a run nor such a file.
+        ValueError: there is neither such a run nor such a file, it has no weights yet, or its network is
+            another one.
     """
-    if init != "random" and not Path(init).exists():
+    init, network = config.finetuning.init, config.network
+    if init == "random":
+        return
+    path = Path(init)
+    if not path.exists():
         raise ValueError(
             f"--init={init} is neither a run directory nor a file; give random, the --workdir of a "
             "pre-training, or a .weights.h5"
+        )
+    if path.is_dir():
+        start = run_settings(path)
+        weights_file(path, "encoder", config.finetuning.init_weights)
+    elif (path.parent / "config.json").is_file():
+        start = run_settings(path.parent)
+    else:  # a weights file by itself; its tensors tell
+        return
+    backbone, stream = start.get("backbone", network.backbone), start.get("stream", network.stream)
+    if backbone != network.backbone:
+        preset = start.get("preset", config.run.preset)
+        as_there = f", or --preset={preset} as there" if preset != config.run.preset else ""
+        raise ValueError(
+            f"--init={init} was trained with --backbone={backbone}, and this run has {network.backbone}; "
+            f"give --backbone={backbone}{as_there}"
+        )
+    if (stream, network.stream) == ("two", "one") and not config.finetuning.stem_from:
+        raise ValueError(
+            f"--init={init} has a stem for each modality and --method={config.run.method} has one for both; "
+            "choose what it starts from with --stem_from=visible, infrared or mean, or pre-train with "
+            "--stream=one"
         )
 
 
@@ -121,7 +150,6 @@ def start_encoders(embedder, config):
     options = config.finetuning
     if options.init == "random":
         return ["random weights"]
-    require_start(options.init)
     path, notes = Path(options.init), []
     if path.is_dir():
         notes = _judge_people(run_settings(path), config)

@@ -1,6 +1,9 @@
 """Callback that saves: resumable checkpoints, the last and the best weights."""
 
+import errno
+import math
 import os
+import shutil
 
 import keras
 
@@ -93,6 +96,7 @@ def save_weights(layer, path):
     """
     temporary = path.with_name(f".writing.{path.name}")
     try:
+        _require_room(layer, path)
         layer.save_weights(temporary)
         os.replace(temporary, path)
     except OSError as error:
@@ -100,3 +104,11 @@ def save_weights(layer, path):
         raise OSError(
             f"could not save the weights {path}: {error}; make room and give the same command again"
         ) from error
+
+
+def _require_room(layer, path):
+    """Refuse to begin a file that the disk has no room for: HDF5 crashes the process where it runs out."""
+    needed = 2**20 + sum(4 * math.prod(variable.shape) for variable in layer.variables)
+    free = shutil.disk_usage(path.parent).free
+    if free < needed:
+        raise OSError(errno.ENOSPC, f"{needed:,} bytes are needed and {free:,} are free")

@@ -1,6 +1,7 @@
 """Training curves of either training: metrics.jsonl as small multiples, one run in detail or several."""
 
 import math
+import textwrap
 from collections.abc import Mapping
 
 import numpy as np
@@ -12,6 +13,7 @@ from mmgl_tf.pipelines.records import MODALITIES
 
 # Colour-blind safe (Okabe and Ito), the light yellow left out.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+TITLE_LETTERS = 40  # of a line above a panel
 # What a key's relatives are called and drawn in; dashed is one modality alone.
 VARIANTS = (
     ("", "", "training", COLOURS[0]),
@@ -150,7 +152,7 @@ def _as_heading(title):
 
 def _draw(axes, title, start, lines, chances, legend):
     """Fill one panel: lines, chance, axis limits and, where something is not a number, a note."""
-    axes.set_title(title, fontsize=12)
+    axes.set_title(textwrap.fill(title, TITLE_LETTERS), fontsize=12)
     for label, colour, style, epochs, values in lines:
         marker = "o" if len(epochs) <= 10 else None
         axes.plot(

@@ -14,12 +14,14 @@ from mmgl_tf.pipelines.batches.build import training_dataset
 from mmgl_tf.pipelines.batches.identity_sampling import missing_modality
 from mmgl_tf.pipelines.batches.plans import people_plan
 from mmgl_tf.pipelines.records import INFRARED, MODALITIES, VISIBLE
+from mmgl_tf.run_directory import RunDirectory
 from mmgl_tf.training.plan import TrainingPlan
 
 
 def finetune(config):
     """Run, or go on with, the fine-tuning of --workdir; see `trainer.train`."""
-    require_start(config.finetuning.init)
+    if not RunDirectory(config.run.workdir).begun():  # else it has its weights from its checkpoint
+        require_start(config)
     return train(config, LabelledImages)
 
 

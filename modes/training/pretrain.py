@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import shlex
 
 import numpy as np
 
@@ -222,13 +223,26 @@ class Images(Material):
         """See `Material`."""
         return PretrainingPictures(model, probe, first_batch)
 
+    def _fine_tuning(self, root):
+        """The command that goes on from here, with the same people and the same sizes."""
+        preset, data = self.config.run.preset, self.config.data
+        words = ["python", "main.py", "--mode=finetune", f"--init={root}"]
+        words += [] if preset == "paper" else [f"--preset={preset}"]
+        drawn = data.dataset == "synthetic"
+        words += [] if drawn else [f"--dataset={data.dataset}", f"--data_dir={data.data_dir}"]
+        return shlex.join(words)
+
     def places(self, run, saving):
         """See `Material`."""
         why = "there is no accuracy to choose by" if self.held_out() else "nothing is held out"
         by = f", by validation {self.config.pretraining.select_by}" if self._chosen_by_search else ""
         best = f"epoch {saving.best_epoch}{by}" if saving.best_epoch else f"not chosen, {why}"
         encoder = run.weights("encoder", "best" if saving.best_epoch else "last")
-        return [("encoder", f"{encoder} (best: {best})"), ("pictures", run.pictures)]
+        return [
+            ("encoder", f"{encoder} (best: {best})"),
+            ("fine-tune", self._fine_tuning(run.root)),
+            ("pictures", run.pictures),
+        ]
 
 
 def without_padding(batch, split, rows):

@@ -37,9 +37,19 @@ def ensure_world(world, cache_dir, progress=None):
 
     Returns:
         The world's directory, a `Path`.
+
+    Raises:
+        ValueError: the cache cannot be made.
     """
     spec = WorldSpec.from_config(world)
-    return write_world(spec, Path(cache_dir) / "worlds" / spec.name, progress=progress)
+    worlds = Path(cache_dir) / "worlds"
+    try:
+        worlds.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(
+            f"--cache_dir={cache_dir} cannot be made ({error.strerror}); choose a place you may write to"
+        ) from error
+    return write_world(spec, worlds / spec.name, progress=progress)
 
 
 def synthesize(world, directory, progress=None):

@@ -30,6 +30,7 @@ def test_estimates_come_from_the_same_stage_then_from_its_mode_in_proportion(tmp
     running = [(found[1].stages[0], 40.0)]  # 60 s to go
     assert estimates.left([found[3].stages[0]], running, lanes=2) == pytest.approx(60.0)
     assert estimates.left([found[3].stages[0]], running, lanes=1) == pytest.approx(110.0)
+    assert estimates.left([], [(found[1].stages[0], 200.0)], lanes=2) == pytest.approx(20.0)  # overdue
     assert estimates.left(found[2].stages, [], lanes=5) == pytest.approx(before)
     fresh = Estimates()
     fresh.learn(found[1].stages[0], 80.0)

@@ -11,6 +11,8 @@ from mmgl_tf.training.saving import Saving
 
 
 class FakeEncoder:
+    variables = (np.zeros((300, 1000)),)
+
     def __init__(self):
         self.epoch = 0
 
@@ -69,6 +71,16 @@ def test_a_resumed_run_remembers_the_best_score(saving):
     saving.note = {name: value for name, value in note.items() if name != "step"}
     epochs(saving, [0.5, 0.7])
     assert saving.run.weights("encoder", "best").read_text() == "3"
+
+
+def test_a_file_that_the_disk_has_no_room_for_is_not_begun(saving, monkeypatch):
+    """HDF5 ends the process with a segmentation fault where it runs out of room in the middle of a file."""
+    monkeypatch.setattr("shutil.disk_usage", lambda _: types.SimpleNamespace(free=1_500_000))
+    with pytest.raises(OSError, match=r"encoder_last.weights.h5: .*2,248,576 bytes are needed.*make room"):
+        epochs(saving, [0.5])
+    assert not list(saving.run.root.glob("*encoder_last*"))
+    monkeypatch.setattr("shutil.disk_usage", lambda _: types.SimpleNamespace(free=2_500_000))
+    epochs(saving, [0.5])
 
 
 def test_without_a_score_there_is_no_best_encoder(saving):

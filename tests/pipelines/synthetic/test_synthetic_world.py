@@ -199,6 +199,9 @@ def test_the_reader_draws_what_is_missing_and_reads_it(tmp_path):
     counts = [len(split.samples) for split in (splits.train, splits.validation, splits.query, splits.gallery)]
     assert counts == [5 * (8 + 6), 2 * (8 + 4), 3 * 4, 3 * 8]
     assert ensure_world(world, tmp_path) == tmp_path / "worlds" / SPEC.name
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match=r"--cache_dir=.*file cannot be made \(Not a directory\)"):
+        ensure_world(world, tmp_path / "file")
     paired = read_synthetic(Data(cache_dir=str(tmp_path), trial=2), World(1, "regdb", 5, 2, 3, 2, 3, 48))
     assert paired.name == "synthetic"
     assert len(paired.train.samples) == 100
