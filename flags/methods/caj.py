@@ -14,6 +14,7 @@ class Caj:
     READS: ClassVar = ("triplet", "pair_weights", "agw_network")
     IMAGES: ClassVar = ("flips", "crops")
     EVALUATED: ClassVar = {dataset: {"flip": True} for dataset in ("sysu", "regdb", "folder")}
+    TINY: ClassVar = {"caj_clamp": 2.0, "caj_grey_probability": 1.0}  # squares are small, images few
     PRESETS: ClassVar = {"paper": {"epochs": 100}}
 
     caj_erase_probability: float = setting(

@@ -13,7 +13,7 @@ import pytest
 from mmgl_tf.flags.config import GROUPS, to_flat, unmet
 from mmgl_tf.flags.methods import SHARED, groups_read
 from mmgl_tf.training.checkpoints import collect
-from tests.contracts.cases import METHODS, case, take_step
+from tests.contracts.cases import EPOCHS, METHODS, case, take_step
 from tests.contracts.course import course, take_course
 
 pytestmark = pytest.mark.slow
@@ -54,7 +54,9 @@ def others(entry, value):
     if isinstance(value, int):
         near = [2 * value, value // 2, value + 1, value - 1]
     else:
-        near = [value / 2, 2 * value, 0.5, 1.0]
+        # Of few images none may meet a change of odds that is small.
+        odds = [0.0, 1.0][:: 1 if value > 0.5 else -1] if (low, high) == (0.0, 1.0) else []
+        near = [*odds, value / 2, 2 * value, 0.5, 1.0]
     return [v for v in near if v != value and (low is None or v >= low) and (high is None or v <= high)]
 
 
@@ -73,7 +75,7 @@ def acts(method, entry, value):
     lacking = unmet(entry.name, to_flat(case(method).config))
     needs = {name: allowed[0] for name, allowed in lacking.items()}
     plain, other = case(method, **needs), case(method, **needs | {entry.name: value})
-    if differ(plain.batch(), other.batch()):
+    if any(differ(plain.batch(step), other.batch(step)) for step in range(EPOCHS)):
         return "batch"
     if len(plain.stages) > 1:  # of so few epochs each has one, whatever its share
         longer = needs | {"epochs": 4 * len(plain.stages)}

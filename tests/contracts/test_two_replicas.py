@@ -14,7 +14,8 @@ from tests.real_runs import ROOT
 
 pytestmark = pytest.mark.slow
 
-SAME = 1e-9
+# Batch norms of a few images magnify a sum in another order up to ten million times.
+SAME = 1e-8
 
 
 @pytest.mark.parametrize("method", METHODS)

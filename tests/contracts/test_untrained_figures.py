@@ -55,9 +55,17 @@ def mean_figures(figures_of, count):
 
 
 def noisy(method, number):
-    """(case of another seed, whose targets are others; function batch -> that batch of noise)."""
+    """(case of another seed, whose targets are others; function batch -> that batch of noise).
+
+    A network's own noise hangs on an image's row: with the same rows it would be the same in all batches.
+    """
     draw = np.random.default_rng(number).standard_normal
-    return case(method, seed=number), lambda batch: with_images(batch, draw)
+
+    def noise(batch):
+        rows = {name: value + 1000 * number for name, value in batch.items() if name == "rows"}
+        return with_images(batch, draw) | rows
+
+    return case(method, seed=number), noise
 
 
 def assert_blind_guesses(found, chance, guesses):
