@@ -104,12 +104,7 @@ def require_start(config):
     init, network = config.finetuning.init, config.network
     if init == "random":
         return
-    path = Path(init)
-    if not path.exists():
-        raise ValueError(
-            f"--init={init} is neither a run directory nor a file; give random, the --workdir of a "
-            "pre-training, or a .weights.h5"
-        )
+    path = _existing(init)
     if path.is_dir():
         start = run_settings(path)
         weights_file(path, "encoder", config.finetuning.init_weights)
@@ -133,6 +128,20 @@ def require_start(config):
         )
 
 
+def _existing(init):
+    """The path that --init names.
+
+    Raises:
+        ValueError: there is nothing.
+    """
+    if not Path(init).exists():
+        raise ValueError(
+            f"--init={init} is neither a run directory nor a file; give random, the --workdir of a "
+            "pre-training, or a .weights.h5"
+        )
+    return Path(init)
+
+
 def start_encoders(embedder, config):
     """Give an embedder's encoders the weights that --init names; leave them as they are for --init=random.
 
@@ -150,7 +159,7 @@ def start_encoders(embedder, config):
     options = config.finetuning
     if options.init == "random":
         return ["random weights"]
-    path, notes = Path(options.init), []
+    path, notes = _existing(options.init), []
     if path.is_dir():
         notes = _judge_people(run_settings(path), config)
         path, _ = weights_file(path, "encoder", options.init_weights)
