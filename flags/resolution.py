@@ -6,8 +6,6 @@ A recipe may state three things by rule rather than by number, as its authors do
 - `warmup_share`, `milestone_shares`: of the run's epochs.
 """
 
-import difflib
-
 from mmgl_tf.flags.config import OF_TRAINING, defaults, unmet, unread_settings
 from mmgl_tf.flags.methods import (
     DEFAULTS,
@@ -20,7 +18,7 @@ from mmgl_tf.flags.methods import (
     stream,
 )
 from mmgl_tf.flags.presets import preset
-from mmgl_tf.flags.setting import in_words
+from mmgl_tf.flags.setting import expected_choice, in_words
 
 
 def resolve(mode, typed):
@@ -71,10 +69,8 @@ def require_method(mode, method):
     if method in methods_of(mode):
         return
     other = next((other for other in DEFAULTS if other != mode and method in methods_of(other)), None)
-    like = difflib.get_close_matches(method, methods_of(mode), 1)
-    unknown = "there is no such method" + (f"; did you mean {like[0]}?" if like else "")
-    why = f"it is a method of --mode={other}" if other else unknown
-    raise ValueError(f"--mode={mode} --method={method}: {why}; expected one of {', '.join(methods_of(mode))}")
+    why = f"it is a method of --mode={other}" if other else "there is no such method"
+    raise ValueError(f"--mode={mode} --method={method}: {why}; {expected_choice(method, methods_of(mode))}")
 
 
 def refuse_unread(mode, method, typed):

@@ -66,7 +66,7 @@ def expected_choice(value, choices):
 
     Args:
         value: str that was given.
-        choices: tuple of str.
+        choices: iterable of str.
     """
     (like,) = difflib.get_close_matches(value, choices, 1) or [""]
     return f"expected one of {', '.join(filter(None, choices))}" + (f"; did you mean {like}?" if like else "")

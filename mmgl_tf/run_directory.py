@@ -70,13 +70,18 @@ def claim_directory(root, marker):
             f"--workdir={root} holds files but no {marker}, so it was not made by this mode; "
             "choose a new directory"
         )
+    _make(root)
+    return root
+
+
+def _make(root):
+    """Make a directory that --workdir names; one that cannot be made is a ValueError."""
     try:
         root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ValueError(
             f"--workdir={root} cannot be made ({error.strerror}); choose a place you may write to"
         ) from error
-    return root
 
 
 class RunDirectory:
@@ -133,12 +138,7 @@ class RunDirectory:
             ValueError: the directory holds a run with other decisive settings and --force is not given, or
                 with others of those that --force cannot change; or another process is at work in it.
         """
-        try:
-            self.root.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ValueError(
-                f"--workdir={self.root} cannot be made ({error.strerror}); choose a place you may write to"
-            ) from error
+        _make(self.root)
         self._lock()
         begun = self.begun()
         if self.config_path.exists():

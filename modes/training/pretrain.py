@@ -7,7 +7,7 @@ import shlex
 import numpy as np
 
 from mmgl_tf.figures import OF_A_SEARCH
-from mmgl_tf.flags.config import options
+from mmgl_tf.flags.config import options, settings, to_flat
 from mmgl_tf.modes.reading import agree_on_images, identities_of, read_data, require_identities
 from mmgl_tf.modes.training.encoder_retrieval import EncoderRetrieval, ProbeAndSearch
 from mmgl_tf.modes.training.pictures import PretrainingPictures
@@ -224,13 +224,12 @@ class Images(Material):
         return PretrainingPictures(model, probe, first_batch)
 
     def _fine_tuning(self, root):
-        """The command that goes on from here, with the same people and the same sizes."""
-        preset, data = self.config.run.preset, self.config.data
-        words = ["python", "main.py", "--mode=finetune", f"--init={root}"]
-        words += [] if preset == "paper" else [f"--preset={preset}"]
-        drawn = data.dataset == "synthetic"
-        words += [] if drawn else [f"--dataset={data.dataset}", f"--data_dir={data.data_dir}"]
-        return shlex.join(words)
+        """The command that goes on from here, with what was typed about people, images and backbone."""
+        same = {entry.name for group, entry in settings() if group in ("data", "world")}
+        kept = sorted(self.config.typed & (same | {"preset", "backbone"}))
+        flat = to_flat(self.config)
+        words = [f"--{name}={flat[name]}" for name in kept]
+        return shlex.join(["python", "main.py", "--mode=finetune", f"--init={root}", *words])
 
     def places(self, run, saving):
         """See `Material`."""

@@ -178,6 +178,14 @@ def with_images(batch, make):
     }
 
 
+def in_double(batch):
+    """A batch with images in float64: what a network does to them before its first layer rounds alike."""
+    return {
+        name: tf.cast(value, tf.float64) if name.split("_")[0] in MODALITIES else value
+        for name, value in batch.items()
+    }
+
+
 def assert_equal(found, expected):
     """Two states as `mmgl_tf.training.checkpoints.collect` returns them, to the last bit."""
     assert set(found) == set(expected)

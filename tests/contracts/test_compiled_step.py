@@ -11,9 +11,8 @@ import tensorflow as tf
 
 from mmgl_tf.flags.config import options
 from mmgl_tf.flags.methods import obstacle_to_xla
-from mmgl_tf.pipelines.records import MODALITIES
 from mmgl_tf.training.checkpoints import collect, restore
-from tests.contracts.cases import METHODS, case, take_step
+from tests.contracts.cases import METHODS, case, in_double, take_step
 from tests.float64 import in_float64
 
 pytestmark = pytest.mark.slow
@@ -47,11 +46,3 @@ def test_the_compiled_step_is_the_eager_one(method, stage):
         for end, other in (ends, (ends[0], start))
     )
     assert apart < SAME * moved
-
-
-def in_double(batch):
-    """A batch with images in float64: what a network does to them before its first layer rounds alike."""
-    return {
-        name: tf.cast(value, tf.float64) if name.split("_")[0] in MODALITIES else value
-        for name, value in batch.items()
-    }

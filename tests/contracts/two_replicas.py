@@ -15,7 +15,7 @@ import tensorflow as tf
 from mmgl_tf.modes.model import build_model, prepare
 from mmgl_tf.pipelines.batches.shards import WHOLE, Shards
 from mmgl_tf.training.checkpoints import collect
-from tests.contracts.cases import case
+from tests.contracts.cases import case, in_double
 from tests.float64 import compute_in_float64
 
 DEVICES, STEPS = 2, 2
@@ -23,7 +23,7 @@ DEVICES, STEPS = 2, 2
 
 def parts(of, step, shards):
     """What each replica gets of a step's batch."""
-    return list(of.material.batches(step, 1, None, shards))
+    return [in_double(batch) for batch in of.material.batches(step, 1, None, shards)]
 
 
 def results(figures):
