@@ -3,7 +3,7 @@
 from experiments.endings import ending_rows
 from experiments.estimates import clock
 from experiments.paired import mean_and_deviation, paired_difference
-from experiments.paper_tables import OWN
+from experiments.paper_tables import FAIL, OWN
 from experiments.pretext import methods_differ, pretext_by_method, pretext_rows
 from experiments.results import METRICS, read
 from experiments.settings import resolved
@@ -112,6 +112,8 @@ def _paper_text(paper, metrics):
     """The paper's numbers, and in brackets those that the method's own authors report where they differ."""
     if not paper:
         return ""
+    if paper == FAIL:
+        return "fail"
     own = paper.get(OWN, {})
     beside = [f"{METRICS[metric]} {_number(own[metric])}" for metric in metrics if metric in own]
     text = " / ".join(_number(paper.get(metric)) for metric in metrics)

@@ -58,3 +58,8 @@ FINETUNE_PRESETS = {"paper": FINETUNE_PAPER, "demo": FINETUNE_DEMO, "smoke": FIN
 def preset(name, mode):
     """The overrides that a preset means in a mode."""
     return (FINETUNE_PRESETS if mode == "finetune" else PRESETS)[name]
+
+
+def long_enough(name):
+    """Whether trainings of a preset are long enough to be judged by whom they find; smoke's show nothing."""
+    return name != "smoke"

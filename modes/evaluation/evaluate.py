@@ -14,7 +14,7 @@ from mmgl_tf.modes.evaluation.network_embeddings import (
     embeddings_before_training,
 )
 from mmgl_tf.modes.evaluation.result_table import mean_over_runs, print_results
-from mmgl_tf.modes.evaluation.results import about, cell
+from mmgl_tf.modes.evaluation.results import about, cell, judged
 from mmgl_tf.modes.evaluation.retrieval_pictures import RetrievalPictures
 from mmgl_tf.modes.evaluation.untrained_baselines import UNTRAINED_BASELINES, describe
 from mmgl_tf.modes.features import extractor
@@ -62,7 +62,7 @@ def evaluate(config):
         for feature in found["query"]:
             sides = (found["query"][feature], found["gallery"][feature])
             made = evaluate_settings(*sides, protocol, **rules)
-            if embedder is not None and not results["cells"] and not results["at_chance"]:
+            if judged(config, results):
                 results["at_chance"] = _at_chance(made[0], sides, protocol)
             for result in made:
                 results["cells"].append(cell(result, results, feature, which, config.evaluation.flip))

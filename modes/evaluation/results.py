@@ -4,6 +4,7 @@ from mmgl_tf.finetuning import FINETUNING
 from mmgl_tf.flags.config import defaults, to_flat
 from mmgl_tf.flags.config import settings as every_setting
 from mmgl_tf.flags.methods import evaluated
+from mmgl_tf.flags.presets import long_enough
 from mmgl_tf.flags.resolution import layout_of
 from mmgl_tf.modes.evaluation.untrained_baselines import UNTRAINED_BASELINES
 from mmgl_tf.modes.identity import departures
@@ -67,6 +68,17 @@ def about(config, splits, protocol):
         },
         "cells": [],
     }
+
+
+def judged(config, results):
+    """Whether its first cell says if a run counts as "fail": one that was fine-tuned for long enough.
+
+    Args:
+        config: `mmgl_tf.flags.config.Config` of the evaluation.
+        results: what `about` gave, and its cells so far.
+    """
+    finetuned = results["method"] is not None and long_enough(config.run.preset)
+    return finetuned and not results["cells"] and not results["at_chance"]
 
 
 def cell(result, results, feature, weights, flip):

@@ -4,6 +4,7 @@ import numpy as np
 
 from mmgl_tf.finetuning import FINETUNING
 from mmgl_tf.flags.config import options
+from mmgl_tf.flags.presets import long_enough
 from mmgl_tf.modes.reading import agree_on_images, identities_of, open_stores, read_splits, require_identities
 from mmgl_tf.modes.saved_run import require_start, start_encoders
 from mmgl_tf.modes.start import note_start, start_in_words, start_of
@@ -114,7 +115,8 @@ class LabelledImages(Material):
 
     def at_chance(self, probe, last):
         """By the search after the last epoch; see `mmgl_tf.retrieval.chance`."""
-        if probe is None or "validation/mAP" not in last:
+        judged = probe is not None and "validation/mAP" in last
+        if not (judged and long_enough(self.config.run.preset)):
             return ""
         found, chance = last["validation/mAP"], probe.chance()
         if found > chance.limit:

@@ -4,6 +4,7 @@ import json
 import sys
 
 from mmgl_tf.figures import FILE, as_json, chance_values
+from mmgl_tf.flags.presets import long_enough
 from mmgl_tf.pipelines.records import MODALITIES
 from mmgl_tf.run_directory import atomic_file
 from mmgl_tf.training.progress import duration
@@ -51,7 +52,7 @@ def summarise(config, plan, run, rows, saving, figures, held_out, places, at_cha
         *(f"{name:11}{text}" for name, text in places),
         f"curves     {run.pictures / 'curves.png'}; tensorboard --logdir {run.root}",
     ]
-    if config.run.preset == "smoke":
+    if not long_enough(config.run.preset):
         lines.append("(a smoke run is too short to learn: figures near chance are as they should be)")
     text = "\n".join(lines)
     print(text, flush=True)

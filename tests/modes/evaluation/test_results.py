@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from mmgl_tf.modes.evaluation.results import about, cell
+from mmgl_tf.modes.evaluation.results import about, cell, judged
 from mmgl_tf.modes.start import note_start
 from mmgl_tf.pipelines.records import INFRARED, VISIBLE, DatasetSplits, Protocol, Sample, Split
 from mmgl_tf.retrieval.gallery_draws import Setting
@@ -120,6 +120,16 @@ def test_the_papers_number_stands_beside_the_same_thing(paper_like):
 )
 def test_and_not_beside_anything_else(paper_like, run, scored, feature, flip):
     assert cell(Scored(**scored), paper_like(**run), feature, "last", flip)["paper"] is None
+
+
+def test_nobody_found_is_a_fail_of_a_fine_tuning_that_was_long_enough_alone(paper_like, start_of):
+    demo, smoke = (settings("eval", preset=name) for name in ("demo", "smoke"))
+    tuned = paper_like()
+    assert judged(demo, tuned) and not judged(smoke, tuned)
+    assert not judged(demo, tuned | {"cells": [{}]}), "the first setting says"
+    assert not judged(demo, tuned | {"at_chance": "no better"}), "it has been said"
+    # A pre-training knows no people.
+    assert not judged(demo, about(settings("eval", init=start_of()), SPLITS, PROTOCOL))
 
 
 def test_mirror_images_are_averaged_where_the_methods_authors_do(paper_like, monkeypatch):

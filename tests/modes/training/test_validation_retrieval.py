@@ -1,9 +1,11 @@
 import dataclasses
+import types
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from mmgl_tf.flags.config import from_flat
 from mmgl_tf.modes.training.finetune import LabelledImages
 from mmgl_tf.modes.training.validation_retrieval import ValidationRetrieval
 from mmgl_tf.pipelines.records import INFRARED, VISIBLE, DatasetSplits, Protocol, Sample, Split
@@ -126,9 +128,11 @@ def test_chance_is_of_the_images_searched_and_asks_no_network():
 def test_a_run_that_finds_people_by_chance_alone_has_failed(right, failed):
     made = search(people=MANY, wrong=() if right else [3, 5, 9] * 8)
     found = made()
-    said = LabelledImages.at_chance(None, made, found)
+    run, smoke = (types.SimpleNamespace(config=from_flat({"preset": name})) for name in ("demo", "smoke"))
+    said = LabelledImages.at_chance(run, made, found)
     assert bool(said) == failed
     if failed:
         assert f"{found['validation/mAP']:.2%}, which is not above chance: " in said
-    assert LabelledImages.at_chance(None, None, found) == ""
-    assert LabelledImages.at_chance(None, made, {}) == ""
+    assert LabelledImages.at_chance(run, None, found) == ""
+    assert LabelledImages.at_chance(run, made, {}) == ""
+    assert LabelledImages.at_chance(smoke, made, found) == "", "a smoke run is too short to be judged"
